@@ -1,0 +1,13 @@
+//! The vocabulary that the agent and the coordinator share.
+//!
+//! Everything outside `process` is pure: types, names and arithmetic, no clock, no environment, no I/O.
+
+pub mod api;
+pub mod condition;
+pub mod duration;
+pub mod names;
+pub mod process;
+pub mod quantity;
+pub mod quorum;
+pub mod validate;
+pub mod version;

@@ -1,0 +1,392 @@
+//! EtcdCluster: what a user wants, and what the coordinator adds up from the members.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{Affinity, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{CustomResource, KubeSchema, core::Rule};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is wanted of one etcd cluster.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[kube(
+    group = "etcd.etcd.io",
+    version = "v1alpha1",
+    kind = "EtcdCluster",
+    plural = "etcdclusters",
+    shortname = "etcdc",
+    category = "etcd",
+    namespaced,
+    status = "EtcdClusterStatus",
+    derive = "PartialEq",
+    doc = "A cluster of etcd members that looks after itself.",
+    scale(
+        spec_replicas_path = ".spec.size",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "What the cluster is doing, in one word"),
+    printcolumn(name = "Members", type_ = "string", json_path = ".status.ready", description = "Members that serve, of those wanted"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "Version that the members run"),
+    printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", description = "Member that leads"),
+    printcolumn(name = "DB size", type_ = "string", json_path = ".status.dbSize", description = "Largest database file of a member", priority = 1),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why the cluster is or is not Ready", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("size(self.metadata.name) <= 52").message("metadata.name must have at most 52 characters, because the names of pods and Services are formed from it"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must begin with a letter and hold only lower case letters, digits and '-', because Services are named after it")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdClusterSpec {
+    /// Number of members: 1, 3, 5 or 7. 0 stops the cluster and keeps its membership and data.
+    #[serde(default = "default_size")]
+    #[schemars(range(min = 0))]
+    #[x_kube(validation = Rule::new("self == 0 || (self % 2 == 1 && self <= 7)").message("size must be 1, 3, 5 or 7, or 0 to stop the cluster"))]
+    pub size: i32,
+
+    /// Version of etcd, such as `v3.5.21`: the tag of the image.
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^v3[.][567][.](0|[1-9][0-9]?)$')").message("version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"))]
+    pub version: String,
+
+    /// Repository of the etcd image, without a tag. The image is used unmodified: it must hold `etcd` on its PATH.
+    #[serde(default = "default_repository")]
+    #[schemars(length(min = 1, max = 512))]
+    pub repository: String,
+
+    /// The volume of each member.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.storageClassName == oldSelf.storageClassName").message("storage.storageClassName cannot be changed: volumes stay in the class that they were made in"))]
+    #[x_kube(validation = Rule::new("quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0").message("storage.size may only grow"))]
+    pub storage: Storage,
+
+    /// Options of etcd itself.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("duration(self.electionTimeout).getMilliseconds() >= 5 * duration(self.heartbeatInterval).getMilliseconds()").message("etcd.electionTimeout must be at least five times etcd.heartbeatInterval"))]
+    pub etcd: EtcdOptions,
+
+    /// The Service that applications use.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("!has(self.nodePort) || self.type != 'ClusterIP'").message("service.nodePort needs service.type NodePort or LoadBalancer"))]
+    pub service: Service,
+
+    /// What the members' pods carry beside etcd.
+    #[serde(default)]
+    pub pod: PodTemplate,
+}
+
+/// The volume of each member.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Storage {
+    /// Size of each member's volume, such as `8Gi`. It may only grow.
+    #[serde(default = "default_storage_size")]
+    #[schemars(length(max = 24))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$')").message("storage.size must be a whole number of bytes with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi"))]
+    pub size: String,
+
+    /// StorageClass of the volumes; empty for the cluster's default class.
+    #[serde(default)]
+    #[schemars(length(max = 253))]
+    pub storage_class_name: String,
+
+    /// What holds the data.
+    #[serde(default)]
+    pub medium: Medium,
+
+    /// When volumes are deleted.
+    #[serde(default)]
+    pub retention: Retention,
+}
+
+/// What holds a member's data.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Medium {
+    /// A PersistentVolumeClaim of its own for each member.
+    #[default]
+    PersistentVolume,
+}
+
+/// When volumes are deleted.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// What becomes of the volumes when the EtcdCluster is deleted.
+    #[serde(default)]
+    pub when_deleted: Keep,
+}
+
+/// What becomes of volumes.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// They stay until a person deletes them.
+    #[default]
+    Retain,
+    /// They are deleted, and the data with them.
+    Delete,
+}
+
+/// Options of etcd itself. A change rolls through the members, one at a time.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdOptions {
+    /// Size of the database file at which etcd refuses writes (`--quota-backend-bytes`), such as `2Gi`.
+    #[serde(default = "default_quota")]
+    #[schemars(length(max = 24))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$')").message("etcd.quotaBackend must be a whole number of bytes with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 2Gi"))]
+    pub quota_backend: String,
+
+    /// How etcd forgets old revisions.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.mode == 'Periodic' ? self.retention.matches('^([1-9][0-9]{0,5}(h|m|s))+$') : self.retention.matches('^[1-9][0-9]{0,9}$')").message("etcd.autoCompaction.retention must be a duration such as 1h for mode Periodic, or a number of revisions such as 10000 for mode Revision"))]
+    pub auto_compaction: AutoCompaction,
+
+    /// Time between the leader's heartbeats (`--heartbeat-interval`), 5ms to 10s.
+    #[serde(default = "default_heartbeat")]
+    #[schemars(length(max = 12))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,5}(ms|s)$') && duration(self) >= duration('5ms') && duration(self) <= duration('10s')").message("etcd.heartbeatInterval must be a duration between 5ms and 10s, such as 100ms"))]
+    pub heartbeat_interval: String,
+
+    /// Time without a heartbeat after which a follower stands for election (`--election-timeout`), at most 50s.
+    #[serde(default = "default_election")]
+    #[schemars(length(max = 12))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,5}(ms|s)$') && duration(self) <= duration('50s')").message("etcd.electionTimeout must be a duration of at most 50s, such as 1s"))]
+    pub election_timeout: String,
+
+    /// Further flags of etcd by name, without the leading dashes. Flags that the agent sets itself are refused.
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(length(max = 1024)))]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-z][a-z0-9-]{0,99}$'))").message("etcd.extraArgs takes names of flags without the leading dashes, such as max-txn-ops"))]
+    #[x_kube(validation = Rule::new("!self.exists(k, k in ['name','data-dir','wal-dir','initial-cluster','initial-cluster-state','initial-cluster-token','initial-advertise-peer-urls','listen-peer-urls','listen-client-urls','listen-client-http-urls','advertise-client-urls','listen-metrics-urls','force-new-cluster','unsafe-no-fsync','strict-reconfig-check','config-file','discovery','discovery-srv','discovery-endpoints','discovery-token','quota-backend-bytes','auto-compaction-mode','auto-compaction-retention','heartbeat-interval','election-timeout','max-learners','pre-vote','logger','log-outputs'])").message("etcd.extraArgs may not hold a flag that the agent sets itself or that endangers data"))]
+    pub extra_args: BTreeMap<String, String>,
+}
+
+/// How etcd forgets old revisions.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AutoCompaction {
+    /// Whether `retention` is a time or a number of revisions.
+    #[serde(default)]
+    pub mode: CompactionMode,
+    /// How much history is kept: a duration such as `1h`, or a number of revisions.
+    #[serde(default = "default_compaction")]
+    #[schemars(length(max = 24))]
+    pub retention: String,
+}
+
+/// Whether compaction counts time or revisions.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CompactionMode {
+    #[default]
+    Periodic,
+    Revision,
+}
+
+/// The Service that applications use.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// How the Service is reached.
+    #[serde(default)]
+    pub r#type: ServiceType,
+    /// Port on every node, with type NodePort or LoadBalancer; chosen by Kubernetes when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub node_port: Option<i32>,
+    /// Annotations of the Service, as load balancers read them.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// How the client Service is reached.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ServiceType {
+    #[default]
+    ClusterIP,
+    NodePort,
+    LoadBalancer,
+}
+
+/// What the members' pods carry beside etcd. A change rolls through the members, one at a time.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PodTemplate {
+    /// Resources of the etcd container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+    /// Affinity of the pods. Left out: members prefer different nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// Spread of the pods over zones and nodes.
+    #[serde(default)]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// Taints that the pods tolerate.
+    #[serde(default)]
+    pub tolerations: Vec<Toleration>,
+    /// Labels that a node must have.
+    #[serde(default)]
+    pub node_selector: BTreeMap<String, String>,
+    /// PriorityClass of the pods.
+    #[serde(default)]
+    pub priority_class_name: String,
+    /// Secrets for a private registry.
+    #[serde(default)]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+    /// Further labels of the pods.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Further annotations of the pods.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What the coordinator adds up from the members.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdClusterStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What the cluster is doing, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// Ready, Reconciling and Stalled as kstatus reads them, and conditions of etcd's own world.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The present life of the cluster's data. Written before anything else is made; the number only rises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<Incarnation>,
+    /// etcd's cluster ID, in hexadecimal as etcdctl prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// Name of the member that leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// Version that the members run: the lowest while they differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Members that serve, of those wanted, such as `3/3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+    /// Number of pods.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Label selector of the pods, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Largest database file of a member, rounded, such as `20Mi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub db_size: Option<String>,
+    /// The members, by ordinal.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub members: Vec<MemberSummary>,
+}
+
+/// What the cluster is doing, in one word.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The first members are being started.
+    Creating,
+    /// All wanted members serve.
+    Running,
+    /// The number of members is changing.
+    Scaling,
+    /// Pods are being replaced, one at a time, because their template changed.
+    Upgrading,
+    /// Members are missing, but a quorum serves.
+    Degraded,
+    /// No quorum serves.
+    Unavailable,
+    /// Size 0: no pods run; membership and data are kept.
+    Stopped,
+    /// Something only a person can decide holds the cluster; the Stalled condition says what.
+    Stalled,
+}
+
+/// One life of a cluster's data.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Incarnation {
+    /// 1 for the first life; it only rises.
+    pub number: i64,
+    /// etcd's --initial-cluster-token.
+    pub token: String,
+    /// Names of the members that form the cluster. Fixed for the incarnation.
+    pub initial_members: Vec<String>,
+    /// Whether all of these members' EtcdMembers were made. From then on one made again can never bootstrap.
+    #[serde(default)]
+    pub members_created: bool,
+}
+
+/// One member in the cluster's status.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberSummary {
+    /// Name of the member, its pod and its EtcdMember.
+    pub name: String,
+    /// etcd's member ID, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Leader, Follower, Learner or Unknown.
+    pub role: String,
+    /// True, False or Unknown: a silent member is Unknown, not dead.
+    pub ready: String,
+    /// Why it is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+fn default_size() -> i32 {
+    3
+}
+fn default_repository() -> String {
+    "quay.io/coreos/etcd".into()
+}
+fn default_storage_size() -> String {
+    "8Gi".into()
+}
+fn default_quota() -> String {
+    "2Gi".into()
+}
+fn default_heartbeat() -> String {
+    "100ms".into()
+}
+fn default_election() -> String {
+    "1s".into()
+}
+fn default_compaction() -> String {
+    "1h".into()
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            size: default_storage_size(),
+            storage_class_name: String::new(),
+            medium: Medium::default(),
+            retention: Retention::default(),
+        }
+    }
+}
+
+impl Default for EtcdOptions {
+    fn default() -> Self {
+        Self {
+            quota_backend: default_quota(),
+            auto_compaction: AutoCompaction::default(),
+            heartbeat_interval: default_heartbeat(),
+            election_timeout: default_election(),
+            extra_args: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for AutoCompaction {
+    fn default() -> Self {
+        Self { mode: CompactionMode::default(), retention: default_compaction() }
+    }
+}

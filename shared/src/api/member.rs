@@ -1,0 +1,235 @@
+//! EtcdMember: the contract between the two programs.
+//!
+//! The coordinator writes `spec`, that member's agent and nobody else writes `status`. The name is the pod's name. It is
+//! made before the pod, so that an agent needs no right to create one, and outlives the pod: `status` is also the agent's
+//! durable notebook, where the claim stands that keeps a twin pod or an old volume from speaking for the member.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What one member must know of its cluster.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[kube(
+    group = "etcd.etcd.io",
+    version = "v1alpha1",
+    kind = "EtcdMember",
+    plural = "etcdmembers",
+    shortname = "etcdm",
+    category = "etcd",
+    namespaced,
+    status = "EtcdMemberStatus",
+    derive = "PartialEq",
+    doc = "One member of an EtcdCluster. Made by the coordinator; its status is written by the member's agent.",
+    printcolumn(
+        name = "Phase",
+        type_ = "string",
+        json_path = ".status.phase",
+        description = "What the member is doing, in one word"
+    ),
+    printcolumn(
+        name = "Role",
+        type_ = "string",
+        json_path = ".status.role",
+        description = "Part that the member plays in Raft"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "boolean",
+        json_path = ".status.ready",
+        description = "Whether the member serves"
+    ),
+    printcolumn(
+        name = "Member ID",
+        type_ = "string",
+        json_path = ".status.memberId",
+        description = "etcd's ID of the member"
+    ),
+    printcolumn(
+        name = "Version",
+        type_ = "string",
+        json_path = ".status.version",
+        description = "Version that the member runs"
+    ),
+    printcolumn(
+        name = "Restarts",
+        type_ = "integer",
+        json_path = ".status.restarts",
+        description = "How often etcd was started again in this pod",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.reason",
+        description = "Why the member is not ready"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.message",
+        description = "The reason in a sentence",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdMemberSpec {
+    /// Name of the EtcdCluster.
+    pub cluster_name: String,
+    /// UID of the EtcdCluster.
+    pub cluster_uid: String,
+    /// Number of the incarnation that the member belongs to.
+    pub incarnation: i64,
+    /// etcd's --initial-cluster-token of that incarnation.
+    pub token: String,
+    /// Whether this object was made before the StatefulSet existed. Only then may the member bootstrap; an object made
+    /// again never has it.
+    #[serde(default)]
+    pub initial: bool,
+    /// Names of the members that form the cluster.
+    pub initial_members: Vec<String>,
+    /// Where the members' pods are, as far as known.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub peers: Vec<Peer>,
+    /// Desired number of members of the cluster.
+    pub size: i32,
+    /// Whether the cluster is stopped (size 0): the membership stays as it is.
+    #[serde(default)]
+    pub stopped: bool,
+}
+
+/// A member's pod and its address.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// Name of the member.
+    pub name: String,
+    /// IP address of its pod.
+    pub address: String,
+}
+
+/// What the member's agent says of it.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdMemberStatus {
+    /// Generation of the spec that the agent last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Who may speak for the member. The higher number wins; an agent that finds a higher one stops writing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// Rises at each start, at each ordered stop and every 15 minutes, on the volume first. A volume that is behind is an
+    /// older copy put back.
+    #[serde(default)]
+    pub counter: i64,
+    /// UID of the pod whose agent wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+    /// What the member is doing, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<MemberPhase>,
+    /// Whether the member serves.
+    #[serde(default)]
+    pub ready: bool,
+    /// Why the member is not ready, CamelCase; empty when it is.
+    #[serde(default)]
+    pub reason: String,
+    /// The reason in a sentence.
+    #[serde(default)]
+    pub message: String,
+    /// etcd's member ID, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<String>,
+    /// etcd's cluster ID, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// Part that the member plays in Raft.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Member ID of the leader that this member follows, in hexadecimal; absent when it knows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_id: Option<String>,
+    /// Raft term in which the leader was last seen to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<i64>,
+    /// Whether this member sees all voters connected and itself caught up.
+    #[serde(default)]
+    pub settled: bool,
+    /// Version that the member runs, such as `v3.5.21`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Revision of the store when this was written: it is not kept up to date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// Size of the database file in bytes, rounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub db_size: Option<i64>,
+    /// Bytes of it in use, rounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub db_size_in_use: Option<i64>,
+    /// Alarms that are raised for this member, such as NOSPACE.
+    #[serde(default)]
+    pub alarms: Vec<String>,
+    /// How often etcd was started again in this pod.
+    #[serde(default)]
+    pub restarts: i32,
+    /// How etcd last ended in this pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<Exit>,
+    /// Version of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<String>,
+}
+
+/// Who may speak for a member.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// Rises with each claim.
+    pub number: i64,
+    /// Random ID of the volume that claims.
+    pub volume_id: String,
+}
+
+/// What a member is doing, in one word.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberPhase {
+    /// The agent waits for something before etcd may start.
+    Waiting,
+    /// etcd was started and does not serve yet.
+    Starting,
+    /// etcd serves, or did and is being brought back.
+    Running,
+    /// Starting would endanger data: a person must look at the reason.
+    Held,
+    /// etcd cannot run: the reason names what it says.
+    Failing,
+}
+
+/// Part that a member plays in Raft.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Leader,
+    Follower,
+    Learner,
+}
+
+/// How etcd ended.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Exit {
+    /// Exit code, when it ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// Signal number, when it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// What it means, CamelCase: Stopped, Removed, Killed, OutOfMemory, DiskFull, CorruptWAL, CorruptDatabase, WrongFlags, Crashed.
+    pub class: String,
+    /// The telling line of etcd's output.
+    pub message: String,
+    /// When, in RFC 3339.
+    pub time: String,
+}

@@ -1,0 +1,150 @@
+//! Every name, label, port and address that a cluster's objects carry is formed here and nowhere else.
+
+/// API group of all kinds.
+pub const GROUP: &str = "etcd.etcd.io";
+/// Label on every object of a cluster: the cluster's name.
+pub const LABEL_CLUSTER: &str = "etcd.etcd.io/cluster";
+/// Label on pods and volume claims: the UID of the EtcdCluster that they were made for.
+pub const LABEL_CLUSTER_UID: &str = "etcd.etcd.io/cluster-uid";
+/// Label on pods, and part of the client Service's selector: the incarnation's number.
+pub const LABEL_INCARNATION: &str = "etcd.etcd.io/incarnation";
+/// Field manager of everything that the coordinator applies.
+pub const MANAGER_COORDINATOR: &str = "etcd-coordinator";
+/// Field manager of everything that an agent writes.
+pub const MANAGER_AGENT: &str = "etcd-agent";
+/// The longest cluster name. The controller-revision-hash label of its pods (name, `-`, ten characters) must fit 63.
+pub const MAX_CLUSTER_NAME: usize = 52;
+
+/// etcd's client port.
+pub const PORT_CLIENT: u16 = 2379;
+/// etcd's peer port.
+pub const PORT_PEER: u16 = 2380;
+/// etcd's own metrics and health port (`--listen-metrics-urls`), plain HTTP.
+pub const PORT_METRICS: u16 = 2381;
+/// The agent's port: probes, status, metrics.
+pub const PORT_AGENT: u16 = 2382;
+
+/// Container of the agent.
+pub const CONTAINER_AGENT: &str = "agent";
+/// Container of etcd (its command is the launcher).
+pub const CONTAINER_ETCD: &str = "etcd";
+
+/// Where the volume is mounted in both containers; etcd's data directory is a sub-directory of it.
+pub const VOLUME_DIR: &str = "/var/lib/etcd";
+/// Where the emptyDir is mounted that both containers share: binary, socket, hosts file.
+pub const AGENT_DIR: &str = "/agent";
+/// The launcher's binary as the etcd container sees it.
+pub const AGENT_BINARY: &str = "/agent/etcd-agent";
+/// File in the emptyDir that is mounted over the etcd container's `/etc/hosts`, relative to [`AGENT_DIR`].
+pub const HOSTS_FILE: &str = "hosts";
+
+/// Environment of the agent's container, set by the coordinator.
+pub mod env {
+    pub const POD_NAME: &str = "POD_NAME";
+    pub const POD_NAMESPACE: &str = "POD_NAMESPACE";
+    pub const POD_UID: &str = "POD_UID";
+    pub const POD_IP: &str = "POD_IP";
+    pub const CLUSTER_NAME: &str = "CLUSTER_NAME";
+    pub const CLUSTER_UID: &str = "CLUSTER_UID";
+    /// Number of the incarnation that the pod belongs to.
+    pub const INCARNATION: &str = "INCARNATION";
+    /// Version of etcd in the pod, such as `v3.5.21`.
+    pub const ETCD_VERSION: &str = "ETCD_VERSION";
+    /// `EtcdOptions` as JSON.
+    pub const ETCD_OPTIONS: &str = "ETCD_OPTIONS";
+}
+
+/// The StatefulSet, and the PodDisruptionBudget.
+#[must_use]
+pub fn stateful_set(cluster: &str) -> String {
+    cluster.to_owned()
+}
+
+/// The headless Service that gives members their names.
+#[must_use]
+pub fn peer_service(cluster: &str) -> String {
+    format!("{cluster}-peer")
+}
+
+/// The Service that applications use.
+#[must_use]
+pub fn client_service(cluster: &str) -> String {
+    format!("{cluster}-client")
+}
+
+/// ConfigMap that shows the options of etcd.
+#[must_use]
+pub fn config_map(cluster: &str) -> String {
+    format!("{cluster}-etcd")
+}
+
+/// ServiceAccount, Role and RoleBinding of the agents.
+#[must_use]
+pub fn agent_account(cluster: &str) -> String {
+    format!("{cluster}-agent")
+}
+
+/// Pod, EtcdMember and etcd member of one ordinal: the same word for all three.
+#[must_use]
+pub fn member(cluster: &str, ordinal: u32) -> String {
+    format!("{cluster}-{ordinal}")
+}
+
+/// Ordinal of a member's name, or `None` if the name is not one of this cluster's.
+#[must_use]
+pub fn ordinal(cluster: &str, member: &str) -> Option<u32> {
+    let digits = member.strip_prefix(cluster)?.strip_prefix('-')?;
+    let number: u32 = digits.parse().ok()?;
+    (number.to_string() == digits).then_some(number)
+}
+
+/// Name of the volume in the pod, and prefix of its claim.
+pub const VOLUME_DATA: &str = "data";
+
+/// PersistentVolumeClaim of a member.
+#[must_use]
+pub fn volume_claim(member: &str) -> String {
+    format!("{VOLUME_DATA}-{member}")
+}
+
+/// DNS name of a member, without the cluster domain.
+#[must_use]
+pub fn peer_host(member: &str, cluster: &str, namespace: &str) -> String {
+    format!("{member}.{}.{namespace}.svc", peer_service(cluster))
+}
+
+/// Peer URL of a member: membership data, so it never changes during the member's life.
+#[must_use]
+pub fn peer_url(member: &str, cluster: &str, namespace: &str) -> String {
+    format!("http://{}:{PORT_PEER}", peer_host(member, cluster, namespace))
+}
+
+/// Client URL that a member advertises.
+#[must_use]
+pub fn client_url(member: &str, cluster: &str, namespace: &str) -> String {
+    format!("http://{}:{PORT_CLIENT}", peer_host(member, cluster, namespace))
+}
+
+/// etcd's `--initial-cluster-token`: never the same for two lives of any cluster's data.
+#[must_use]
+pub fn token(namespace: &str, cluster: &str, uid: &str, incarnation: i64) -> String {
+    format!("{namespace}/{cluster}/{uid}/{incarnation}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinal_is_read_back_from_its_member() {
+        assert_eq!(ordinal("demo", &member("demo", 12)), Some(12));
+        for other in ["demo", "demo-", "demo-x", "demo-01", "demo-1-2", "other-1", "demo-+1"] {
+            assert_eq!(ordinal("demo", other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn tokens_differ_by_incarnation() {
+        assert_ne!(token("ns", "demo", "u", 1), token("ns", "demo", "u", 2));
+    }
+}

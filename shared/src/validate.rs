@@ -1,0 +1,243 @@
+//! The rules of an EtcdCluster, repeated for servers without CEL.
+//!
+//! A raw spec becomes a [`Wanted`] once, at the edge; everything behind it may trust its values. The first broken rule is
+//! returned as one sentence that names the field.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::{
+    api::cluster::{CompactionMode, EtcdCluster, EtcdOptions, Service, ServiceType},
+    duration::{self, DurationError},
+    names::MAX_CLUSTER_NAME,
+    quantity::{self, QuantityError},
+    version::{Version, VersionError},
+};
+
+/// What is wanted, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// 0, 1, 3, 5 or 7.
+    pub size: u32,
+    pub version: Version,
+    /// Bytes of each volume.
+    pub storage: u64,
+    pub etcd: Flags,
+}
+
+/// Options of etcd as numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flags {
+    /// Bytes.
+    pub quota_backend: u64,
+    pub heartbeat_interval: Duration,
+    pub election_timeout: Duration,
+    pub compaction: Compaction,
+    pub extra: Vec<(String, String)>,
+}
+
+/// How etcd forgets old revisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compaction {
+    Periodic(Duration),
+    Revisions(u64),
+}
+
+/// The first broken rule, as a sentence.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Invalid {
+    #[error("metadata.name must have at most {MAX_CLUSTER_NAME} characters")]
+    LongName,
+    #[error("metadata.name must begin with a letter and hold only lower case letters, digits and '-'")]
+    NameSyntax,
+    #[error("spec.size must be 1, 3, 5 or 7, or 0 to stop the cluster, not {0}")]
+    Size(i32),
+    #[error("spec.version: {0}")]
+    Version(#[from] VersionError),
+    #[error("spec.repository must not be empty")]
+    Repository,
+    #[error("spec.{field}: {error}")]
+    Quantity { field: &'static str, error: QuantityError },
+    #[error("spec.{field}: {error}")]
+    Duration { field: &'static str, error: DurationError },
+    #[error("spec.etcd.heartbeatInterval must be between 5ms and 10s")]
+    Heartbeat,
+    #[error("spec.etcd.electionTimeout must be at least five times spec.etcd.heartbeatInterval, and at most 50s")]
+    Election,
+    #[error("spec.etcd.autoCompaction.retention must be a number of revisions, such as 10000, for mode Revision")]
+    Revisions,
+    #[error("spec.etcd.extraArgs: {0:?} is not the name of a flag without its leading dashes")]
+    FlagName(String),
+    #[error("spec.etcd.extraArgs: {0} is set by the agent itself or endangers data")]
+    FlagDenied(String),
+    #[error("spec.service.nodePort needs spec.service.type NodePort or LoadBalancer")]
+    NodePort,
+}
+
+/// Flags of etcd that a user may not set: the agent sets them, or they endanger data.
+pub const DENIED_FLAGS: [&str; 29] = [
+    "name",
+    "data-dir",
+    "wal-dir",
+    "initial-cluster",
+    "initial-cluster-state",
+    "initial-cluster-token",
+    "initial-advertise-peer-urls",
+    "listen-peer-urls",
+    "listen-client-urls",
+    "listen-client-http-urls",
+    "advertise-client-urls",
+    "listen-metrics-urls",
+    "force-new-cluster",
+    "unsafe-no-fsync",
+    "strict-reconfig-check",
+    "config-file",
+    "discovery",
+    "discovery-srv",
+    "discovery-endpoints",
+    "discovery-token",
+    "quota-backend-bytes",
+    "auto-compaction-mode",
+    "auto-compaction-retention",
+    "heartbeat-interval",
+    "election-timeout",
+    "max-learners",
+    "pre-vote",
+    "logger",
+    "log-outputs",
+];
+
+/// Checks a whole object.
+pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
+    name(object.metadata.name.as_deref().unwrap_or_default())?;
+    let spec = &object.spec;
+    if !matches!(spec.size, 0 | 1 | 3 | 5 | 7) {
+        return Err(Invalid::Size(spec.size));
+    }
+    if spec.repository.is_empty() {
+        return Err(Invalid::Repository);
+    }
+    service(&spec.service)?;
+    Ok(Wanted {
+        size: spec.size.unsigned_abs(),
+        version: spec.version.parse()?,
+        storage: bytes("storage.size", &spec.storage.size)?,
+        etcd: options(&spec.etcd)?,
+    })
+}
+
+/// Checks the options of etcd alone, as the agent reads them.
+pub fn options(options: &EtcdOptions) -> Result<Flags, Invalid> {
+    let EtcdOptions { quota_backend, auto_compaction, heartbeat_interval, election_timeout, extra_args } = options;
+    let heartbeat = time("etcd.heartbeatInterval", heartbeat_interval)?;
+    let election = time("etcd.electionTimeout", election_timeout)?;
+    if heartbeat < Duration::from_millis(5) || heartbeat > Duration::from_secs(10) {
+        return Err(Invalid::Heartbeat);
+    }
+    if election < heartbeat * 5 || election > Duration::from_secs(50) {
+        return Err(Invalid::Election);
+    }
+    let compaction = match auto_compaction.mode {
+        CompactionMode::Periodic => {
+            Compaction::Periodic(time("etcd.autoCompaction.retention", &auto_compaction.retention)?)
+        }
+        CompactionMode::Revision => match auto_compaction.retention.parse() {
+            Ok(revisions) if revisions > 0 => Compaction::Revisions(revisions),
+            _ => return Err(Invalid::Revisions),
+        },
+    };
+    for flag in extra_args.keys() {
+        let syntax = flag.starts_with(|c: char| c.is_ascii_lowercase())
+            && flag.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !syntax {
+            return Err(Invalid::FlagName(flag.clone()));
+        }
+        if DENIED_FLAGS.contains(&flag.as_str()) {
+            return Err(Invalid::FlagDenied(flag.clone()));
+        }
+    }
+    Ok(Flags {
+        quota_backend: bytes("etcd.quotaBackend", quota_backend)?,
+        heartbeat_interval: heartbeat,
+        election_timeout: election,
+        compaction,
+        extra: extra_args.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+    })
+}
+
+fn name(name: &str) -> Result<(), Invalid> {
+    if name.len() > MAX_CLUSTER_NAME {
+        return Err(Invalid::LongName);
+    }
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let syntax = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(inner) && !name.ends_with('-');
+    if syntax { Ok(()) } else { Err(Invalid::NameSyntax) }
+}
+
+fn service(service: &Service) -> Result<(), Invalid> {
+    match (service.r#type, service.node_port) {
+        (ServiceType::ClusterIP, Some(_)) => Err(Invalid::NodePort),
+        (ServiceType::ClusterIP | ServiceType::NodePort | ServiceType::LoadBalancer, _) => Ok(()),
+    }
+}
+
+fn bytes(field: &'static str, text: &str) -> Result<u64, Invalid> {
+    quantity::bytes(text).map_err(|error| Invalid::Quantity { field, error })
+}
+
+fn time(field: &'static str, text: &str) -> Result<Duration, Invalid> {
+    duration::parse(text).map_err(|error| Invalid::Duration { field, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::EtcdClusterSpec;
+    use serde_json::json;
+
+    fn object(spec: serde_json::Value) -> EtcdCluster {
+        let spec: EtcdClusterSpec = serde_json::from_value(spec).unwrap();
+        EtcdCluster::new("demo", spec)
+    }
+
+    fn sentence(spec: serde_json::Value) -> String {
+        cluster(&object(spec)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_smallest_object_is_valid() {
+        let wanted = cluster(&object(json!({"version": "v3.5.21"}))).unwrap();
+        assert_eq!((wanted.size, wanted.storage), (3, 8 << 30));
+    }
+
+    #[test]
+    fn each_mistake_is_named_by_its_field() {
+        for (field, spec) in [
+            ("spec.size", json!({"version": "v3.5.21", "size": 4})),
+            ("spec.size", json!({"version": "v3.5.21", "size": 9})),
+            ("spec.size", json!({"version": "v3.5.21", "size": -1})),
+            ("spec.version", json!({"version": "3.5"})),
+            ("spec.storage.size", json!({"version": "v3.5.21", "storage": {"size": "abc"}})),
+            ("spec.etcd.electionTimeout", json!({"version": "v3.5.21", "etcd": {"electionTimeout": "200ms"}})),
+            (
+                "spec.etcd.extraArgs",
+                json!({"version": "v3.5.21", "etcd": {"extraArgs": {"force-new-cluster": "true"}}}),
+            ),
+            ("spec.etcd.extraArgs", json!({"version": "v3.5.21", "etcd": {"extraArgs": {"--name": "x"}}})),
+            ("spec.service.nodePort", json!({"version": "v3.5.21", "service": {"nodePort": 30000}})),
+        ] {
+            let said = sentence(spec);
+            assert!(said.contains(field), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_schema_denies_the_same_flags() {
+        use kube::CustomResourceExt;
+        let crd = serde_json::to_string(&EtcdCluster::crd()).unwrap();
+        for flag in DENIED_FLAGS {
+            assert!(crd.contains(&format!("'{flag}'")), "{flag} is missing from the CEL rule");
+        }
+    }
+}

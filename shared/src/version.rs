@@ -1,0 +1,90 @@
+//! Versions of etcd.
+
+use std::{fmt, str::FromStr};
+use thiserror::Error;
+
+/// A released version of etcd 3, written `v3.5.21`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    pub minor: Minor,
+    pub patch: u8,
+}
+
+/// The minor versions whose flags and behaviour this operator knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Minor {
+    V3_5,
+    V3_6,
+    V3_7,
+}
+
+/// Why a text names no version that can be run.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0:?} is not a supported version of etcd: write v3.5.x, v3.6.x or v3.7.x, such as v3.5.21")]
+pub struct VersionError(String);
+
+impl FromStr for Version {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        let wrong = || VersionError(text.to_owned());
+        let mut parts = text.strip_prefix('v').ok_or_else(wrong)?.split('.');
+        let minor = match (parts.next(), parts.next()) {
+            (Some("3"), Some("5")) => Minor::V3_5,
+            (Some("3"), Some("6")) => Minor::V3_6,
+            (Some("3"), Some("7")) => Minor::V3_7,
+            _ => return Err(wrong()),
+        };
+        let patch = parts.next().ok_or_else(wrong)?;
+        let number: u8 = patch.parse().map_err(|_| wrong())?;
+        if parts.next().is_some() || number.to_string() != patch {
+            return Err(wrong());
+        }
+        Ok(Self { minor, patch: number })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v3.{}.{}", self.minor.number(), self.patch)
+    }
+}
+
+impl Minor {
+    /// The number after `3.`.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::V3_5 => 5,
+            Self::V3_6 => 6,
+            Self::V3_7 => 7,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_parses_back() {
+        for text in ["v3.5.21", "v3.6.16", "v3.7.0"] {
+            assert_eq!(text.parse::<Version>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["3.5.21", "v3.5", "v3.5.021", "v3.5.21-rc.1", "v2.3.8", "v3.8.0", "latest", "v3.5.21.1", "v3.5.+1"]
+        {
+            assert!(text.parse::<Version>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_order_by_minor_then_patch() {
+        let v = |text: &str| text.parse::<Version>().unwrap();
+        assert!(v("v3.5.35") < v("v3.6.0"));
+        assert!(v("v3.6.9") < v("v3.6.16"));
+    }
+}
