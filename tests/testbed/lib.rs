@@ -1,1 +1,57 @@
+//! A real Kubernetes on this machine, for tests: booted in seconds, with handles to break it. `README.md` beside this file is the map.
 
+pub mod boot;
+pub mod cgroups;
+pub mod command;
+pub mod control_plane;
+pub mod daemon;
+pub mod environment;
+pub mod host;
+pub mod image;
+pub mod layout;
+pub mod lock;
+pub mod machine;
+pub mod network;
+pub mod pki;
+pub mod progress;
+pub mod storage;
+pub mod sweep;
+pub mod toolchain;
+pub mod worker;
+
+pub use layout::Layout;
+pub use machine::Testbed;
+pub use progress::Progress;
+
+use anyhow::{Context, Result};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Asks a boot under way to stop at its next step and clean up.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// A client with the rights of the administrator.
+///
+/// # Errors
+/// When the kubeconfig is not there.
+pub async fn admin(layout: &Layout) -> Result<Client> {
+    client_from(&layout.kubeconfig()).await
+}
+
+/// A client that does not retry by itself: a test wants to see every answer.
+pub(crate) async fn client_from(kubeconfig: &Path) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}

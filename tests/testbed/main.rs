@@ -1,1 +1,76 @@
-fn main() {}
+//! The command that boots, loads and removes the testbed; some of its daemons are this program too.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use testbed::{Layout, Progress, Testbed, storage};
+
+/// A real Kubernetes on this machine.
+#[derive(Parser)]
+#[command(name = "testbed", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Boot it, unless it runs as asked.
+    Up {
+        /// How many nodes.
+        #[arg(long, default_value_t = 3)]
+        nodes: usize,
+    },
+    /// Remove it, or what is left of it.
+    Down,
+    /// Say what runs; fails unless all is well.
+    Status,
+    /// Import image archives on every node.
+    Load { archives: Vec<PathBuf> },
+    /// The controller that makes volumes (a daemon of the testbed).
+    #[command(hide = true)]
+    Provisioner,
+    /// The FlexVolume driver (called by kubelet and the controller manager).
+    #[command(hide = true)]
+    Driver {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let progress = Progress::start();
+    match Arguments::parse().command {
+        Command::Up { nodes } => {
+            tokio::spawn(async {
+                // The boot sees the first; the second ends the program, and the next `up` or `down` finds the remains.
+                let _ = tokio::signal::ctrl_c().await;
+                testbed::interrupt();
+                let _ = tokio::signal::ctrl_c().await;
+                std::process::exit(130);
+            });
+            let testbed = Testbed::up(nodes, progress).await?;
+            let environment = testbed.write_environment()?;
+            progress.say(format!("up: {nodes} nodes; . {}", environment.display()));
+        }
+        Command::Down => {
+            Testbed::down(progress).await?;
+            progress.say("down");
+        }
+        Command::Status => println!("{}", Testbed::attach()?.status().await?),
+        Command::Load { archives } => {
+            let testbed = Testbed::attach()?;
+            for archive in archives {
+                testbed.load(&archive).await?;
+                progress.say(format!("loaded {}", archive.display()));
+            }
+        }
+        Command::Provisioner => {
+            let layout = Layout::from_env()?;
+            storage::provisioner::run(testbed::admin(&layout).await?, layout).await;
+        }
+        Command::Driver { arguments } => println!("{}", storage::driver::answer(&Layout::from_env()?, &arguments)),
+    }
+    Ok(())
+}

@@ -25,11 +25,11 @@ pub struct Tool {
 }
 
 macro_rules! sources {
-    ($folder:literal, $main:literal) => {
+    ($($folder:literal)+, $main:literal) => {
         &[
-            ("go.mod", include_str!(concat!("tools/", $folder, "/go.mod"))),
-            ("go.sum", include_str!(concat!("tools/", $folder, "/go.sum"))),
-            ($main, include_str!(concat!("tools/", $folder, "/", $main))),
+            ("go.mod", include_str!(concat!("tools/", $($folder,)+ "/go.mod"))),
+            ("go.sum", include_str!(concat!("tools/", $($folder,)+ "/go.sum"))),
+            ($main, include_str!(concat!("tools/", $($folder,)+ "/", $main))),
         ]
     };
 }
@@ -44,7 +44,7 @@ macro_rules! etcd {
     ($version:literal) => {
         Tool {
             name: concat!("etcd-", $version),
-            sources: sources!(concat!("etcd/", $version), "tools.go"),
+            sources: sources!("etcd/" $version, "tools.go"),
             programs: ETCD_PROGRAMS,
             aliases: &[],
             ldflags: "-s -w",
@@ -128,7 +128,9 @@ impl Tool {
         if folder.exists() {
             return Ok(folder);
         }
-        let _lock = Lock::take(&folder.with_extension("lock"), || progress.say(format!("{}: another run builds it", self.name)))?;
+        let _lock = Lock::take(&cache()?.join(format!("{}.lock", self.name)), || {
+            progress.say(format!("{}: another run builds it", self.name))
+        })?;
         if !folder.exists() {
             progress.say(format!("{}: building (minutes, the first time)", self.name));
             self.build(&folder).with_context(|| format!("build {}", self.name))?;
@@ -138,7 +140,7 @@ impl Tool {
     }
 
     fn build(&self, folder: &Path) -> Result<()> {
-        let work = folder.with_extension("building");
+        let work = cache()?.join(format!("{}.building", self.name));
         let source = work.join("source");
         let out = work.join("out");
         if work.exists() {
@@ -176,7 +178,8 @@ pub fn cache() -> Result<PathBuf> {
     }
     let caches = match std::env::var_os("XDG_CACHE_HOME") {
         Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(std::env::var_os("HOME").context("neither ETCD_TESTBED_CACHE nor HOME is set")?).join(".cache"),
+        None => PathBuf::from(std::env::var_os("HOME").context("neither ETCD_TESTBED_CACHE nor HOME is set")?)
+            .join(".cache"),
     };
     Ok(caches.join("etcd-operator"))
 }

@@ -1,0 +1,165 @@
+//! Images without a registry: buildah builds an archive, `ctr` imports it on every node.
+
+use crate::command::{call, run};
+use crate::layout::{Layout, Node};
+use crate::lock::Lock;
+use crate::toolchain::{self, ETCD_VERSIONS, Toolchain};
+use crate::worker::PAUSE_IMAGE;
+use anyhow::{Context, Result, anyhow};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ETCD_DOCKERFILE: &str = include_str!("../../images/etcd.Dockerfile");
+const PAUSE_DOCKERFILE: &str = include_str!("../../images/pause.Dockerfile");
+
+/// The name under which an etcd release is known to pods.
+#[must_use]
+pub fn etcd_image(version: &str) -> String {
+    format!("quay.io/coreos/etcd:{version}")
+}
+
+/// The archives that every node has: the pause image first, since no pod starts without it.
+///
+/// # Errors
+/// When buildah fails.
+pub fn stock(tools: &Toolchain) -> Result<Vec<PathBuf>> {
+    let pause = tempfolder("pause", &[Path::new("/usr/bin/catatonit")])?;
+    let mut archives = vec![build(PAUSE_DOCKERFILE, &pause, PAUSE_IMAGE)?];
+    for (version, folder) in ETCD_VERSIONS.iter().zip(&tools.etcds) {
+        archives.push(build_keyed(ETCD_DOCKERFILE, folder, &etcd_image(version), &folder.to_string_lossy())?);
+    }
+    Ok(archives)
+}
+
+/// Builds the image `name` and returns its archive, which stays in the cache and is made anew only when the Dockerfile or a file of the context
+/// changes. Every file of the context counts, so let it hold only what the image needs. Programs in a `FROM scratch` image need no `RUN`.
+///
+/// # Errors
+/// When buildah fails.
+pub fn build(dockerfile: &str, context: &Path, name: &str) -> Result<PathBuf> {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    digest_folder(&mut digest, context).with_context(|| format!("read the context of {name}"))?;
+    let key = toolchain::short_hex(digest.finish().as_ref());
+    build_keyed(dockerfile, context, name, &key)
+}
+
+fn build_keyed(dockerfile: &str, context: &Path, name: &str, key: &str) -> Result<PathBuf> {
+    let hash = ring::digest::digest(&ring::digest::SHA256, format!("{dockerfile}\0{key}").as_bytes());
+    let folder = toolchain::cache()?.join("images");
+    let stem = name.replace(['/', ':'], "_");
+    let archive = folder.join(format!("{stem}-{}.tar", toolchain::short_hex(hash.as_ref())));
+    let _lock = Lock::take(&folder.join(format!("{stem}.lock")), || ())?;
+    if !archive.exists() {
+        let work = folder.join(format!("{stem}.building"));
+        let made = buildah(dockerfile, context, name, &work).and_then(|made| {
+            forget_older(&folder, &stem);
+            fs::rename(made, &archive).map_err(|error| anyhow!(error))
+        });
+        let _ = fs::remove_dir_all(&work);
+        made.with_context(|| format!("build the image {name}"))?;
+    }
+    Ok(archive)
+}
+
+fn buildah(dockerfile: &str, context: &Path, name: &str, work: &Path) -> Result<PathBuf> {
+    if work.exists() {
+        fs::remove_dir_all(work)?;
+    }
+    fs::create_dir_all(work)?;
+    fs::write(work.join("Dockerfile"), dockerfile)?;
+    let buildah = || {
+        let mut command = Command::new("buildah");
+        command
+            .args(["--storage-driver", "vfs", "--root"])
+            .arg(work.join("root"))
+            .arg("--runroot")
+            .arg(work.join("run"));
+        command
+    };
+    run(buildah()
+        .args(["bud", "--isolation", "chroot", "--timestamp", "0", "-t", name, "-f"])
+        .arg(work.join("Dockerfile"))
+        .arg(context))?;
+    let archive = work.join("image.tar");
+    run(buildah()
+        .args(["push", "--quiet", "--disable-compression", name])
+        .arg(format!("oci-archive:{}:{name}", archive.display())))?;
+    Ok(archive)
+}
+
+/// Imports archives on `nodes`, in parallel, leaving out those a node has.
+///
+/// # Errors
+/// When a node's containerd refuses or is down.
+pub fn load(layout: &Layout, nodes: impl Iterator<Item = Node>, archives: &[PathBuf]) -> Result<()> {
+    std::thread::scope(|scope| {
+        let loading: Vec<_> = nodes.map(|node| scope.spawn(move || load_on(layout, node, archives))).collect();
+        loading
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread that loads images panicked"))?)
+    })
+}
+
+/// Imports archives on one node.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_on(layout: &Layout, node: Node, archives: &[PathBuf]) -> Result<()> {
+    let marks = layout.node(node).join("images");
+    fs::create_dir_all(&marks)?;
+    for archive in archives {
+        let file = fs::metadata(archive).with_context(|| format!("find the archive {}", archive.display()))?;
+        let name = archive.file_name().unwrap_or_default().to_string_lossy();
+        let mark = marks.join(format!("{name}-{}-{}", file.len(), file.mtime_nsec()));
+        if !mark.exists() {
+            let socket = layout.containerd_socket(node);
+            call(&format!("ctr -a {} -n k8s.io images import {}", socket.display(), archive.display()))
+                .with_context(|| format!("load {name} on {node}"))?;
+            fs::write(&mark, "")?;
+        }
+    }
+    Ok(())
+}
+
+/// One archive a name is enough: the others are builds of the past.
+fn forget_older(folder: &Path, stem: &str) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name
+            .strip_prefix(stem)
+            .is_some_and(|rest| rest.starts_with('-') && rest.len() == "-0123456789abcdef.tar".len())
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// A context folder in the cache with copies of `files`.
+fn tempfolder(name: &str, files: &[&Path]) -> Result<PathBuf> {
+    let folder = toolchain::cache()?.join("images").join(format!("{name}.context"));
+    fs::create_dir_all(&folder)?;
+    for file in files {
+        fs::copy(file, folder.join(file.file_name().unwrap_or_default()))
+            .with_context(|| format!("copy {}", file.display()))?;
+    }
+    Ok(folder)
+}
+
+fn digest_folder(digest: &mut ring::digest::Context, folder: &Path) -> Result<()> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    entries.sort();
+    for path in entries {
+        digest.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+        if path.is_dir() {
+            digest_folder(digest, &path)?;
+        } else {
+            digest.update(&fs::metadata(&path)?.mode().to_be_bytes());
+            digest.update(&fs::read(&path)?);
+        }
+    }
+    Ok(())
+}
