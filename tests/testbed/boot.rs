@@ -66,6 +66,7 @@ pub async fn boot(layout: &Layout, tools: &Toolchain, nodes: usize, progress: Pr
         Ok(Api::<ServiceAccount>::default_namespaced(client.clone()).get_opt("default").await?.is_some())
     })
     .await?;
+    progress.say("default ServiceAccount made");
     until("CoreDNS is ready", layout, || async {
         Ok(name_server_ready(CONTROL_PLANE_IP, 8181).await && name_server_ready(UNCACHED_DNS_IP, 8182).await)
     })

@@ -83,7 +83,8 @@ pub fn scheduler(layout: &Layout, tools: &Toolchain) -> Daemon {
     )
 }
 
-/// CoreDNS as kubeadm sets it up (a name asked for too early stays absent for 30 s), and one that forgets at once.
+/// CoreDNS as kubeadm sets it up (a name asked for too early stays absent for 30 s), and one that forgets at once. Nothing is asked of the world
+/// outside: any other name does not exist, as an upstream server would say.
 ///
 /// # Errors
 /// When a Corefile cannot be written.
@@ -92,7 +93,7 @@ pub fn name_servers(layout: &Layout, tools: &Toolchain) -> Result<[Daemon; 2]> {
     let corefile = |address: String, ttl: u32, plugins: &str| {
         format!(
             ".:53 {{\n  bind {address}\n  errors\n  kubernetes cluster.local in-addr.arpa ip6.arpa {{\n    kubeconfig {} testbed\n    \
-             pods insecure\n    ttl {ttl}\n  }}\n{plugins}}}\n",
+             pods insecure\n    ttl {ttl}\n  }}\n  template ANY ANY . {{\n    rcode NXDOMAIN\n  }}\n{plugins}}}\n",
             kubeconfig.display()
         )
     };

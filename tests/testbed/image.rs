@@ -83,9 +83,7 @@ fn buildah(dockerfile: &str, context: &Path, name: &str, work: &Path) -> Result<
         .arg(work.join("Dockerfile"))
         .arg(context))?;
     let archive = work.join("image.tar");
-    run(buildah()
-        .args(["push", "--quiet", "--disable-compression", name])
-        .arg(format!("oci-archive:{}:{name}", archive.display())))?;
+    run(buildah().args(["push", "--quiet", name]).arg(format!("docker-archive:{}:{name}", archive.display())))?;
     Ok(archive)
 }
 

@@ -70,10 +70,11 @@ async fn provision(volumes: Api<PersistentVolume>, layout: Layout, order: Order)
 }
 
 async fn remove(volumes: Api<PersistentVolume>, layout: Layout, name: String) {
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
         match removed(&volumes, &layout, &name).await {
             Ok(()) => return eprintln!("removed {name}"),
-            Err(error) => eprintln!("remove {name}: {error:#}"),
+            Err(error) if attempt == 0 => eprintln!("remove {name}: {error:#}; trying until it works"),
+            Err(_) => {}
         }
         tokio::time::sleep(AGAIN).await;
     }
