@@ -2,10 +2,13 @@
 
 pub mod boot;
 pub mod cgroups;
+pub mod cluster;
 pub mod command;
 pub mod control_plane;
 pub mod daemon;
 pub mod environment;
+pub mod evidence;
+pub mod faults;
 pub mod host;
 pub mod image;
 pub mod layout;
@@ -19,6 +22,8 @@ pub mod sweep;
 pub mod toolchain;
 pub mod worker;
 
+pub use cluster::Cluster;
+pub use faults::Faults;
 pub use layout::Layout;
 pub use machine::Testbed;
 pub use progress::Progress;

@@ -96,6 +96,19 @@ pub fn plug(node: Node, connected: bool) -> Result<()> {
     call(&format!("ip -n {SWITCH_NETNS} link set {} {state}", node.netns())).map(drop)
 }
 
+/// Removes the links of pods that are no more, after a node lost its power. (The far ends went with the pods' namespaces, unless something held these.)
+///
+/// # Errors
+/// When there is no such node.
+pub fn forget_pods(node: Node) -> Result<()> {
+    let links = call(&format!("ip -n {} -oneline link show type veth", node.netns()))?;
+    let names = links.lines().filter_map(|line| line.split_whitespace().nth(1)?.split('@').next());
+    for name in names.filter(|name| *name != "eth0") {
+        let _ = call(&format!("ip -n {} link del {name}", node.netns()));
+    }
+    Ok(())
+}
+
 /// The names of our namespaces that exist.
 #[must_use]
 pub fn namespaces() -> Vec<String> {

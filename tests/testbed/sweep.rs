@@ -6,7 +6,7 @@
 use crate::command::call;
 use crate::daemon::{Daemon, Process};
 use crate::host::Host;
-use crate::layout::Layout;
+use crate::layout::{Layout, MAX_NODES, Node};
 use crate::storage::disk;
 use crate::{cgroups, network};
 use anyhow::{Context, Result};
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// When the state directory cannot be removed.
 pub fn sweep(layout: &Layout) -> Result<()> {
-    let sockets = shim_sockets(layout);
+    let sockets: Vec<String> = Node::all(MAX_NODES).flat_map(|node| shim_sockets(&layout.node(node))).collect();
     thaw(layout);
     kill_all(layout);
     unmount(layout.root());
@@ -95,14 +95,15 @@ fn ours(layout: &Layout) -> BTreeSet<i32> {
             .filter_map(|daemon| daemon.process)
             .map(|process| process.pid),
     );
-    pids.extend(shims(layout));
+    pids.extend(shims(layout, None));
     pids.remove(&i32::try_from(std::process::id()).unwrap_or_default());
     pids
 }
 
-/// The shims of our containerds: each has the socket of its containerd among its arguments.
-pub(crate) fn shims(layout: &Layout) -> Vec<i32> {
-    let below = format!("{}/nodes/", layout.root().display());
+/// The shims of our containerds, or of one node's: each has the socket of its containerd among its arguments.
+pub(crate) fn shims(layout: &Layout, node: Option<Node>) -> Vec<i32> {
+    let below = node.map_or_else(|| layout.root().join("nodes"), |node| layout.node(node));
+    let below = format!("{}/", below.display());
     let Ok(entries) = fs::read_dir("/proc") else { return vec![] };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok());
     let ours = |pid: &i32| {
@@ -113,11 +114,9 @@ pub(crate) fn shims(layout: &Layout) -> Vec<i32> {
     pids.filter(ours).collect()
 }
 
-/// Shims listen in `/run/containerd/s` whatever their containerd's state directory; each container's bundle says where.
-fn shim_sockets(layout: &Layout) -> Vec<String> {
-    let Ok(nodes) = fs::read_dir(layout.root().join("nodes")) else { return vec![] };
-    let tasks = nodes.flatten().map(|node| node.path().join("containerd-state/io.containerd.runtime.v2.task/k8s.io"));
-    let bundles = tasks.filter_map(|folder| fs::read_dir(folder).ok()).flat_map(|entries| entries.flatten());
-    let addresses = bundles.filter_map(|bundle| fs::read_to_string(bundle.path().join("address")).ok());
+/// Shims listen in `/run/containerd/s` whatever their containerd's state directory; each container's bundle in the node's folder says where.
+pub(crate) fn shim_sockets(node: &Path) -> Vec<String> {
+    let Ok(bundles) = fs::read_dir(node.join("containerd-state/io.containerd.runtime.v2.task/k8s.io")) else { return vec![] };
+    let addresses = bundles.flatten().filter_map(|bundle| fs::read_to_string(bundle.path().join("address")).ok());
     addresses.filter_map(|address| Some(address.trim().strip_prefix("unix://")?.to_owned())).collect()
 }
