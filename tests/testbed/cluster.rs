@@ -46,7 +46,10 @@ impl Cluster {
             Some(path) => {
                 let mut config = Config::infer().await.with_context(|| format!("read {}", path.display()))?;
                 config.default_retry = false;
-                let context = run(Command::new("kubectl").args(["config", "current-context"])).unwrap_or_default().trim().to_owned();
+                let context = run(Command::new("kubectl").args(["config", "current-context"]))
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned();
                 Ok(Self { client: Client::try_from(config)?, kind: Kind::Foreign { context } })
             }
         }
@@ -122,7 +125,9 @@ fn load_foreign(context: &str, archive: &Path, name: &str) -> Result<String> {
 }
 
 fn foreign_kubeconfig() -> Result<Option<PathBuf>> {
-    let Some(named) = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()).map(PathBuf::from) else { return Ok(None) };
+    let Some(named) = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()).map(PathBuf::from) else {
+        return Ok(None);
+    };
     let own = Layout::from_env()?.kubeconfig();
     Ok((named != own).then_some(named))
 }

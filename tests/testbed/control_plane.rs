@@ -92,8 +92,22 @@ pub fn name_servers(layout: &Layout, tools: &Toolchain) -> Result<[Daemon; 2]> {
     let kubeconfig = layout.kubeconfig();
     let corefile = |address: String, ttl: u32, plugins: &str| {
         format!(
-            ".:53 {{\n  bind {address}\n  errors\n  kubernetes cluster.local in-addr.arpa ip6.arpa {{\n    kubeconfig {} testbed\n    \
-             pods insecure\n    ttl {ttl}\n  }}\n  template ANY ANY . {{\n    rcode NXDOMAIN\n  }}\n{plugins}}}\n",
+            r"cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
+  bind {address}
+  errors
+  kubernetes cluster.local in-addr.arpa ip6.arpa {{
+    kubeconfig {} testbed
+    pods insecure
+    ttl {ttl}
+  }}
+{plugins}}}
+.:53 {{
+  bind {address}
+  template ANY ANY . {{
+    rcode NXDOMAIN
+  }}
+}}
+",
             kubeconfig.display()
         )
     };

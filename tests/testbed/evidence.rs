@@ -34,9 +34,15 @@ async fn pods(client: &Client, namespace: &str) -> Result<String> {
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_else(|| "no node".to_owned());
         let leaving = if pod.metadata.deletion_timestamp.is_some() { " being deleted" } else { "" };
         let (phase, ip) = (status.phase.unwrap_or_default(), status.pod_ip.unwrap_or_default());
-        writeln!(text, "{} {phase}{leaving} ready {ready}/{} restarts {restarts} {node} {ip}", pod.name_any(), containers.len())?;
+        writeln!(
+            text,
+            "{} {phase}{leaving} ready {ready}/{} restarts {restarts} {node} {ip}",
+            pod.name_any(),
+            containers.len()
+        )?;
         for condition in status.conditions.unwrap_or_default().iter().filter(|one| one.status != "True") {
-            let (reason, message) = (condition.reason.as_deref().unwrap_or(""), condition.message.as_deref().unwrap_or(""));
+            let (reason, message) =
+                (condition.reason.as_deref().unwrap_or(""), condition.message.as_deref().unwrap_or(""));
             writeln!(text, "    {} is {}: {reason} {message}", condition.type_, condition.status)?;
         }
         for one in status.init_container_statuses.iter().flatten().chain(&containers).filter(|one| !one.ready) {
@@ -47,7 +53,9 @@ async fn pods(client: &Client, namespace: &str) -> Result<String> {
 }
 
 fn state(one: &ContainerStatus) -> String {
-    let said = |what: &str, value: Option<serde_json::Result<String>>| value.map(|json| format!("{what} {}", json.unwrap_or_default()));
+    let said = |what: &str, value: Option<serde_json::Result<String>>| {
+        value.map(|json| format!("{what} {}", json.unwrap_or_default()))
+    };
     let state = one.state.as_ref();
     let last = one.last_state.as_ref().and_then(|last| last.terminated.as_ref());
     [
@@ -74,7 +82,11 @@ async fn claims(client: &Client, namespace: &str) -> Result<String> {
 async fn events(client: &Client, namespace: &str) -> Result<String> {
     let mut events = list::<Event>(client, namespace).await?;
     let time = |event: &Event| {
-        let last = event.series.as_ref().and_then(|series| series.last_observed_time.clone()).or_else(|| event.event_time.clone());
+        let last = event
+            .series
+            .as_ref()
+            .and_then(|series| series.last_observed_time.clone())
+            .or_else(|| event.event_time.clone());
         last.map(|time| time.0).or_else(|| event.last_timestamp.clone().map(|time| time.0))
     };
     events.sort_by_key(time);
@@ -95,7 +107,11 @@ async fn logs(client: &Client, namespace: &str) -> Result<String> {
         let Some(spec) = &pod.spec else { continue };
         let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
         for container in containers {
-            let ask = LogParams { container: Some(container.name.clone()), tail_lines: Some(LOG_LINES), ..LogParams::default() };
+            let ask = LogParams {
+                container: Some(container.name.clone()),
+                tail_lines: Some(LOG_LINES),
+                ..LogParams::default()
+            };
             let log = api.logs(&pod.name_any(), &ask).await.unwrap_or_else(|error| format!("cannot be had: {error}\n"));
             writeln!(text, "{} {}:\n{}", pod.name_any(), container.name, log.trim_end())?;
         }
@@ -105,7 +121,10 @@ async fn logs(client: &Client, namespace: &str) -> Result<String> {
 
 async fn list<K>(client: &Client, namespace: &str) -> Result<Vec<K>>
 where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
     K::DynamicType: Default,
 {
     Ok(Api::<K>::namespaced(client.clone(), namespace).list(&ListParams::default()).await?.items)

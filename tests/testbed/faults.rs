@@ -33,12 +33,19 @@ impl Faults {
     /// # Errors
     /// When there is no such pod or no node has it yet.
     pub(crate) async fn place(&self, namespace: &str, pod: &str) -> Result<Place> {
-        let pod = Api::<Pod>::namespaced(self.client.clone(), namespace).get(pod).await.with_context(|| format!("find pod {namespace}/{pod}"))?;
+        let pod = Api::<Pod>::namespaced(self.client.clone(), namespace)
+            .get(pod)
+            .await
+            .with_context(|| format!("find pod {namespace}/{pod}"))?;
         let name = format!("{namespace}/{}", pod.name_any());
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).and_then(Node::named);
         let node = node.with_context(|| format!("pod {name} has no node yet"))?;
         let uid = pod.uid().with_context(|| format!("pod {name} has no UID"))?;
-        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().chain(&status.init_container_statuses)).flatten();
+        let statuses = pod
+            .status
+            .iter()
+            .flat_map(|status| status.container_statuses.iter().chain(&status.init_container_statuses))
+            .flatten();
         let containers = statuses.filter_map(|one| {
             let (_, id) = one.container_id.as_deref()?.split_once("://")?;
             Some((one.name.clone(), id.to_owned()))

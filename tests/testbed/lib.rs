@@ -1,7 +1,9 @@
 //! A real Kubernetes on this machine, for tests: booted in seconds, with handles to break it. `README.md` beside this file is the map.
 
+pub mod bare_etcd;
 pub mod boot;
 pub mod cgroups;
+pub mod check;
 pub mod cluster;
 pub mod command;
 pub mod control_plane;

@@ -27,6 +27,8 @@ enum Command {
     Status,
     /// Import image archives on every node.
     Load { archives: Vec<PathBuf> },
+    /// Try every part of it on a real etcd; boots it if needed.
+    Check,
     /// The controller that makes volumes (a daemon of the testbed).
     #[command(hide = true)]
     Provisioner,
@@ -65,6 +67,11 @@ async fn main() -> Result<()> {
                 testbed.load(&archive).await?;
                 progress.say(format!("loaded {}", archive.display()));
             }
+        }
+        Command::Check => {
+            let testbed = Testbed::up(3, progress).await?;
+            testbed::check::check(&testbed, progress).await?;
+            progress.say("all is well");
         }
         Command::Provisioner => {
             let layout = Layout::from_env()?;

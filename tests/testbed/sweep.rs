@@ -116,7 +116,9 @@ pub(crate) fn shims(layout: &Layout, node: Option<Node>) -> Vec<i32> {
 
 /// Shims listen in `/run/containerd/s` whatever their containerd's state directory; each container's bundle in the node's folder says where.
 pub(crate) fn shim_sockets(node: &Path) -> Vec<String> {
-    let Ok(bundles) = fs::read_dir(node.join("containerd-state/io.containerd.runtime.v2.task/k8s.io")) else { return vec![] };
+    let Ok(bundles) = fs::read_dir(node.join("containerd-state/io.containerd.runtime.v2.task/k8s.io")) else {
+        return vec![];
+    };
     let addresses = bundles.flatten().filter_map(|bundle| fs::read_to_string(bundle.path().join("address")).ok());
     addresses.filter_map(|address| Some(address.trim().strip_prefix("unix://")?.to_owned())).collect()
 }

@@ -38,14 +38,16 @@ pub(crate) fn named(name: &str) -> Result<Node> {
 fn stop(layout: &Layout, node: Node) -> Result<()> {
     network::plug(node, false)?;
     // All are signalled before any is waited for: a kubelet that outlives its containerd would write down what it sees.
-    let daemons: Vec<Daemon> = worker::daemon_names(node).iter().map(|name| Daemon::load(layout, name)).collect::<Result<_>>()?;
+    let daemons: Vec<Daemon> =
+        worker::daemon_names(node).iter().map(|name| Daemon::load(layout, name)).collect::<Result<_>>()?;
     daemons.iter().for_each(|daemon| daemon.signal(Signal::SIGKILL));
     daemons.iter().try_for_each(Daemon::kill)?;
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let mut pids = cgroups::processes(Some(node));
         pids.extend(sweep::shims(layout, Some(node)));
-        let alive: Vec<Process> = pids.into_iter().filter_map(Process::find).filter(|process| process.is_alive()).collect();
+        let alive: Vec<Process> =
+            pids.into_iter().filter_map(Process::find).filter(|process| process.is_alive()).collect();
         if alive.is_empty() {
             break;
         }
@@ -70,7 +72,8 @@ fn forget_runtime_state(layout: &Layout, node: Node) {
 }
 
 fn start(layout: &Layout, node: Node) -> Result<()> {
-    let daemons: Vec<Daemon> = worker::daemon_names(node).iter().map(|name| Daemon::load(layout, name)).collect::<Result<_>>()?;
+    let daemons: Vec<Daemon> =
+        worker::daemon_names(node).iter().map(|name| Daemon::load(layout, name)).collect::<Result<_>>()?;
     if daemons.iter().any(Daemon::is_alive) {
         bail!("{node} runs already");
     }

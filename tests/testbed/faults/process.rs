@@ -54,9 +54,17 @@ impl Faults {
     ///
     /// # Errors
     /// When none is picked.
-    pub async fn signal(&self, namespace: &str, pod: &str, container: &str, which: impl Fn(&[String]) -> bool, signal: Signal) -> Result<()> {
+    pub async fn signal(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        which: impl Fn(&[String]) -> bool,
+        signal: Signal,
+    ) -> Result<()> {
         let all = self.processes(namespace, pod).await?;
-        let picked: Vec<&PodProcess> = all.iter().filter(|one| one.container == container && which(&one.argv)).collect();
+        let picked: Vec<&PodProcess> =
+            all.iter().filter(|one| one.container == container && which(&one.argv)).collect();
         ensure!(!picked.is_empty(), "container {container} of pod {namespace}/{pod} has no such process, only {all:?}");
         picked.iter().for_each(|one| one.signal(signal));
         Ok(())
@@ -84,6 +92,9 @@ impl Place {
 fn pod_process(container: &str, pid: i32) -> Option<PodProcess> {
     let process = Process::find(pid)?;
     let argv = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let argv = argv.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(|word| String::from_utf8_lossy(word).into_owned());
+    let argv = argv
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned());
     Some(PodProcess { container: container.to_owned(), argv: argv.collect(), process })
 }

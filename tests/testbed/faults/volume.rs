@@ -124,7 +124,7 @@ impl Volume {
         fs::write(&trigger, "the testbed says so").with_context(|| format!("write {}", trigger.display()))
     }
 
-    /// Checks the filesystem and mounts it anew. Delete the pod first.
+    /// Checks the filesystem and mounts it anew. Delete the pod first, and see that no new one comes (a hung controller manager makes none).
     ///
     /// # Errors
     /// When a pod has it mounted or it is beyond repair.
