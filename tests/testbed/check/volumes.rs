@@ -29,11 +29,9 @@ pub(super) async fn faults(stage: &Stage, faults: &Faults, etcd: &BareEtcd) -> R
         fs::write(volume.path().unwrap_or_default().join("probe"), "x").is_err()
     };
     stage.until("the failing volume is read-only", meets_error).await?;
-    stage
-        .until("etcd dies of it or cannot write", async || {
-            stage.restarts(&pod).await > 0 || !stage.is_ready(&pod).await
-        })
-        .await?;
+    // An idle etcd writes nothing, so it must be given something to write.
+    let dies = async || stage.etcdctl(&etcd.pod(0), "put probe x").await.is_ok() && !stage.is_ready(&pod).await;
+    stage.until("etcd dies of a write that fails", dies).await?;
     // A hung controller manager makes no new pod that would take the volume first.
     faults.pause(Component::ControllerManager)?;
     stage.delete_pod(&pod).await?;
