@@ -1,0 +1,85 @@
+//! The command line and the environment: the only place that reads either.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use etcd_operator_shared::{
+    api::EtcdOptions,
+    names::{self, env},
+    validate::{self, Flags},
+    version::Version,
+};
+
+/// Looks after one etcd member: runs in every pod of an EtcdCluster.
+#[derive(Debug, Parser)]
+#[command(name = "etcd-agent", version, about, disable_help_subcommand = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say how this member is, with the reason of every check
+    Status {
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Output::Human)]
+        output: Output,
+    },
+    /// Print the version of the agent
+    Version,
+    /// Run the agent (PID 1 of the agent container)
+    #[command(hide = true)]
+    Run,
+    /// Look after the member (the child of `run`)
+    #[command(hide = true)]
+    Sidecar(Box<Sidecar>),
+    /// Copy the launcher into the directory shared with the etcd container (postStart hook)
+    #[command(hide = true)]
+    Install,
+    /// Run etcd when the agent says so (PID 1 of the etcd container)
+    #[command(hide = true)]
+    Launch,
+}
+
+/// How a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Human,
+    Json,
+}
+
+/// What the coordinator's pod template says to the sidecar.
+#[derive(Debug, Clone, Parser)]
+pub struct Sidecar {
+    #[arg(long, env = env::POD_NAME)]
+    pub member: String,
+    #[arg(long, env = env::POD_NAMESPACE)]
+    pub namespace: String,
+    #[arg(long, env = env::POD_UID)]
+    pub pod_uid: String,
+    #[arg(long, env = env::POD_IP)]
+    pub pod_ip: String,
+    #[arg(long, env = env::CLUSTER_NAME)]
+    pub cluster: String,
+    #[arg(long, env = env::CLUSTER_UID)]
+    pub cluster_uid: String,
+    #[arg(long, env = env::INCARNATION)]
+    pub incarnation: i64,
+    #[arg(long, env = env::ETCD_VERSION)]
+    pub version: Version,
+    #[arg(long, env = env::ETCD_OPTIONS, value_parser = options)]
+    pub options: Flags,
+    /// What is logged, in the syntax of RUST_LOG
+    #[arg(long, env = "ETCD_AGENT_LOG", default_value = "info,kube=warn,tower=warn")]
+    pub log: String,
+    #[arg(long, default_value = names::VOLUME_DIR)]
+    pub volume: PathBuf,
+    #[arg(long, default_value = names::AGENT_DIR)]
+    pub shared: PathBuf,
+}
+
+fn options(json: &str) -> Result<Flags, String> {
+    let raw: EtcdOptions = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    validate::options(&raw).map_err(|e| e.to_string())
+}

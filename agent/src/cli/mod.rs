@@ -1,0 +1,3 @@
+//! Commands for `kubectl exec POD -c agent --`.
+
+pub mod status;

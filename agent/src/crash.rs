@@ -1,0 +1,37 @@
+//! Named points between side effects, where a test lets the agent die.
+//!
+//! Without the feature `crash-points` a point is nothing. With it, each point ends the process once in the life of a pod:
+//! a file beside the launcher's binary remembers it, so that the next start gets further.
+
+/// Every point, in the order in which a first start passes them.
+#[cfg(feature = "crash-points")]
+pub const POINTS: [&str; 9] = [
+    "before-touch",
+    "after-touch",
+    "before-claim",
+    "after-claim-accepted",
+    "after-claim-marked",
+    "after-intent",
+    "before-order",
+    "after-order",
+    "after-running",
+];
+
+/// A place where the process may die.
+#[cfg(not(feature = "crash-points"))]
+pub fn point(_name: &'static str) {}
+
+/// Dies here the first time, if the file `/crash-points` of the image names this point or `all`.
+#[cfg(feature = "crash-points")]
+pub fn point(name: &'static str) {
+    assert!(POINTS.contains(&name), "a point must be listed: {name}");
+    let wanted = std::fs::read_to_string("/crash-points").unwrap_or_default();
+    if !wanted.split_whitespace().any(|w| w == name || w == "all") {
+        return;
+    }
+    let remembered = std::path::Path::new(etcd_operator_shared::names::AGENT_DIR).join(format!("crashed-{name}"));
+    if std::fs::File::create_new(&remembered).is_ok() {
+        eprintln!("crash point {name}");
+        std::process::abort();
+    }
+}

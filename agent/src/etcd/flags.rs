@@ -1,0 +1,138 @@
+//! etcd's command line, by minor version.
+//!
+//! Source: etcd `server/etcdmain/help.go` of each minor. An unknown flag is fatal, so each is given only where it exists.
+
+use std::path::Path;
+
+use etcd_operator_shared::{
+    names::{PORT_CLIENT, PORT_METRICS, PORT_PEER, client_url, peer_url},
+    validate::{Compaction, Flags},
+    version::{Minor, Version},
+};
+
+/// Whose flags they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose<'a> {
+    pub namespace: &'a str,
+    pub cluster: &'a str,
+    pub member: &'a str,
+    pub version: Version,
+    pub data_dir: &'a Path,
+}
+
+/// How the member comes to its cluster. With a WAL on the disk etcd ignores all three flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// It forms the cluster with these members.
+    New { members: &'a [String], token: &'a str },
+    /// It has its membership on its disk.
+    OnDisk,
+}
+
+/// All of etcd's arguments.
+#[must_use]
+pub fn arguments(whose: &Whose<'_>, options: &Flags, entry: &Entry<'_>) -> Vec<String> {
+    let mut flags = identity(whose);
+    flags.extend(entry_flags(whose, entry));
+    flags.extend(tuning(options));
+    flags.extend(by_version(whose.version));
+    flags.extend(options.extra.iter().map(|(name, value)| flag(name, value)));
+    flags
+}
+
+fn flag(name: &str, value: impl std::fmt::Display) -> String {
+    format!("--{name}={value}")
+}
+
+fn identity(whose: &Whose<'_>) -> Vec<String> {
+    let Whose { namespace, cluster, member, version: _, data_dir } = *whose;
+    vec![
+        flag("name", member),
+        flag("data-dir", data_dir.display()),
+        flag("listen-peer-urls", format_args!("http://0.0.0.0:{PORT_PEER}")),
+        flag("listen-client-urls", format_args!("http://0.0.0.0:{PORT_CLIENT}")),
+        flag("listen-metrics-urls", format_args!("http://0.0.0.0:{PORT_METRICS}")),
+        flag("initial-advertise-peer-urls", peer_url(member, cluster, namespace)),
+        flag("advertise-client-urls", client_url(member, cluster, namespace)),
+        flag("logger", "zap"),
+        flag("log-outputs", "stderr"),
+    ]
+}
+
+fn entry_flags(whose: &Whose<'_>, entry: &Entry<'_>) -> Vec<String> {
+    let url = |member: &str| format!("{member}={}", peer_url(member, whose.cluster, whose.namespace));
+    match entry {
+        Entry::New { members, token } => vec![
+            flag("initial-cluster-state", "new"),
+            flag("initial-cluster", members.iter().map(|m| url(m)).collect::<Vec<_>>().join(",")),
+            flag("initial-cluster-token", token),
+        ],
+        // Without a WAL this refuses to start: a second guard, should the data vanish between the look and the start.
+        Entry::OnDisk => vec![flag("initial-cluster-state", "existing"), flag("initial-cluster", url(whose.member))],
+    }
+}
+
+fn tuning(options: &Flags) -> Vec<String> {
+    let Flags { quota_backend, heartbeat_interval, election_timeout, compaction, extra: _ } = options;
+    let (mode, retention) = match compaction {
+        Compaction::Periodic(time) => ("periodic", format!("{}s", time.as_secs().max(1))),
+        Compaction::Revisions(revisions) => ("revision", revisions.to_string()),
+    };
+    vec![
+        flag("quota-backend-bytes", quota_backend),
+        flag("auto-compaction-mode", mode),
+        flag("auto-compaction-retention", retention),
+        flag("heartbeat-interval", heartbeat_interval.as_millis()),
+        flag("election-timeout", election_timeout.as_millis()),
+    ]
+}
+
+/// Compacted revisions are compared between members where etcd can (3.5.5 on), and 3.5 writes its snapshots as often as
+/// 3.6 does, so that its memory and its restarts are alike.
+fn by_version(version: Version) -> Vec<String> {
+    match version.minor {
+        Minor::V3_5 if version.patch >= 5 => {
+            vec![flag("snapshot-count", 10_000), flag("experimental-compact-hash-check-enabled", true)]
+        }
+        Minor::V3_5 => vec![flag("snapshot-count", 10_000)],
+        Minor::V3_6 | Minor::V3_7 => vec![flag("feature-gates", "CompactHashCheck=true")],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etcd_operator_shared::{api::EtcdOptions, validate};
+
+    fn flags(version: &str, entry: &Entry<'_>) -> Vec<String> {
+        let whose = Whose {
+            namespace: "ns",
+            cluster: "demo",
+            member: "demo-1",
+            version: version.parse().unwrap(),
+            data_dir: Path::new("/var/lib/etcd/data"),
+        };
+        arguments(&whose, &validate::options(&EtcdOptions::default()).unwrap(), entry)
+    }
+
+    #[test]
+    fn a_forming_cluster_names_its_members_and_its_token() {
+        let members = ["demo-0".to_owned(), "demo-1".to_owned()];
+        let flags = flags("v3.5.21", &Entry::New { members: &members, token: "ns/demo/u/1" });
+        assert!(flags.contains(&"--initial-cluster-state=new".into()));
+        assert!(flags.contains(
+            &"--initial-cluster=demo-0=http://demo-0.demo-peer.ns.svc:2380,demo-1=http://demo-1.demo-peer.ns.svc:2380".into()
+        ));
+        assert!(flags.contains(&"--initial-cluster-token=ns/demo/u/1".into()));
+    }
+
+    #[test]
+    fn a_member_with_data_is_never_started_as_new() {
+        assert!(!flags("v3.5.21", &Entry::OnDisk).iter().any(|f| f.contains("=new")));
+    }
+
+    #[test]
+    fn no_experimental_flag_reaches_3_7() {
+        assert!(!flags("v3.7.3", &Entry::OnDisk).iter().any(|f| f.contains("experimental")));
+    }
+}

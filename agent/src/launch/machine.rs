@@ -1,0 +1,311 @@
+//! The launcher's decisions, as a machine without I/O: events in, actions out.
+//!
+//! ```text
+//!                 Start                       ended, may go on
+//!   Idle ───────────────────▶ Running ───────────────────────────▶ Pausing
+//!    ▲ ▲                        │  ▲ └── ended, must ask ──▶ Idle     │
+//!    │ └── ended ── Stopping ◀──┘  └──────────── pause over ──────────┘
+//!    │                 Halt, or SIGTERM after the agent's Release
+//!    └─ SIGTERM while nothing runs: exit
+//! ```
+//!
+//! Guarantees: without an order nothing is started; a first start is done once per order; by itself etcd is started again
+//! only where a WAL exists and the mark is the order's; after an exit that no restart can cure, the agent is asked.
+//! Assumption: time is handed in and only rises.
+
+use std::time::Duration;
+
+use super::protocol::{Exit, Message, Order, Process, Request, State, VERSION};
+use crate::plan::exit::{Ended, classify};
+
+/// How long the agent may take to hand leadership over. Measured: 0.2 s; an unreachable cluster must not eat the grace
+/// period of 60 s.
+pub const RELEASE_WITHIN: Duration = Duration::from_secs(8);
+/// How long etcd may take to stop before SIGKILL. etcd drains clients for up to 7 s (5 s + 2 elections).
+pub const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// A run at least this long counts as healthy: the next pause starts from zero again.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+/// Longest pause between two starts: short against kubelet's 5 minutes, long against a busy loop.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What happens to the launcher.
+#[derive(Debug)]
+pub enum Event {
+    Connected,
+    Disconnected,
+    Asked(Request),
+    /// etcd was started.
+    Spawned {
+        pid: i32,
+    },
+    /// etcd could not be started.
+    SpawnFailed {
+        why: String,
+    },
+    Ended(Exit),
+    Terminate,
+    /// Time has passed.
+    Tick,
+}
+
+/// What the launcher must do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    Spawn(Order),
+    /// SIGTERM to etcd.
+    Stop,
+    /// SIGKILL to etcd.
+    Kill,
+    Send(Message),
+    Leave,
+}
+
+/// What the volume says at the moment of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    pub wal: bool,
+    /// Whether the mark is the one that the order was given for.
+    pub fits: bool,
+}
+
+/// The machine. `now` is any clock that only rises.
+#[derive(Debug)]
+pub struct Machine {
+    order: Option<Order>,
+    process: Process,
+    started: Duration,
+    /// When a pause is over, or a stop becomes a kill.
+    deadline: Option<Duration>,
+    quick_ends: u32,
+    restarts: u32,
+    last_exit: Option<Exit>,
+    connected: bool,
+    /// Set by the first SIGTERM; the release is still awaited while `Some(true)`.
+    terminating: Option<bool>,
+}
+
+impl Machine {
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            order: None,
+            process: Process::Idle,
+            started: Duration::ZERO,
+            deadline: None,
+            quick_ends: 0,
+            restarts: 0,
+            last_exit: None,
+            connected: false,
+            terminating: None,
+        }
+    }
+
+    /// When [`Event::Tick`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// The order that etcd runs under, while it runs.
+    #[must_use]
+    pub fn running(&self) -> Option<&Order> {
+        matches!(self.process, Process::Running { .. }).then_some(self.order.as_ref()).flatten()
+    }
+
+    /// Takes one event; `disk` is looked at only when a decision needs it.
+    pub fn step(&mut self, event: Event, now: Duration, disk: impl Fn(&Order) -> Disk) -> Vec<Action> {
+        let before = self.state();
+        let mut actions = match event {
+            Event::Connected => {
+                self.connected = true;
+                let version = env!("CARGO_PKG_VERSION").to_owned();
+                vec![Action::Send(Message::Hello { protocol: VERSION, version }), self.tell()]
+            }
+            Event::Disconnected => {
+                self.connected = false;
+                self.release(now)
+            }
+            Event::Asked(request) => self.asked(request, now, &disk),
+            Event::Spawned { pid } => self.spawned(pid, now),
+            Event::SpawnFailed { why } => self.ended(spawn_failure(why), now, &disk),
+            Event::Ended(exit) => self.ended(exit, now, &disk),
+            Event::Terminate => self.terminate(now),
+            Event::Tick => self.tick(now, &disk),
+        };
+        if self.state() != before {
+            actions.push(self.tell());
+        }
+        actions
+    }
+
+    fn state(&self) -> State {
+        State {
+            process: self.process.clone(),
+            order: self.order.as_ref().map_or(0, |order| order.number),
+            restarts: self.restarts,
+            last_exit: self.last_exit.clone(),
+        }
+    }
+
+    fn tell(&self) -> Action {
+        Action::Send(Message::State(self.state()))
+    }
+
+    fn asked(&mut self, request: Request, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
+        match request {
+            Request::Hello { protocol: _ } => vec![],
+            Request::Release => self.release(now),
+            Request::Halt => match self.process {
+                Process::Running { .. } => self.stop(now),
+                Process::Pausing { .. } => {
+                    self.idle();
+                    vec![]
+                }
+                // Said again, so that an agent that asks twice is answered twice.
+                Process::Idle => vec![self.tell()],
+                Process::Stopping { .. } => vec![],
+            },
+            Request::Start(order) => self.ordered(order, disk),
+        }
+    }
+
+    /// An order is obeyed when nothing runs, it is new, and the volume is the one that it speaks of.
+    fn ordered(&mut self, order: Order, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
+        let known = self.order.as_ref().map_or(0, |order| order.number);
+        let at_rest = matches!(self.process, Process::Idle | Process::Pausing { .. });
+        if self.terminating.is_some() || !at_rest || order.number <= known {
+            return vec![self.tell()];
+        }
+        let Disk { wal, fits } = disk(&order);
+        if !fits || order.first == wal {
+            return vec![self.tell()];
+        }
+        self.order = Some(order.clone());
+        self.quick_ends = 0;
+        self.deadline = None;
+        self.process = Process::Idle;
+        vec![Action::Spawn(order)]
+    }
+
+    fn spawned(&mut self, pid: i32, now: Duration) -> Vec<Action> {
+        self.process = Process::Running { pid };
+        self.started = now;
+        self.deadline = None;
+        if self.terminating.is_some() { self.stop(now) } else { vec![] }
+    }
+
+    fn ended(&mut self, exit: Exit, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
+        let asked = matches!(self.process, Process::Stopping { .. });
+        let lived = now.saturating_sub(self.started);
+        self.last_exit = Some(Exit { ordered: asked, ..exit });
+        self.idle();
+        if self.terminating.is_some() {
+            return vec![Action::Leave];
+        }
+        if asked || !self.may_go_on(disk) {
+            return vec![];
+        }
+        self.quick_ends = if lived >= HEALTHY_AFTER { 0 } else { self.quick_ends + 1 };
+        match pause(self.quick_ends) {
+            Duration::ZERO => self.again(),
+            pause => {
+                self.process = Process::Pausing { millis: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) };
+                self.deadline = Some(now + pause);
+                vec![]
+            }
+        }
+    }
+
+    /// Whether etcd may be started again without asking.
+    fn may_go_on(&self, disk: &impl Fn(&Order) -> Disk) -> bool {
+        let curable = self.last_exit.as_ref().is_none_or(|exit| !classify(&exit.ended()).class.is_permanent());
+        curable && self.order.as_ref().is_some_and(|order| disk(order) == Disk { wal: true, fits: true })
+    }
+
+    fn again(&mut self) -> Vec<Action> {
+        self.restarts += 1;
+        self.order.clone().map(|order| Action::Spawn(Order { first: false, ..order })).into_iter().collect()
+    }
+
+    fn terminate(&mut self, now: Duration) -> Vec<Action> {
+        match (&self.process, self.terminating) {
+            (Process::Idle | Process::Pausing { .. }, _) => {
+                self.terminating = Some(false);
+                vec![Action::Leave]
+            }
+            (Process::Running { .. }, None) if self.connected => {
+                self.terminating = Some(true);
+                self.deadline = Some(now + RELEASE_WITHIN);
+                vec![Action::Send(Message::Terminating)]
+            }
+            (Process::Running { .. }, _) => {
+                self.terminating = Some(false);
+                self.stop(now)
+            }
+            (Process::Stopping { .. }, _) => {
+                self.terminating = Some(false);
+                vec![]
+            }
+        }
+    }
+
+    fn release(&mut self, now: Duration) -> Vec<Action> {
+        if self.terminating == Some(true) {
+            self.terminating = Some(false);
+            return self.stop(now);
+        }
+        vec![]
+    }
+
+    fn stop(&mut self, now: Duration) -> Vec<Action> {
+        let Process::Running { pid } = self.process else { return vec![] };
+        self.process = Process::Stopping { pid };
+        self.deadline = Some(now + STOP_WITHIN);
+        vec![Action::Stop]
+    }
+
+    fn tick(&mut self, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return vec![];
+        }
+        self.deadline = None;
+        match self.process {
+            Process::Idle => vec![],
+            Process::Running { .. } => self.release(now),
+            Process::Stopping { .. } => vec![Action::Kill],
+            Process::Pausing { .. } => {
+                self.idle();
+                if self.may_go_on(disk) { self.again() } else { vec![] }
+            }
+        }
+    }
+
+    fn idle(&mut self) {
+        self.process = Process::Idle;
+        self.deadline = None;
+    }
+}
+
+/// None for the first quick end, then 100 ms doubling up to the longest.
+fn pause(quick_ends: u32) -> Duration {
+    match quick_ends {
+        0 | 1 => Duration::ZERO,
+        n => Duration::from_millis(100 << (n - 2).min(16)).min(LONGEST_PAUSE),
+    }
+}
+
+fn spawn_failure(why: String) -> Exit {
+    Exit { code: Some(127), signal: None, ordered: false, out_of_memory: false, tail: vec![why], at: 0 }
+}
+
+impl Exit {
+    /// The exit as [`classify`] reads it.
+    #[must_use]
+    pub fn ended(&self) -> Ended {
+        let Self { code, signal, ordered, out_of_memory, tail, at: _ } = self.clone();
+        Ended { code, signal, ordered, out_of_memory, tail }
+    }
+}
+
+#[cfg(test)]
+mod tests;

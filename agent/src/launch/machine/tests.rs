@@ -1,0 +1,173 @@
+//! The launcher's promises, and a random history against them.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::volume::mark::Identity;
+
+const FULL: Disk = Disk { wal: true, fits: true };
+const EMPTY: Disk = Disk { wal: false, fits: true };
+
+fn order(number: u64, first: bool) -> Order {
+    let identity = Identity {
+        cluster_uid: "u".into(),
+        incarnation: 1,
+        member: "demo-0".into(),
+        volume_id: "v".into(),
+        claim: 1,
+        member_id: None,
+    };
+    Order { number, first, args: vec![], identity }
+}
+
+fn crash() -> Exit {
+    Exit { code: None, signal: Some(9), ordered: false, out_of_memory: false, tail: vec![], at: 0 }
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A machine whose etcd runs since second 0.
+fn running(disk: Disk) -> Machine {
+    let mut m = Machine::new();
+    m.step(Event::Connected, at(0), |_| disk);
+    let actions = m.step(Event::Asked(Request::Start(order(1, !disk.wal))), at(0), |_| disk);
+    assert!(matches!(actions[0], Action::Spawn(_)));
+    m.step(Event::Spawned { pid: 7 }, at(0), |_| disk);
+    m
+}
+
+fn spawns(actions: &[Action]) -> bool {
+    actions.iter().any(|a| matches!(a, Action::Spawn(_)))
+}
+
+#[test]
+fn a_crash_on_data_is_followed_by_a_start_at_once() {
+    assert!(spawns(&running(FULL).step(Event::Ended(crash()), at(60), |_| FULL)));
+}
+
+#[test]
+fn a_first_start_is_done_once() {
+    let mut m = running(EMPTY);
+    assert!(!spawns(&m.step(Event::Ended(crash()), at(1), |_| EMPTY)));
+    assert!(!spawns(&m.step(Event::Asked(Request::Start(order(1, true))), at(1), |_| EMPTY)), "the same order again");
+    assert!(spawns(&m.step(Event::Asked(Request::Start(order(2, true))), at(1), |_| EMPTY)), "a new order");
+}
+
+#[test]
+fn a_volume_that_changed_hands_is_not_started_on() {
+    let swapped = Disk { wal: true, fits: false };
+    assert!(!spawns(&running(FULL).step(Event::Ended(crash()), at(60), |_| swapped)));
+    let mut m = Machine::new();
+    assert!(!spawns(&m.step(Event::Asked(Request::Start(order(1, false))), at(0), |_| swapped)));
+}
+
+#[test]
+fn a_first_start_never_meets_data_and_a_later_one_never_meets_none() {
+    let mut m = Machine::new();
+    assert!(!spawns(&m.step(Event::Asked(Request::Start(order(1, true))), at(0), |_| FULL)));
+    assert!(!spawns(&m.step(Event::Asked(Request::Start(order(2, false))), at(0), |_| EMPTY)));
+}
+
+#[test]
+fn quick_crashes_pause_longer_each_time_up_to_a_bound() {
+    let mut m = running(FULL);
+    let mut pauses = vec![];
+    for i in 1..12 {
+        let now = at(i * 20);
+        m.started = now;
+        let actions = m.step(Event::Ended(crash()), now, |_| FULL);
+        let pause = m.deadline().map_or(Duration::ZERO, |d| d - now);
+        pauses.push(pause);
+        if !spawns(&actions) {
+            assert!(spawns(&m.step(Event::Tick, now + pause, |_| FULL)));
+        }
+        m.step(Event::Spawned { pid: 7 }, now, |_| FULL);
+    }
+    assert_eq!(pauses[0], Duration::ZERO);
+    assert!(pauses.is_sorted(), "{pauses:?}");
+    assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
+}
+
+#[test]
+fn an_exit_that_no_restart_cures_asks_the_agent() {
+    let removed = Exit { code: Some(0), signal: None, ..crash() };
+    let mut m = running(FULL);
+    assert!(!spawns(&m.step(Event::Ended(removed), at(60), |_| FULL)));
+    assert_eq!(m.process, Process::Idle);
+}
+
+#[test]
+fn sigterm_waits_for_the_hand_over_but_not_for_ever() {
+    let mut m = running(FULL);
+    assert_eq!(m.step(Event::Terminate, at(60), |_| FULL)[0], Action::Send(Message::Terminating));
+    assert!(m.step(Event::Tick, at(61), |_| FULL).is_empty());
+    assert!(m.step(Event::Tick, at(60) + RELEASE_WITHIN, |_| FULL).contains(&Action::Stop));
+    assert!(m.step(Event::Ended(crash()), at(70), |_| FULL).contains(&Action::Leave));
+}
+
+#[test]
+fn sigterm_without_an_agent_stops_at_once() {
+    let mut m = running(FULL);
+    m.step(Event::Disconnected, at(1), |_| FULL);
+    assert!(m.step(Event::Terminate, at(2), |_| FULL).contains(&Action::Stop));
+}
+
+#[test]
+fn an_agent_that_dies_during_the_hand_over_does_not_delay_the_stop() {
+    let mut m = running(FULL);
+    m.step(Event::Terminate, at(1), |_| FULL);
+    assert!(m.step(Event::Disconnected, at(2), |_| FULL).contains(&Action::Stop));
+}
+
+#[test]
+fn halt_is_acknowledged_when_etcd_is_gone_and_not_before() {
+    let mut m = running(FULL);
+    assert!(m.step(Event::Asked(Request::Halt), at(1), |_| FULL).contains(&Action::Stop));
+    assert!(matches!(m.process, Process::Stopping { .. }));
+    let told = m.step(Event::Ended(crash()), at(2), |_| FULL);
+    assert!(!spawns(&told));
+    assert!(matches!(&told[..], [Action::Send(Message::State(State { process: Process::Idle, .. }))]));
+}
+
+proptest! {
+    /// Whatever happens in whatever order: never two processes, nothing started on a volume that does not fit, nothing
+    /// started while terminating, and a deadline whenever the machine waits for time.
+    #[test]
+    fn no_history_breaks_a_promise(history in prop::collection::vec((0_u8..9, any::<bool>(), any::<bool>()), 1..80)) {
+        let mut m = Machine::new();
+        let (mut alive, mut now, mut number, mut terminated) = (false, Duration::ZERO, 0, false);
+        for (what, wal, fits) in history {
+            now += Duration::from_millis(700);
+            let disk = Disk { wal, fits };
+            let event = match what {
+                0 => Event::Connected,
+                1 => Event::Disconnected,
+                2 => { number += 1; Event::Asked(Request::Start(order(number, !wal))) }
+                3 => Event::Asked(Request::Start(order(number, wal))),
+                4 => Event::Asked(Request::Halt),
+                5 => Event::Asked(Request::Release),
+                6 if alive => { alive = false; Event::Ended(crash()) }
+                7 => { terminated = true; Event::Terminate }
+                _ => Event::Tick,
+            };
+            let actions = m.step(event, now, |_| disk);
+            if actions.contains(&Action::Leave) {
+                prop_assert!(!alive, "it leaves only when etcd is gone");
+                return Ok(());
+            }
+            for action in actions {
+                if let Action::Spawn(order) = action {
+                    prop_assert!(!alive, "two processes");
+                    prop_assert!(disk.fits && order.first != disk.wal, "started on {disk:?}");
+                    prop_assert!(!terminated, "started while terminating");
+                    alive = true;
+                    m.step(Event::Spawned { pid: 1 }, now, |_| disk);
+                }
+            }
+            let waits = matches!(m.process, Process::Pausing { .. }) || m.terminating == Some(true);
+            prop_assert!(!waits || m.deadline.is_some());
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The launcher: PID 1 of the etcd container and parent of etcd.
+//!
+//! ```text
+//!   agent ══ unix socket ══ reader thread ──┐
+//!   SIGTERM ─────────────── signal thread ──┼──▶ channel ──▶ main: Machine ──▶ actions (spawn, kill, send, leave)
+//!   etcd ends ───────────── waiter thread ──┘                        └── 1 ms polls until a WAL is seen: `lived`
+//!   etcd's output ───────── two threads, passed through, tail kept
+//! ```
+//!
+//! It lives on without the agent, keeps no state on disk but `lived`, and holds no async runtime: it is in every etcd
+//! container and must stay below 4 MiB.
+
+pub mod machine;
+pub mod output;
+pub mod protocol;
+
+use std::{
+    fs, io,
+    os::unix::{net::UnixListener, net::UnixStream, process::ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use nix::{
+    sys::signal::{SigSet, Signal, kill},
+    unistd::Pid,
+};
+
+use self::{
+    machine::{Action, Disk, Event, Machine},
+    output::Tail,
+    protocol::{Exit, Message, Order},
+};
+use crate::volume::{Store, lock::Lock};
+
+/// Name of the socket in the directory that both containers share.
+pub const SOCKET: &str = "launcher.sock";
+/// How long the main loop sleeps at most when nothing is due.
+const IDLE: Duration = Duration::from_secs(60);
+/// How often it looks for the first WAL. etcd writes it within 50 ms of its start, and may vote some milliseconds later.
+const WAL_POLL: Duration = Duration::from_millis(1);
+
+/// Where the launcher works.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The volume's root.
+    pub volume: PathBuf,
+    /// The directory shared with the agent.
+    pub shared: PathBuf,
+}
+
+/// Runs until SIGTERM has stopped etcd.
+///
+/// # Errors
+/// When the socket or the volume's lock cannot be had.
+pub fn run(places: &Places) -> io::Result<()> {
+    let signals = block_signals()?;
+    let store = Store::new(places.volume.clone());
+    // Another launcher on the volume means another pod: two etcds on one disk destroy it.
+    let _lock = Lock::take(&store.lock_path("launcher"))?;
+    let (tx, rx) = mpsc::channel();
+    listen(&places.shared.join(SOCKET), tx.clone())?;
+    watch_signals(signals, tx.clone());
+    eprintln!("launcher {} waits for the agent", env!("CARGO_PKG_VERSION"));
+    Launcher { machine: Machine::new(), store, epoch: Instant::now(), agent: None, child: None, tx }.serve(&rx);
+    Ok(())
+}
+
+/// What reaches the main loop.
+enum Input {
+    Machine(Event),
+    /// A new agent connected; the older connection is dropped.
+    Agent(UnixStream),
+    /// The connection with this number ended.
+    AgentGone(u64),
+    AgentSaid(u64, protocol::Request),
+}
+
+struct Launcher {
+    machine: Machine,
+    store: Store,
+    epoch: Instant,
+    agent: Option<(u64, UnixStream)>,
+    child: Option<Pid>,
+    tx: Sender<Input>,
+}
+
+impl Launcher {
+    fn serve(mut self, rx: &Receiver<Input>) {
+        let mut connections = 0;
+        loop {
+            let unseen = self.look_for_wal();
+            let input = match rx.recv_timeout(self.nap(unseen)) {
+                Ok(input) => input,
+                Err(RecvTimeoutError::Timeout) => Input::Machine(Event::Tick),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let event = match input {
+                Input::Machine(event) => event,
+                Input::Agent(stream) => {
+                    connections += 1;
+                    self.connect(connections, stream);
+                    Event::Connected
+                }
+                Input::AgentSaid(n, request) if self.is_current(n) => Event::Asked(request),
+                Input::AgentGone(n) if self.is_current(n) => {
+                    self.agent = None;
+                    Event::Disconnected
+                }
+                Input::AgentSaid(..) | Input::AgentGone(_) => continue,
+            };
+            if self.step(event) {
+                return;
+            }
+        }
+    }
+
+    /// Sets `lived` as soon as a WAL is seen. True while it still has to be looked for.
+    fn look_for_wal(&self) -> bool {
+        if self.machine.running().is_none_or(|order| !order.first) {
+            return false;
+        }
+        match self.store.has_wal() {
+            Ok(true) => {
+                if let Err(error) = self.store.set_lived() {
+                    eprintln!("launcher: cannot record that a WAL was seen: {error}");
+                }
+                // Done again until the record is there: set_lived is idempotent and cheap.
+                !self.store.lived().unwrap_or(false)
+            }
+            Ok(false) => true,
+            Err(error) => {
+                eprintln!("launcher: cannot look for a WAL: {error}");
+                true
+            }
+        }
+    }
+
+    fn nap(&self, poll: bool) -> Duration {
+        let due = self.machine.deadline().map_or(IDLE, |deadline| deadline.saturating_sub(self.epoch.elapsed()));
+        if poll { due.min(WAL_POLL) } else { due.min(IDLE) }
+    }
+
+    fn is_current(&self, connection: u64) -> bool {
+        self.agent.as_ref().is_some_and(|(n, _)| *n == connection)
+    }
+
+    /// Takes an event and does what follows, including the events that this causes. True when the launcher must leave.
+    fn step(&mut self, event: Event) -> bool {
+        let mut pending = vec![event];
+        while let Some(event) = pending.pop() {
+            let store = self.store.clone();
+            for action in self.machine.step(event, self.epoch.elapsed(), |order| look(&store, order)) {
+                match action {
+                    Action::Leave => return true,
+                    Action::Send(message) => self.send(&message),
+                    Action::Stop => self.signal(Signal::SIGTERM),
+                    Action::Kill => self.signal(Signal::SIGKILL),
+                    Action::Spawn(order) => pending.push(self.spawn(&order)),
+                }
+            }
+        }
+        false
+    }
+
+    fn spawn(&mut self, order: &Order) -> Event {
+        let out_of_memory = oom_kills();
+        let spawned = Command::new("etcd")
+            .args(&order.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        match spawned {
+            Ok(child) => {
+                let pid = i32::try_from(child.id()).unwrap_or_default();
+                self.child = Some(Pid::from_raw(pid));
+                wait_for(child, out_of_memory, self.tx.clone());
+                Event::Spawned { pid }
+            }
+            Err(error) => {
+                let why = format!("cannot start etcd from the image's PATH: {error}");
+                eprintln!("launcher: {why}");
+                Event::SpawnFailed { why }
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // ESRCH: it ended by itself; its end is already in the channel.
+        if let Some(pid) = self.child {
+            let _ = kill(pid, signal);
+        }
+    }
+
+    fn connect(&mut self, number: u64, stream: UnixStream) {
+        if let Ok(reading) = stream.try_clone() {
+            read_requests(number, reading, self.tx.clone());
+            self.agent = Some((number, stream));
+        }
+    }
+
+    fn send(&mut self, message: &Message) {
+        if let Some((_, stream)) = &mut self.agent
+            && let Err(error) = protocol::write(stream, message)
+        {
+            eprintln!("launcher: the agent does not listen: {error}");
+        }
+    }
+}
+
+/// What the volume says about an order.
+fn look(store: &Store, order: &Order) -> Disk {
+    let wal = store.has_wal().unwrap_or(false);
+    let fits = matches!(store.read_mark(), Ok(Some(mark)) if mark.identity() == order.identity);
+    Disk { wal, fits }
+}
+
+/// Blocks the signals that the launcher waits for, before any thread exists. Children start with none blocked.
+pub fn block_signals() -> io::Result<SigSet> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    Ok(signals)
+}
+
+fn watch_signals(signals: SigSet, tx: Sender<Input>) {
+    thread::spawn(move || while signals.wait().is_ok() && tx.send(Input::Machine(Event::Terminate)).is_ok() {});
+}
+
+fn listen(path: &Path, tx: Sender<Input>) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // A peer that stops reading must not block the parent of etcd.
+            let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
+            if tx.send(Input::Agent(stream)).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+fn read_requests(number: u64, mut stream: UnixStream, tx: Sender<Input>) {
+    thread::spawn(move || {
+        while let Ok(request) = protocol::read(&mut stream) {
+            if tx.send(Input::AgentSaid(number, request)).is_err() {
+                return;
+            }
+        }
+        let _ = tx.send(Input::AgentGone(number));
+    });
+}
+
+/// Waits for etcd's end and the last of its output.
+fn wait_for(mut child: Child, oom_before: u64, tx: Sender<Input>) {
+    let tail = Tail::default();
+    let out = child.stdout.take().map(|from| output::pass(from, io::stdout(), tail.clone()));
+    let err = child.stderr.take().map(|from| output::pass(from, io::stderr(), tail.clone()));
+    thread::spawn(move || {
+        let status = child.wait();
+        for pipe in [out, err].into_iter().flatten() {
+            let _ = pipe.join();
+        }
+        let (code, signal) = status.map_or((None, None), |status| (status.code(), status.signal()));
+        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let exit = Exit {
+            code,
+            signal,
+            ordered: false,
+            out_of_memory: oom_kills() > oom_before,
+            tail: tail.lines(),
+            at: i64::try_from(at).unwrap_or_default(),
+        };
+        let _ = tx.send(Input::Machine(Event::Ended(exit)));
+    });
+}
+
+/// How many processes of this container the kernel has killed for memory: `memory.events` of cgroup v2,
+/// `memory.oom_control` of v1. 0 where neither can be read.
+fn oom_kills() -> u64 {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let text = read("/sys/fs/cgroup/memory.events").or_else(|| read("/sys/fs/cgroup/memory/memory.oom_control"));
+    let count = |line: &str| line.strip_prefix("oom_kill ").and_then(|n| n.trim().parse().ok());
+    text.and_then(|text| text.lines().find_map(count)).unwrap_or(0)
+}

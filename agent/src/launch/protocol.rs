@@ -1,0 +1,154 @@
+//! What agent and launcher say to each other: JSON in frames of a 4-byte big-endian length, on a unix socket.
+//!
+//! The launcher listens; the newest connection is the agent's. Either end may be one version older: a reader ignores
+//! fields it does not know, and a new message is sent only to a peer whose `Hello` named a version that has it.
+
+use std::io::{self, Read, Write};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::volume::mark::Identity;
+
+/// Version of the protocol that this program speaks.
+pub const VERSION: u32 = 1;
+/// Longest frame in bytes that is read: an order with every flag has about 3 KiB.
+pub const MAX_FRAME: u32 = 1 << 20;
+
+/// From the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    Hello {
+        protocol: u32,
+    },
+    /// Run etcd so. Answered by states.
+    Start(Order),
+    /// Stop etcd and do not start it again. Acknowledged by a state whose process is `Idle`.
+    Halt,
+    /// Leadership is handed over (or need not be): go on with the termination.
+    Release,
+}
+
+/// From the launcher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    Hello {
+        protocol: u32,
+        version: String,
+    },
+    /// At once after `Hello`, and on every change.
+    State(State),
+    /// The launcher got SIGTERM and waits, bounded, for `Release`.
+    Terminating,
+}
+
+/// How to run etcd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Rises with each order that a launcher gets.
+    pub number: u64,
+    /// Whether the volume holds no data yet: then etcd is started once, and never again by the launcher itself.
+    pub first: bool,
+    pub args: Vec<String>,
+    /// Whose volume the order is for: the launcher starts nothing on another.
+    pub identity: Identity,
+}
+
+/// What the launcher knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub process: Process,
+    /// Number of the last order, 0 before the first.
+    pub order: u64,
+    /// How often etcd was started again in this container.
+    pub restarts: u32,
+    pub last_exit: Option<Exit>,
+}
+
+/// What etcd's process is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Process {
+    /// It does not run, and the launcher will not start it without an order.
+    Idle,
+    Running {
+        pid: i32,
+    },
+    Stopping {
+        pid: i32,
+    },
+    /// It ended; the launcher starts it again by itself after a pause.
+    Pausing {
+        millis: u64,
+    },
+}
+
+/// How etcd last ended, with the last lines of its output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    pub ordered: bool,
+    pub out_of_memory: bool,
+    pub tail: Vec<String>,
+    /// Seconds since 1970.
+    pub at: i64,
+}
+
+/// One message as bytes on the wire.
+pub fn frame<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let body = serde_json::to_vec(message)?;
+    let length = u32::try_from(body.len()).ok().filter(|n| *n <= MAX_FRAME);
+    let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "message too long for a frame"))?;
+    let mut bytes = length.to_be_bytes().to_vec();
+    bytes.extend(body);
+    Ok(bytes)
+}
+
+/// Reads one message; `UnexpectedEof` when the other end is gone.
+pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let mut body = vec![0; body_length(length)?];
+    from.read_exact(&mut body)?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// Writes one message.
+pub fn write<T: Serialize>(to: &mut impl Write, message: &T) -> io::Result<()> {
+    to.write_all(&frame(message)?)
+}
+
+/// The length of a frame's body, refused when it is longer than any message.
+pub fn body_length(header: [u8; 4]) -> io::Result<usize> {
+    let length = u32::from_be_bytes(header);
+    if length > MAX_FRAME {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("frame of {length} bytes is too long")));
+    }
+    Ok(length as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut wire = Vec::new();
+        write(&mut wire, &Request::Halt).unwrap();
+        write(&mut wire, &Request::Hello { protocol: 1 }).unwrap();
+        let mut wire = wire.as_slice();
+        assert_eq!(read::<Request>(&mut wire).unwrap(), Request::Halt);
+        assert_eq!(read::<Request>(&mut wire).unwrap(), Request::Hello { protocol: 1 });
+        assert_eq!(read::<Request>(&mut wire).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_huge_frame_is_refused_before_memory_is_taken() {
+        assert!(read::<Request>(&mut [0xff, 0xff, 0xff, 0xff].as_slice()).is_err());
+    }
+
+    #[test]
+    fn fields_of_a_newer_peer_are_ignored() {
+        let newer = br#"{"Hello":{"protocol":2,"colour":"blue"}}"#;
+        assert_eq!(serde_json::from_slice::<Request>(newer).unwrap(), Request::Hello { protocol: 2 });
+    }
+}

@@ -1,0 +1,126 @@
+//! The address book: which address stands for which member, and whether it was seen to be true.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// An address that is never confirmed, or no longer, is believed this long: an agent that is restarted is back sooner.
+pub const BELIEF: Duration = Duration::from_secs(15);
+
+/// What stands behind an address when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Itself,
+    SomebodyElse,
+    Silence,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    address: String,
+    /// When the address was first offered or last confirmed.
+    since: Duration,
+    confirmed: bool,
+    dropped: bool,
+}
+
+/// Times are on any clock that only rises.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Book {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Book {
+    /// Takes the addresses that are offered now. Only a change counts as news: the same address offered again does not
+    /// revive an entry that was dropped.
+    pub fn offer(&mut self, offered: impl IntoIterator<Item = (String, String)>, now: Duration) {
+        let offered: BTreeMap<String, String> = offered.into_iter().collect();
+        self.entries.retain(|name, _| offered.contains_key(name));
+        for (name, address) in offered {
+            let fresh = Entry { address: address.clone(), since: now, confirmed: false, dropped: false };
+            let entry = self.entries.entry(name).or_insert_with(|| fresh.clone());
+            if entry.address != address {
+                *entry = fresh;
+            }
+        }
+    }
+
+    /// Takes what an address answered.
+    pub fn heard(&mut self, name: &str, address: &str, answer: Answer, now: Duration) {
+        let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.address == address) else { return };
+        match answer {
+            Answer::Itself => *entry = Entry { since: now, confirmed: true, dropped: false, address: address.into() },
+            Answer::SomebodyElse => entry.dropped = true,
+            Answer::Silence => {
+                entry.confirmed = false;
+                entry.dropped |= now.saturating_sub(entry.since) > BELIEF;
+            }
+        }
+    }
+
+    /// Everything that was offered, to be asked.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(String, String)> {
+        self.entries.iter().map(|(name, entry)| (name.clone(), entry.address.clone())).collect()
+    }
+
+    /// What is believed, for the hosts file.
+    #[must_use]
+    pub fn believed(&self) -> Vec<(String, String)> {
+        let believed = self.entries.iter().filter(|(_, entry)| !entry.dropped);
+        believed.map(|(name, entry)| (name.clone(), entry.address.clone())).collect()
+    }
+
+    /// Members whose address was confirmed when it was last asked.
+    #[must_use]
+    pub fn confirmed(&self) -> BTreeSet<String> {
+        self.entries.iter().filter(|(_, entry)| entry.confirmed).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(address: &str) -> Vec<(String, String)> {
+        vec![("demo-1".into(), address.into())]
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_new_address_is_believed_before_it_answers_but_not_for_ever() {
+        let mut book = Book::default();
+        book.offer(offered("10.0.0.1"), at(0));
+        assert_eq!(book.believed(), offered("10.0.0.1"));
+        book.heard("demo-1", "10.0.0.1", Answer::Silence, at(14));
+        assert_eq!(book.believed(), offered("10.0.0.1"));
+        book.heard("demo-1", "10.0.0.1", Answer::Silence, at(16));
+        assert!(book.believed().is_empty());
+        book.offer(offered("10.0.0.1"), at(17));
+        assert!(book.believed().is_empty(), "the same offer is no news");
+        book.heard("demo-1", "10.0.0.1", Answer::Itself, at(18));
+        assert_eq!(book.believed(), offered("10.0.0.1"));
+    }
+
+    #[test]
+    fn an_address_that_is_somebody_elses_is_dropped_at_once() {
+        let mut book = Book::default();
+        book.offer(offered("10.0.0.1"), at(0));
+        book.heard("demo-1", "10.0.0.1", Answer::SomebodyElse, at(1));
+        assert!(book.believed().is_empty());
+    }
+
+    #[test]
+    fn a_late_answer_of_an_old_address_says_nothing_of_the_new_one() {
+        let mut book = Book::default();
+        book.offer(offered("10.0.0.1"), at(0));
+        book.offer(offered("10.0.0.2"), at(1));
+        book.heard("demo-1", "10.0.0.1", Answer::Itself, at(2));
+        assert!(book.confirmed().is_empty());
+        assert_eq!(book.believed(), offered("10.0.0.2"));
+    }
+}

@@ -1,0 +1,383 @@
+//! How the member is: facts in, one verdict with the reason of every check out.
+
+use std::time::Duration;
+
+use etcd_operator_shared::{
+    api::member::{MemberPhase, Role},
+    process::probe::Check,
+};
+
+use super::{
+    exit::{Class, Verdict},
+    start::{Hold, Lost, Start, Wait},
+};
+use crate::etcd::member::Status;
+
+/// What is known of the member at one moment. Durations are ages.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    pub process: Process,
+    /// What the member's start waits for, when etcd does not run.
+    pub start: Option<&'a Start>,
+    /// Names of members whose address is still waited for.
+    pub waiting_for_names: &'a [String],
+    pub last_exit: Option<&'a Verdict>,
+    pub status: Option<&'a Status>,
+    /// Age of etcd's last answer in this run.
+    pub silent_for: Option<Duration>,
+    /// Age of this run of etcd as far as the agent saw it.
+    pub running_for: Duration,
+    /// Whether a linearizable read has succeeded in this run.
+    pub confirmed: bool,
+    pub no_quorum: Option<&'a str>,
+    pub volume_trouble: Option<String>,
+    /// Voters in the membership, and peers with a live connection.
+    pub voters: usize,
+    pub active_peers: Option<usize>,
+}
+
+/// What etcd's process is doing, as the launcher says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// The launcher is not there (yet).
+    Unknown,
+    Idle,
+    Running,
+    Pausing,
+    Stopping,
+}
+
+/// The verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    pub phase: MemberPhase,
+    pub ready: bool,
+    /// CamelCase; empty when ready.
+    pub reason: &'static str,
+    /// The reason in a sentence; empty when ready.
+    pub message: String,
+    /// Whether readiness may come any moment, so that a probe is worth holding open.
+    pub soon: bool,
+    pub role: Option<Role>,
+    /// Whether this member is ready, caught up and connected to every other voter.
+    pub settled: bool,
+    pub checks: Vec<Check>,
+    /// Lost quorum and raised alarms: shown, but a reason to empty the Service only where the user says so.
+    pub notices: Vec<Check>,
+}
+
+/// etcd answers Status from memory: silence this long means that it hangs or is stopped. Above the 2 s bound of a
+/// question plus the pause between two.
+const SILENCE: Duration = Duration::from_secs(4);
+/// Entries that a member may be behind in applying what it knows to be committed.
+const LAG: u64 = 5_000;
+
+struct Problem {
+    check: &'static str,
+    phase: MemberPhase,
+    reason: &'static str,
+    message: String,
+}
+
+/// Judges the facts.
+#[must_use]
+pub fn judge(facts: &Facts<'_>) -> Health {
+    let problems: Vec<Problem> = [started(facts), answering(facts), voting(facts), caught_up(facts), writable(facts)]
+        .into_iter()
+        .flatten()
+        .collect();
+    let first = problems.first();
+    let checks = ["started", "answering", "voter", "caught-up", "volume"]
+        .map(|name| Check { name, failed: problems.iter().find(|p| p.check == name).map(|p| p.message.clone()) });
+    let ready = first.is_none();
+    let running = facts.process == Process::Running;
+    let connected = facts.active_peers.is_some_and(|peers| peers + 1 >= facts.voters) || facts.voters == 1;
+    Health {
+        phase: first.map_or(MemberPhase::Running, |p| p.phase),
+        ready,
+        reason: first.map_or("", |p| p.reason),
+        message: first.map(|p| p.message.clone()).unwrap_or_default(),
+        soon: !ready && running && !facts.confirmed,
+        role: facts.status.filter(|_| running).and_then(role),
+        settled: ready && facts.no_quorum.is_none() && connected && lag(facts) < LAG / 10,
+        checks: checks.into(),
+        notices: notices(facts),
+    }
+}
+
+fn role(status: &Status) -> Option<Role> {
+    match &status.leader_id {
+        _ if status.is_learner => Some(Role::Learner),
+        Some(leader) if *leader == status.member_id => Some(Role::Leader),
+        Some(_) => Some(Role::Follower),
+        None => None,
+    }
+}
+
+fn notices(facts: &Facts<'_>) -> Vec<Check> {
+    let alarms = facts.status.map(|s| s.errors.join(", ")).filter(|text| !text.is_empty());
+    vec![Check { name: "quorum", failed: facts.no_quorum.map(Into::into) }, Check { name: "alarms", failed: alarms }]
+}
+
+fn started(facts: &Facts<'_>) -> Option<Problem> {
+    let problem = |phase, reason, message: String| Some(Problem { check: "started", phase, reason, message });
+    match facts.process {
+        Process::Running => None,
+        Process::Stopping => problem(MemberPhase::Waiting, "Stopping", "etcd is being stopped".into()),
+        Process::Pausing => {
+            let Verdict { class, line } = facts.last_exit?;
+            problem(MemberPhase::Failing, class.as_str(), format!("etcd ended and is started again soon: {line}"))
+        }
+        Process::Unknown => {
+            problem(MemberPhase::Waiting, "LauncherMissing", "the etcd container has not started".into())
+        }
+        Process::Idle => Some(idle(facts)),
+    }
+}
+
+fn idle(facts: &Facts<'_>) -> Problem {
+    let problem = |phase, reason, message: String| Problem { check: "started", phase, reason, message };
+    // A refusal to run outlives the moment in which the next start is being decided.
+    if let Some(Verdict { class, line }) = facts.last_exit.filter(|v| v.class != Class::Stopped) {
+        return problem(MemberPhase::Failing, class.as_str(), format!("etcd does not run: {line}"));
+    }
+    let (phase, reason, message) = match facts.start {
+        Some(Start::Hold(hold)) => (MemberPhase::Held, hold.reason(), hold.sentence()),
+        Some(Start::Join(lost)) => (MemberPhase::Held, lost.reason(), lost.sentence().into()),
+        Some(Start::Wait(wait)) => (MemberPhase::Waiting, wait.reason(), wait.sentence().into()),
+        _ if !facts.waiting_for_names.is_empty() => {
+            let names = facts.waiting_for_names.join(", ");
+            (MemberPhase::Waiting, "WaitingForPeers", format!("the addresses of {names} are not known yet"))
+        }
+        _ => (MemberPhase::Waiting, "Starting", "etcd is about to be started".into()),
+    };
+    problem(phase, reason, message)
+}
+
+fn answering(facts: &Facts<'_>) -> Option<Problem> {
+    if facts.process != Process::Running {
+        return None;
+    }
+    let problem = |phase, reason, message: String| Some(Problem { check: "answering", phase, reason, message });
+    match facts.silent_for {
+        None if facts.running_for <= SILENCE => {
+            problem(MemberPhase::Starting, "Starting", "etcd was started and does not answer yet".into())
+        }
+        None => problem(
+            MemberPhase::Starting,
+            "NotAnswering",
+            format!("etcd was started {} s ago and does not answer yet", facts.running_for.as_secs()),
+        ),
+        Some(silence) if silence > SILENCE => problem(
+            MemberPhase::Running,
+            "NotAnswering",
+            format!("etcd's process is there but has not answered for {} s", silence.as_secs()),
+        ),
+        Some(_) if !facts.confirmed => {
+            let why = facts.no_quorum.unwrap_or("no leader is known");
+            problem(MemberPhase::Starting, "NoQuorum", format!("etcd waits for a quorum of members: {why}"))
+        }
+        Some(_) => None,
+    }
+}
+
+fn voting(facts: &Facts<'_>) -> Option<Problem> {
+    let learner = facts.status.is_some_and(|status| status.is_learner);
+    learner.then(|| Problem {
+        check: "voter",
+        phase: MemberPhase::Starting,
+        reason: "Learner",
+        message: "the member is a learner: it catches up before it votes".into(),
+    })
+}
+
+fn lag(facts: &Facts<'_>) -> u64 {
+    facts.status.map_or(0, |status| status.raft_index.saturating_sub(status.raft_applied_index))
+}
+
+fn caught_up(facts: &Facts<'_>) -> Option<Problem> {
+    let lag = lag(facts);
+    (lag > LAG).then(|| Problem {
+        check: "caught-up",
+        phase: MemberPhase::Running,
+        reason: "Behind",
+        message: format!("the member is {lag} entries behind in applying what the cluster decided"),
+    })
+}
+
+fn writable(facts: &Facts<'_>) -> Option<Problem> {
+    facts.volume_trouble.clone().map(|message| Problem {
+        check: "volume",
+        phase: MemberPhase::Running,
+        reason: "VolumeNotWritable",
+        message,
+    })
+}
+
+impl Wait {
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::FirstAnswer | Self::ApiServer => "WaitingForAPIServer",
+            Self::Object => "WaitingForCoordinator",
+            Self::Incarnation => "WaitingForIncarnation",
+            Self::Stopped => "Stopped",
+        }
+    }
+
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::FirstAnswer => "the API server has not answered yet",
+            Self::ApiServer => {
+                "the volume is empty, and without the API server nothing proves that this member never ran"
+            }
+            Self::Object => "the coordinator has not made this member's EtcdMember yet",
+            Self::Incarnation => "this pod belongs to another incarnation of the cluster's data than its EtcdMember",
+            Self::Stopped => "the cluster is stopped (size 0)",
+        }
+    }
+}
+
+impl Lost {
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Data => "DataLost",
+            Self::Volume => "VolumeLost",
+            Self::Proof => "NoProofOfFirstStart",
+        }
+    }
+
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Data => "this member ran on this volume and its data is gone; its old ID may never start again",
+            Self::Volume => {
+                "this member was claimed by another volume, which is gone; its old ID may never start again"
+            }
+            Self::Proof => "nothing proves that this member never ran before, so it may not start on an empty volume",
+        }
+    }
+}
+
+impl Hold {
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "VolumeUnreadable",
+            Self::Unmarked => "VolumeNotMarked",
+            Self::OtherCluster { .. } | Self::OtherMember { .. } => "ForeignVolume",
+            Self::OlderIncarnation { .. } | Self::NewerIncarnation { .. } => "OtherIncarnation",
+            Self::Superseded { .. } => "Superseded",
+            Self::OlderCopy { .. } => "OlderVolumeCopy",
+            Self::NoIntent => "VolumeNotMarked",
+        }
+    }
+
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Unreadable(why) => format!("the volume cannot be read: {why}"),
+            Self::Unmarked => "the volume holds etcd's data that no agent put there; nothing is touched".into(),
+            Self::OtherCluster { found } => {
+                format!("the volume belongs to the EtcdCluster with UID {found}; nothing is touched")
+            }
+            Self::OtherMember { found } => format!("the volume belongs to member {found}; nothing is touched"),
+            Self::OlderIncarnation { found } => {
+                format!("the volume holds the older incarnation {found}; nothing is touched")
+            }
+            Self::NewerIncarnation { found } => {
+                format!("the volume holds the newer incarnation {found}; nothing is touched")
+            }
+            Self::Superseded { by } => format!("another volume ({by}) speaks for this member now; nothing is touched"),
+            Self::OlderCopy { volume, object } => {
+                format!(
+                    "the volume is an older copy of itself (counter {volume}, last seen {object}); nothing is touched"
+                )
+            }
+            Self::NoIntent => "the volume holds data, but its mark names no member ID; nothing is touched".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> Status {
+        Status {
+            member_id: "a".into(),
+            cluster_id: "c".into(),
+            version: "v3.5.21".into(),
+            is_learner: false,
+            leader_id: Some("b".into()),
+            term: 2,
+            revision: 1,
+            raft_index: 10,
+            raft_applied_index: 10,
+            db_size: 0,
+            db_size_in_use: 0,
+            errors: vec![],
+        }
+    }
+
+    fn serving(status: &Status) -> Facts<'_> {
+        Facts {
+            process: Process::Running,
+            start: None,
+            waiting_for_names: &[],
+            last_exit: None,
+            status: Some(status),
+            silent_for: Some(Duration::ZERO),
+            running_for: Duration::from_secs(60),
+            confirmed: true,
+            no_quorum: None,
+            volume_trouble: None,
+            voters: 3,
+            active_peers: Some(2),
+        }
+    }
+
+    #[test]
+    fn lost_quorum_and_alarms_are_shown_but_do_not_empty_the_service() {
+        let status = Status { errors: vec!["NOSPACE".into()], ..status() };
+        let health = judge(&Facts { no_quorum: Some("etcdserver: no leader"), ..serving(&status) });
+        assert!(health.ready && !health.settled);
+        assert!(health.notices.iter().all(|notice| notice.failed.is_some()));
+    }
+
+    #[test]
+    fn a_stopped_process_is_named_with_its_silence() {
+        let status = status();
+        let health = judge(&Facts { silent_for: Some(Duration::from_secs(9)), ..serving(&status) });
+        assert!(!health.ready && !health.soon, "a probe of it must not be held open");
+        assert_eq!(health.reason, "NotAnswering");
+        assert!(health.message.contains("9 s"), "{}", health.message);
+    }
+
+    #[test]
+    fn a_learner_is_not_ready() {
+        let status = Status { is_learner: true, ..status() };
+        let health = judge(&serving(&status));
+        assert_eq!((health.ready, health.reason, health.role), (false, "Learner", Some(Role::Learner)));
+    }
+
+    #[test]
+    fn a_member_that_misses_a_connection_is_ready_but_not_settled() {
+        let status = status();
+        let health = judge(&Facts { active_peers: Some(1), ..serving(&status) });
+        assert!(health.ready && !health.settled);
+    }
+
+    #[test]
+    fn a_refused_flag_stays_named_while_the_next_start_is_decided() {
+        let verdict = Verdict { class: Class::WrongFlags, line: "flag provided but not defined: -bogus".into() };
+        let (start, status) = (Start::Resume, status());
+        let facts =
+            Facts { process: Process::Idle, start: Some(&start), last_exit: Some(&verdict), ..serving(&status) };
+        let health = judge(&facts);
+        assert_eq!((health.phase, health.reason), (MemberPhase::Failing, "WrongFlags"));
+        assert!(health.message.contains("-bogus"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Decisions, as values. Nothing here does I/O, reads a clock or waits: facts in, one step with its reason out.
+
+pub mod exit;
+pub mod gate;
+pub mod health;
+pub mod publish;
+pub mod start;

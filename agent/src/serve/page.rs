@@ -1,0 +1,104 @@
+//! The member at one moment, as it is shown.
+
+use std::time::Instant;
+
+use etcd_operator_shared::process::probe::Check;
+use serde_json::{Value, json};
+
+use crate::{
+    etcd::member::Status,
+    launch::protocol::Exit,
+    names::task::WhoAmI,
+    plan::{
+        exit::{Class, classify},
+        health::Health,
+    },
+};
+
+/// What the sidecar publishes for everybody who asks.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub who: WhoAmI,
+    pub cluster: String,
+    pub namespace: String,
+    pub incarnation: i64,
+    pub health: Health,
+    pub etcd: Option<Status>,
+    /// When etcd last answered.
+    pub answered: Option<Instant>,
+    pub pid: Option<i32>,
+    pub restarts: u32,
+    pub last_exit: Option<Exit>,
+    /// Voters and learners in the membership as last confirmed.
+    pub members: usize,
+    pub active_peers: Option<usize>,
+    pub volume_id: Option<String>,
+    pub counter: i64,
+    pub claim: i64,
+    pub api_server: bool,
+    /// When the sidecar's loop last turned.
+    pub turned: Instant,
+}
+
+/// `/whoami`: how siblings know that an address is this member's.
+#[must_use]
+pub fn who_am_i(page: &Page) -> String {
+    serde_json::to_string(&page.who).unwrap_or_default()
+}
+
+/// `/status`.
+#[must_use]
+pub fn json(page: &Page) -> String {
+    let value = json!({
+        "member": page.who.member,
+        "cluster": format!("{}/{}", page.namespace, page.cluster),
+        "incarnation": page.incarnation,
+        "phase": page.health.phase,
+        "ready": page.health.ready,
+        "reason": page.health.reason,
+        "message": page.health.message,
+        "role": page.health.role,
+        "settled": page.health.settled,
+        "checks": checks(&page.health.checks),
+        "notices": checks(&page.health.notices),
+        "etcd": page.etcd.as_ref().map(|status| etcd(page, status)),
+        "process": {
+            "pid": page.pid,
+            "restarts": page.restarts,
+            "lastExit": page.last_exit.as_ref().map(exit),
+        },
+        "volume": {"id": page.volume_id, "counter": page.counter, "claim": page.claim},
+        "apiServer": {"connected": page.api_server},
+        "agent": {"version": env!("CARGO_PKG_VERSION")},
+    });
+    format!("{value:#}\n")
+}
+
+fn checks(checks: &[Check]) -> Vec<Value> {
+    checks.iter().map(|c| json!({"name": c.name, "ok": c.failed.is_none(), "reason": c.failed})).collect()
+}
+
+fn etcd(page: &Page, status: &Status) -> Value {
+    json!({
+        "memberId": status.member_id,
+        "clusterId": status.cluster_id,
+        "version": status.version,
+        "leaderId": status.leader_id,
+        "term": status.term,
+        "revision": status.revision,
+        "raftIndex": status.raft_index,
+        "raftAppliedIndex": status.raft_applied_index,
+        "dbSizeBytes": status.db_size,
+        "dbSizeInUseBytes": status.db_size_in_use,
+        "members": page.members,
+        "activePeers": page.active_peers,
+        "alarms": status.errors,
+        "answeredSecondsAgo": page.answered.map(|at| at.elapsed().as_secs()),
+    })
+}
+
+fn exit(exit: &Exit) -> Value {
+    let verdict = classify(&exit.ended());
+    let class: Class = verdict.class;
+    json!({"class": class.as_str(), "line": verdict.line, "code": exit.code, "signal": exit.signal, "at": exit.at})
+}

@@ -1,0 +1,99 @@
+//! From what other programs say to what the plans take: pure translations.
+
+use std::time::Instant;
+
+use etcd_operator_shared::{
+    api::{EtcdMember, member::Exit as PublishedExit},
+    names::peer_url,
+};
+use jiff::Timestamp;
+
+use crate::{
+    args,
+    etcd::ids,
+    facts::{etcd::Observed, launcher::Launcher},
+    launch::protocol::{self, Exit},
+    plan::{
+        exit::{Verdict, classify},
+        health::{Facts, Process},
+        start::{Claim, Known, Start},
+    },
+};
+
+/// The parts of an EtcdMember that a start depends on.
+pub(super) fn known(object: &EtcdMember, config: &args::Sidecar) -> Known {
+    let status = object.status.as_ref();
+    let url = peer_url(&config.member, &config.cluster, &config.namespace);
+    Known {
+        cluster_uid: object.spec.cluster_uid.clone(),
+        incarnation: object.spec.incarnation,
+        initial: object.spec.initial,
+        initial_members: object.spec.initial_members.clone(),
+        initial_id: ids::initial_member(&url, &object.spec.token),
+        claim: status
+            .and_then(|s| s.claim.as_ref())
+            .map(|c| Claim { number: c.number, volume_id: c.volume_id.clone() }),
+        counter: status.map_or(0, |s| s.counter),
+        stopped: object.spec.stopped,
+    }
+}
+
+/// What the launcher's word means for the member's health.
+pub(super) fn process(launcher: &Launcher) -> Process {
+    match launcher.state.as_ref().map(|state| &state.process) {
+        None => Process::Unknown,
+        Some(protocol::Process::Idle) => Process::Idle,
+        Some(protocol::Process::Running { .. }) => Process::Running,
+        Some(protocol::Process::Stopping { .. }) => Process::Stopping,
+        Some(protocol::Process::Pausing { .. }) => Process::Pausing,
+    }
+}
+
+/// A verdict on the last exit, unless etcd was just asked to stop.
+pub(super) fn verdict(launcher: &Launcher) -> Option<Verdict> {
+    let exit = launcher.state.as_ref()?.last_exit.as_ref()?;
+    Some(classify(&exit.ended()))
+}
+
+/// The last exit as the EtcdMember shows it.
+pub(super) fn published(exit: &Exit) -> PublishedExit {
+    let verdict = classify(&exit.ended());
+    PublishedExit {
+        code: exit.code,
+        signal: exit.signal,
+        class: verdict.class.as_str().into(),
+        message: verdict.line,
+        time: Timestamp::from_second(exit.at).map(|t| t.to_string()).unwrap_or_default(),
+    }
+}
+
+/// What only the loop knows about the start.
+pub(super) struct Starting<'a> {
+    pub step: Option<&'a Start>,
+    pub waiting_for_names: &'a [String],
+    pub running_since: Option<Instant>,
+    pub volume_trouble: Option<String>,
+}
+
+/// The facts that a member's health is judged by.
+pub(super) fn facts<'a>(
+    launcher: &Launcher,
+    observed: &'a Observed,
+    verdict: Option<&'a Verdict>,
+    starting: Starting<'a>,
+) -> Facts<'a> {
+    Facts {
+        process: process(launcher),
+        start: starting.step,
+        waiting_for_names: starting.waiting_for_names,
+        last_exit: verdict,
+        status: observed.status.as_ref(),
+        silent_for: observed.answered.map(|at| at.elapsed()),
+        running_for: starting.running_since.map(|at| at.elapsed()).unwrap_or_default(),
+        confirmed: observed.confirmed,
+        no_quorum: observed.no_quorum.as_deref(),
+        volume_trouble: starting.volume_trouble,
+        voters: observed.members.iter().filter(|m| !m.is_learner).count(),
+        active_peers: observed.active_peers,
+    }
+}

@@ -1,0 +1,216 @@
+//! Reading and writing the volume.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use super::mark::{FORMAT, Mark};
+
+/// What is found on the volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Volume {
+    /// It cannot be read, or its mark cannot be understood: nothing is known of it.
+    Unreadable(String),
+    /// No mark and no data: never touched, or emptied altogether.
+    Blank,
+    /// etcd's data without a mark: it was not put there by an agent.
+    Unmarked,
+    Marked(Marked),
+}
+
+/// A volume that knows whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marked {
+    pub mark: Mark,
+    /// A WAL was once seen here: the ID on the mark has run on this volume.
+    pub lived: bool,
+    /// etcd's own test for data: a WAL is there now.
+    pub wal: bool,
+}
+
+/// The volume's directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// etcd's `--data-dir`: a sub-directory, because a file system's root may hold lost+found.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    #[must_use]
+    pub fn lock_path(&self, holder: &str) -> PathBuf {
+        self.root.join(format!("{holder}.lock"))
+    }
+
+    fn mark_path(&self) -> PathBuf {
+        self.root.join("mark.json")
+    }
+
+    fn lived_path(&self) -> PathBuf {
+        self.root.join("lived")
+    }
+
+    /// Looks at the volume.
+    #[must_use]
+    pub fn look(&self) -> Volume {
+        match self.try_look() {
+            Ok(volume) => volume,
+            Err(error) => Volume::Unreadable(error.to_string()),
+        }
+    }
+
+    fn try_look(&self) -> io::Result<Volume> {
+        let wal = self.has_wal()?;
+        let Some(mark) = self.read_mark()? else {
+            return Ok(if wal { Volume::Unmarked } else { Volume::Blank });
+        };
+        let lived = self.lived()?;
+        Ok(Volume::Marked(Marked { mark, lived, wal }))
+    }
+
+    /// Whether a WAL is there, as etcd itself asks: any file with the suffix `.wal` in `member/wal`.
+    /// Source: etcd `server/storage/wal/util.go`, `Exist`.
+    pub fn has_wal(&self) -> io::Result<bool> {
+        let entries = match fs::read_dir(self.data_dir().join("member/wal")) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            if Path::new(&entry?.file_name()).extension().is_some_and(|ext| ext == "wal") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The mark, or `None` if there is none. One that cannot be understood is an error: it is somebody's.
+    pub fn read_mark(&self) -> io::Result<Option<Mark>> {
+        let text = match fs::read(self.mark_path()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        let mark: Mark =
+            serde_json::from_slice(&text).map_err(|e| invalid(format!("cannot understand mark.json: {e}")))?;
+        if mark.format > FORMAT {
+            return Err(invalid(format!("mark.json has format {}, newer than this agent's {FORMAT}", mark.format)));
+        }
+        Ok(Some(mark))
+    }
+
+    /// Writes the mark so that after a crash the old or the new one is there, whole.
+    pub fn write_mark(&self, mark: &Mark) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(mark)?;
+        write_durably(&self.root, "mark.json", &text)
+    }
+
+    /// Whether a WAL was ever seen here.
+    pub fn lived(&self) -> io::Result<bool> {
+        self.lived_path().try_exists()
+    }
+
+    /// Records that a WAL was seen. Idempotent.
+    pub fn set_lived(&self) -> io::Result<()> {
+        if self.lived()? {
+            return Ok(());
+        }
+        write_durably(&self.root, "lived", b"a WAL was seen beside this file\n")
+    }
+
+    /// Whether a small file can be written and fsynced now.
+    pub fn check_writable(&self) -> io::Result<()> {
+        let path = self.root.join("canary");
+        let mut file = File::create(path)?;
+        file.write_all(b"written to see whether the volume takes writes\n")?;
+        file.sync_data()
+    }
+}
+
+/// Writes `name` in `dir`: beside, fsync, rename, fsync of the directory.
+pub fn write_durably(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let beside = dir.join(format!("{name}.new"));
+    let mut file = File::create(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&beside, dir.join(name))?;
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().to_owned());
+        (dir, store)
+    }
+
+    fn mark() -> Mark {
+        Mark {
+            format: FORMAT,
+            cluster_uid: "u".into(),
+            incarnation: 1,
+            member: "demo-0".into(),
+            volume_id: "v".into(),
+            claim: 0,
+            member_id: None,
+            counter: 0,
+            peers: vec![],
+        }
+    }
+
+    fn put_wal(store: &Store) {
+        let wal = store.data_dir().join("member/wal");
+        fs::create_dir_all(&wal).unwrap();
+        fs::write(wal.join("0000000000000000-0000000000000000.wal"), b"").unwrap();
+    }
+
+    #[test]
+    fn a_file_systems_own_folder_is_not_data() {
+        let (dir, store) = store();
+        fs::create_dir(dir.path().join("lost+found")).unwrap();
+        fs::create_dir_all(store.data_dir().join("member/snap")).unwrap();
+        assert_eq!(store.look(), Volume::Blank);
+    }
+
+    #[test]
+    fn data_without_a_mark_is_somebody_elses() {
+        let (_dir, store) = store();
+        put_wal(&store);
+        assert_eq!(store.look(), Volume::Unmarked);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (_dir, store) = store();
+        store.write_mark(&mark()).unwrap();
+        assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: false, wal: false }));
+        put_wal(&store);
+        store.set_lived().unwrap();
+        store.set_lived().unwrap();
+        assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: true, wal: true }));
+    }
+
+    #[test]
+    fn a_torn_or_newer_mark_is_unreadable_not_absent() {
+        let (dir, store) = store();
+        fs::write(dir.path().join("mark.json"), b"{\"format\":1,").unwrap();
+        assert!(matches!(store.look(), Volume::Unreadable(_)));
+        store.write_mark(&Mark { format: FORMAT + 1, ..mark() }).unwrap();
+        assert!(matches!(store.look(), Volume::Unreadable(_)));
+    }
+}
