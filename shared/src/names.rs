@@ -14,6 +14,8 @@ pub const MANAGER_COORDINATOR: &str = "etcd-coordinator";
 pub const MANAGER_AGENT: &str = "etcd-agent";
 /// The longest cluster name. The controller-revision-hash label of its pods (name, `-`, ten characters) must fit 63.
 pub const MAX_CLUSTER_NAME: usize = 52;
+/// The largest cluster: ordinals are below it.
+pub const MAX_MEMBERS: u32 = 7;
 
 /// etcd's client port.
 pub const PORT_CLIENT: u16 = 2379;

@@ -6,7 +6,7 @@ use k8s_openapi::{
     api::core::v1::{Affinity, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint},
     apimachinery::pkg::apis::meta::v1::Condition,
 };
-use kube::{CustomResource, KubeSchema, core::Rule};
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,8 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why the cluster is or is not Ready", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 52").message("metadata.name must have at most 52 characters, because the names of pods and Services are formed from it"),
-    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must begin with a letter and hold only lower case letters, digits and '-', because Services are named after it")
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must begin with a letter and hold only lower case letters, digits and '-', because Services are named after it"),
+    validation = Rule::new("self.spec.storage.storageClassName == oldSelf.spec.storage.storageClassName || !has(oldSelf.status) || !has(oldSelf.status.incarnation)").message("storage.storageClassName cannot be changed once the cluster exists: volumes stay in the class that they were made in")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdClusterSpec {
@@ -58,7 +59,6 @@ pub struct EtcdClusterSpec {
 
     /// The volume of each member.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self.storageClassName == oldSelf.storageClassName").message("storage.storageClassName cannot be changed: volumes stay in the class that they were made in"))]
     #[x_kube(validation = Rule::new("quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0").message("storage.size may only grow"))]
     pub storage: Storage,
 
@@ -158,8 +158,7 @@ pub struct EtcdOptions {
     /// Further flags of etcd by name, without the leading dashes. Flags that the agent sets itself are refused.
     #[serde(default)]
     #[schemars(length(max = 64), inner(length(max = 1024)))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-z][a-z0-9-]{0,99}$'))").message("etcd.extraArgs takes names of flags without the leading dashes, such as max-txn-ops"))]
-    #[x_kube(validation = Rule::new("!self.exists(k, k in ['name','data-dir','wal-dir','initial-cluster','initial-cluster-state','initial-cluster-token','initial-advertise-peer-urls','listen-peer-urls','listen-client-urls','listen-client-http-urls','advertise-client-urls','listen-metrics-urls','force-new-cluster','unsafe-no-fsync','strict-reconfig-check','config-file','discovery','discovery-srv','discovery-endpoints','discovery-token','quota-backend-bytes','auto-compaction-mode','auto-compaction-retention','heartbeat-interval','election-timeout','max-learners','pre-vote','logger','log-outputs'])").message("etcd.extraArgs may not hold a flag that the agent sets itself or that endangers data"))]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-z][a-z0-9-]{0,99}$'))").message("etcd.extraArgs takes names of flags without the leading dashes, such as max-txn-ops"), validation = Rule::new("!self.exists(k, k in ['name','data-dir','wal-dir','initial-cluster','initial-cluster-state','initial-cluster-token','initial-advertise-peer-urls','listen-peer-urls','listen-client-urls','listen-client-http-urls','advertise-client-urls','listen-metrics-urls','force-new-cluster','unsafe-no-fsync','strict-reconfig-check','config-file','discovery','discovery-srv','discovery-endpoints','discovery-token','quota-backend-bytes','auto-compaction-mode','auto-compaction-retention','heartbeat-interval','election-timeout','max-learners','pre-vote','logger','log-outputs'])").message("etcd.extraArgs may not hold a flag that the agent sets itself or that endangers data"))]
     pub extra_args: BTreeMap<String, String>,
 }
 

@@ -1,6 +1,9 @@
 //! The kinds of the API group `etcd.etcd.io/v1alpha1`.
 
+// Each printcolumn repeats its keys; clippy takes that for a mistake.
+#[allow(clippy::duplicated_attributes)]
 pub mod cluster;
+#[allow(clippy::duplicated_attributes)]
 pub mod member;
 
 pub use cluster::{EtcdCluster, EtcdClusterSpec, EtcdClusterStatus, EtcdOptions};

@@ -1,0 +1,144 @@
+//! Events on EtcdClusters, in the background: reconciliation never waits for one, and one that cannot be written is lost.
+
+use etcd_operator_shared::api::{
+    EtcdCluster, EtcdClusterStatus,
+    cluster::{Incarnation, Phase},
+};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::replace::Why;
+
+/// As many may wait; more come only while the API server does not answer.
+const QUEUE: usize = 256;
+
+/// Where notes go.
+#[derive(Debug, Clone)]
+pub struct Events(mpsc::Sender<(ObjectReference, Note)>);
+
+/// Something that a person would want to have seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub warns: bool,
+    pub reason: String,
+    pub action: &'static str,
+    pub text: String,
+}
+
+impl Events {
+    /// Starts the task that writes them, until `shutdown`.
+    #[must_use]
+    pub fn start(client: Client, instance: String, shutdown: CancellationToken) -> Self {
+        let (sender, mut notes) = mpsc::channel::<(ObjectReference, Note)>(QUEUE);
+        let reporter = Reporter { controller: "etcd-coordinator".into(), instance: Some(instance) };
+        let recorder = Recorder::new(client, reporter);
+        tokio::spawn(async move {
+            // Both arms are cancel-safe: a note that was not received stays in the queue.
+            while let Some((about, note)) = tokio::select! {
+                () = shutdown.cancelled() => None,
+                note = notes.recv() => note,
+            } {
+                if let Err(error) = recorder.publish(&Event::from(note), &about).await {
+                    debug!(%error, "event lost");
+                }
+            }
+        });
+        Self(sender)
+    }
+
+    pub fn note(&self, cluster: &EtcdCluster, note: Note) {
+        // A full queue loses notes, not reconciliations.
+        let _ = self.0.try_send((cluster.object_ref(&()), note));
+    }
+}
+
+impl Note {
+    #[must_use]
+    pub fn founded(life: &Incarnation) -> Self {
+        let members = life.initial_members.join(", ");
+        Self::normal("IncarnationWritten", "Found", format!("incarnation {} begins with {members}", life.number))
+    }
+
+    #[must_use]
+    pub fn replaced(pod: &str, why: Why) -> Self {
+        Self::normal("PodReplaced", "Replace", format!("deleted pod {pod}: {}", why.as_str()))
+    }
+
+    /// What changed from one status to the next: the phase, and each new reason not to be Ready.
+    #[must_use]
+    pub fn changes(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Vec<Self> {
+        let mut notes = Vec::new();
+        let said = |status: &EtcdClusterStatus, kind: &str| {
+            let found = status.conditions.iter().find(|c| c.type_ == kind);
+            found.map(|c| (c.status.clone(), c.reason.clone(), c.message.clone())).unwrap_or_default()
+        };
+        let (_, _, sentence) = said(after, "Ready");
+        if let Some(phase) = after.phase.filter(|phase| before.and_then(|b| b.phase) != Some(*phase)) {
+            let note = Self::normal(&format!("{phase:?}"), "Reconcile", sentence);
+            let warns = matches!(phase, Phase::Degraded | Phase::Unavailable | Phase::Stalled);
+            notes.push(Self { warns, ..note });
+        }
+        for (kind, bad) in [("Ready", "False"), ("Stalled", "True")] {
+            let (status, reason, message) = said(after, kind);
+            let news = before.is_none_or(|b| said(b, kind).1 != reason);
+            let told = notes.iter().any(|n: &Self| n.reason == reason);
+            if status == bad && news && !told && !QUIET.contains(&reason.as_str()) {
+                notes.push(Self { warns: true, ..Self::normal(&reason, "Reconcile", message) });
+            }
+        }
+        notes
+    }
+
+    fn normal(reason: &str, action: &'static str, text: String) -> Self {
+        Self { warns: false, reason: reason.to_owned(), action, text }
+    }
+}
+
+/// Reasons that the phase tells already.
+const QUIET: [&str; 4] = ["MembersStarting", "RollingUpdate", "MembersMissing", "Stopped"];
+
+impl From<Note> for Event {
+    fn from(note: Note) -> Self {
+        let Note { warns, reason, action, text } = note;
+        let type_ = if warns { EventType::Warning } else { EventType::Normal };
+        Self { type_, reason, note: Some(text), action: action.to_owned(), secondary: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etcd_operator_shared::condition::{Says, Status, upsert};
+
+    fn status(phase: Phase, ready: bool, reason: &str) -> EtcdClusterStatus {
+        let mut status = EtcdClusterStatus { phase: Some(phase), ..EtcdClusterStatus::default() };
+        let says = Says { kind: "Ready", status: Status::from(ready), reason: reason.into(), message: "m".into() };
+        upsert(&mut status.conditions, says, None, jiff::Timestamp::UNIX_EPOCH);
+        status
+    }
+
+    fn reasons(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Vec<String> {
+        Note::changes(before, after).into_iter().map(|n| n.reason).collect()
+    }
+
+    #[test]
+    fn a_phase_is_told_once() {
+        let running = status(Phase::Running, true, "AllMembersServe");
+        assert_eq!(reasons(None, &running), ["Running"]);
+        assert!(reasons(Some(&running), &running).is_empty());
+    }
+
+    #[test]
+    fn each_new_reason_not_to_be_ready_is_told() {
+        let creating = status(Phase::Creating, false, "MembersStarting");
+        let pulling = status(Phase::Creating, false, "ImagePullFailed");
+        assert_eq!(reasons(None, &creating), ["Creating"]);
+        assert_eq!(reasons(Some(&creating), &pulling), ["ImagePullFailed"]);
+    }
+}

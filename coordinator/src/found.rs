@@ -1,0 +1,131 @@
+//! Performs the founding that [`crate::founding`] decides: incarnation, EtcdMembers, latch, in this order.
+
+use std::sync::Arc;
+
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdMember, cluster::Incarnation},
+    names,
+    validate::Wanted,
+};
+use futures::future::{join, try_join_all};
+use kube::ResourceExt;
+use serde_json::json;
+use tracing::info;
+
+use crate::{
+    apiserver::{Cause, Failed},
+    apply,
+    build::{Blueprint, member},
+    context::Context,
+    decide,
+    events::Note,
+    facts::Facts,
+    fetch, founding,
+    refusal::Refusal,
+};
+
+/// How far a cluster is.
+#[derive(Debug)]
+pub enum Founded {
+    /// All members are made and latched; the object is the newest that is known.
+    Yes(Arc<EtcdCluster>, Incarnation),
+    /// Size 0 from the beginning: there is nothing to found yet.
+    NotWanted,
+    Refused(Refusal),
+}
+
+/// Founds a cluster, or finds that it was. Everything up to the StatefulSet, which is left to the caller.
+pub async fn found(
+    ctx: &Context,
+    cluster: &Arc<EtcdCluster>,
+    wanted: &Wanted,
+    facts: &Facts,
+) -> Result<Founded, Failed> {
+    let known = incarnation(cluster);
+    if known.is_none() && wanted.size == 0 {
+        return Ok(Founded::NotWanted);
+    }
+    if facts.set.is_none() {
+        let ground = fetch::ground(&ctx.api, cluster, wanted).await?;
+        let (uid, name) = (cluster.uid().unwrap_or_default(), cluster.name_any());
+        if let Err(refusal) = founding::check(&uid, &name, &ground) {
+            return Ok(Founded::Refused(refusal));
+        }
+        if ground.set_owner.is_some() {
+            // It is ours, and the cache does not know it yet.
+            return Err(Failed { attempt: format!("go by the cache of StatefulSet {name}"), cause: Cause::Conflict });
+        }
+    }
+    let cluster = match known {
+        Some(_) => Arc::clone(cluster),
+        None => write(ctx, cluster, founding::first(cluster, wanted)).await?,
+    };
+    match incarnation(&cluster) {
+        Some(life) if life.members_created => Ok(Founded::Yes(cluster, life)),
+        Some(life) => populate(ctx, &cluster, wanted, life).await,
+        None => Ok(Founded::NotWanted),
+    }
+}
+
+/// Makes the first members and all that does not depend on them, then latches.
+async fn populate(
+    ctx: &Context,
+    cluster: &Arc<EtcdCluster>,
+    wanted: &Wanted,
+    life: Incarnation,
+) -> Result<Founded, Failed> {
+    let plan = Blueprint {
+        cluster,
+        wanted,
+        life: &life,
+        agent_image: &ctx.agent_image,
+        server: ctx.api.version(),
+        members: decide::members(&life),
+        storage: None,
+    };
+    let ordinals = life.initial_members.iter().filter_map(|name| names::ordinal(&plan.name(), name));
+    let members = try_join_all(ordinals.map(|ordinal| make(ctx, &plan, ordinal)));
+    let (members, objects) = join(members, apply::objects(ctx, &plan)).await;
+    members?;
+    objects?;
+    let latched = Incarnation { members_created: true, ..life };
+    let cluster = write(ctx, cluster, latched.clone()).await?;
+    Ok(Founded::Yes(cluster, latched))
+}
+
+/// Makes one EtcdMember. One that exists is fine if it is this cluster's.
+pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<(), Failed> {
+    let member = member::member(plan, ordinal, &[]);
+    let (name, namespace) = (member.name_any(), member.namespace().unwrap_or_default());
+    match ctx.api.create(&member).await {
+        Err(failed @ Failed { cause: Cause::Exists, .. }) => {
+            let there: Option<EtcdMember> = ctx.api.get(&namespace, &name).await?;
+            let ours = there.is_some_and(|m| m.spec.cluster_uid == plan.uid());
+            if ours { Ok(()) } else { Err(failed) }
+        }
+        Err(failed) => Err(failed),
+        Ok(_) => {
+            info!(%namespace, %name, initial = member.spec.initial, "EtcdMember created");
+            Ok(())
+        }
+    }
+}
+
+/// Writes the incarnation, if nobody wrote the object since it was read.
+async fn write(ctx: &Context, cluster: &EtcdCluster, life: Incarnation) -> Result<Arc<EtcdCluster>, Failed> {
+    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    let patch = json!({
+        "metadata": { "resourceVersion": cluster.resource_version() },
+        "status": { "incarnation": life },
+    });
+    let written = ctx.api.merge_status::<EtcdCluster>(&namespace, &name, &patch).await?;
+    if !life.members_created {
+        info!(%namespace, %name, number = life.number, token = life.token, "incarnation written");
+        ctx.events.note(cluster, Note::founded(&life));
+    }
+    Ok(Arc::new(written))
+}
+
+fn incarnation(cluster: &EtcdCluster) -> Option<Incarnation> {
+    cluster.status.as_ref()?.incarnation.clone()
+}

@@ -1,0 +1,123 @@
+//! Metrics of the coordinator itself. The members' own are served by their agents.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU64},
+};
+
+use etcd_operator_shared::api::{EtcdCluster, cluster::Phase};
+use kube::runtime::reflector::Store;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+        info::Info,
+    },
+    registry::Registry,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Write {
+    kind: String,
+    verb: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InPhase {
+    phase: String,
+}
+
+/// Handles to all metrics; clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    reconciles: Counter<u64, AtomicU64>,
+    errors: Counter<u64, AtomicU64>,
+    duration: Histogram,
+    writes: Family<Write, Counter<u64, AtomicU64>>,
+    phases: Family<InPhase, Gauge<i64, AtomicI64>>,
+    leader: Gauge<i64, AtomicI64>,
+    stores: Arc<Mutex<Vec<Store<EtcdCluster>>>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("etcd_coordinator");
+        let reconciles = Counter::default();
+        let errors = Counter::default();
+        // 1 ms (nothing to do) to 8 s (the API server's patience is 10 s).
+        let duration = Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        let (writes, phases, leader) = (Family::default(), Family::default(), Gauge::default());
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Version of this program", build);
+        registry.register("reconciles", "Reconciliations, failed ones among them", reconciles.clone());
+        registry.register("reconcile_errors", "Reconciliations that failed", errors.clone());
+        registry.register("reconcile_duration_seconds", "Time that a reconciliation took", duration.clone());
+        registry.register("api_writes", "Writes to the API server", Family::clone(&writes));
+        registry.register("clusters", "EtcdClusters by phase", Family::clone(&phases));
+        registry.register("is_leader", "1 while this process acts, 0 while it stands by", leader.clone());
+        let registry = Arc::new(registry);
+        Self { registry, reconciles, errors, duration, writes, phases, leader, stores: Arc::default() }
+    }
+}
+
+impl Metrics {
+    /// Counts the clusters of this store from now on.
+    pub fn follow(&self, store: Store<EtcdCluster>) {
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner).push(store);
+    }
+
+    pub fn wrote(&self, kind: &str, verb: &'static str) {
+        self.writes.get_or_create(&Write { kind: kind.to_owned(), verb }).inc();
+    }
+
+    pub fn reconciled(&self, took: std::time::Duration, failed: bool) {
+        self.reconciles.inc();
+        self.errors.inc_by(u64::from(failed));
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// In the OpenMetrics text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.count_phases();
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    fn count_phases(&self) {
+        self.phases.clear();
+        for store in self.stores.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            for cluster in store.state() {
+                let phase = cluster.status.as_ref().and_then(|s| s.phase);
+                let phase = phase.map_or_else(|| "Unknown".to_owned(), |p: Phase| format!("{p:?}"));
+                self.phases.get_or_create(&InPhase { phase }).inc();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_end_in_total_and_carry_their_labels() {
+        let metrics = Metrics::default();
+        metrics.wrote("Pod", "delete");
+        metrics.reconciled(std::time::Duration::from_millis(3), true);
+        let text = metrics.text();
+        assert!(text.contains(r#"etcd_coordinator_api_writes_total{kind="Pod",verb="delete"} 1"#), "{text}");
+        assert!(text.contains("etcd_coordinator_reconcile_errors_total 1"), "{text}");
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

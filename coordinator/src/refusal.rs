@@ -1,0 +1,43 @@
+//! What only a person can decide. Each is one sentence on the Stalled condition: what is wrong, and what to do.
+
+use etcd_operator_shared::validate::Invalid;
+use thiserror::Error;
+
+/// Why the coordinator does not do what the spec says.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    #[error("{0}")]
+    InvalidSpec(#[from] Invalid),
+    #[error("StorageClass {0:?} does not exist: create it, or name another in spec.storage.storageClassName")]
+    StorageClassNotFound(String),
+    #[error("no StorageClass is the default: mark one as default, or name one in spec.storage.storageClassName")]
+    NoDefaultStorageClass,
+    #[error(
+        "PersistentVolumeClaim {0} was not made for this cluster and its data is left alone: delete the claim if the data \
+         is not needed, or give the cluster another name"
+    )]
+    StaleVolume(String),
+    #[error("PersistentVolumeClaim {0} of a former cluster is still being deleted")]
+    VolumeLeaving(String),
+    #[error("StatefulSet {0} exists and belongs to something else: wait until it is gone, or delete it")]
+    ForeignStatefulSet(String),
+    #[error("changing the number of members from {have} to {want} is not supported yet: set spec.size back to {have}")]
+    ScalingUnsupported { have: u32, want: u32 },
+    #[error("growing volumes from {have} to {want} is not supported yet: the members keep their volumes of {have}")]
+    GrowthUnsupported { have: String, want: String },
+}
+
+impl Refusal {
+    /// The condition's reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::InvalidSpec(_) => "InvalidSpec",
+            Self::StorageClassNotFound(_) | Self::NoDefaultStorageClass => "StorageClassNotFound",
+            Self::StaleVolume(_) | Self::VolumeLeaving(_) => "StaleVolume",
+            Self::ForeignStatefulSet(_) => "ForeignStatefulSet",
+            Self::ScalingUnsupported { .. } => "ScalingUnsupported",
+            Self::GrowthUnsupported { .. } => "GrowthUnsupported",
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Which pods are replaced next, because their template is old.
+//!
+//! ```text
+//!   old pods that do no work and cannot   ─▶ all of them at once: nothing is lost by it
+//!   an old pod that does not serve        ─▶ alone, while all others serve; or all such when nobody serves
+//!   an old pod that serves                ─▶ alone, while everybody serves and is settled; the leader last
+//!   anything silent                       ─▶ waited for: silence is not death
+//! ```
+//! Never two serving pods in one step, never a serving one while any member is not ready and settled.
+
+use etcd_operator_shared::api::member::{MemberPhase, Role};
+
+use crate::{
+    decide::Step,
+    facts::{Facts, Pod, Seat, Set, Voice},
+};
+
+/// A pod to delete. The UID is the deletion's precondition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Victim {
+    pub name: String,
+    pub uid: String,
+    /// Why this one and why now.
+    pub why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    CannotServe,
+    DoesNotServe,
+    Follower,
+    LeaderLast,
+}
+
+/// What a seat is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// No pod, or it is on its way out.
+    Absent,
+    /// Its etcd does not run.
+    Dead,
+    /// Its etcd runs, or may, and does not serve.
+    Idle,
+    Silent,
+    Serves {
+        leads: bool,
+        settled: bool,
+    },
+}
+
+impl Why {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CannotServe => "it cannot serve with its old template",
+            Self::DoesNotServe => "it does not serve with its old template",
+            Self::Follower => "its template is old and all members serve",
+            Self::LeaderLast => "its template is old and it is the last one, the leader",
+        }
+    }
+}
+
+/// The next step of a roll over `set.replicas` pods.
+#[must_use]
+pub fn next(set: &Set, facts: &Facts) -> Step {
+    let Some(newest) = &set.newest else {
+        return Step::Wait("the StatefulSet's controller has not seen the newest template".into());
+    };
+    let seats: Vec<Seat> = (0..set.replicas).map(|ordinal| facts.seat(ordinal)).collect();
+    let row: Vec<(Option<&Pod>, Work)> = seats.iter().map(|seat| (seat.pod.as_ref(), work(seat))).collect();
+    let old: Vec<(&Pod, Work)> = row
+        .iter()
+        .filter_map(|(pod, work)| Some((pod.filter(|p| p.revision != *newest && !p.deleting)?, *work)))
+        .collect();
+    if old.is_empty() {
+        return Step::Nothing;
+    }
+    let dead: Vec<Victim> = pick(&old, Why::CannotServe, |work| work == Work::Dead);
+    if !dead.is_empty() {
+        return Step::Replace(dead);
+    }
+    let works: Vec<Work> = row.iter().map(|(_, work)| *work).collect();
+    idle(&old, &works).or_else(|| serving(&old, &works)).unwrap_or_else(|| Step::Wait(waiting(&row)))
+}
+
+/// Old pods that run and do not serve: alone among serving ones, or all together where nobody serves.
+fn idle(old: &[(&Pod, Work)], works: &[Work]) -> Option<Step> {
+    let victims = pick(old, Why::DoesNotServe, |work| work == Work::Idle);
+    let serving = works.iter().filter(|w| matches!(w, Work::Serves { .. })).count();
+    let idle = works.iter().filter(|w| **w == Work::Idle).count();
+    let alone = idle == 1 && serving + 1 == works.len();
+    let nobody = idle == works.len();
+    (!victims.is_empty() && (alone || nobody)).then_some(Step::Replace(victims))
+}
+
+/// The next serving pod: the highest follower, or the leader when no other is old.
+fn serving(old: &[(&Pod, Work)], works: &[Work]) -> Option<Step> {
+    let all_settled = works.iter().all(|w| matches!(w, Work::Serves { settled: true, .. }));
+    let leader_known = works.iter().any(|w| matches!(w, Work::Serves { leads: true, .. }));
+    if !all_settled || !leader_known {
+        return None;
+    }
+    let followers = pick(old, Why::Follower, |work| matches!(work, Work::Serves { leads: false, .. }));
+    let leader = pick(old, Why::LeaderLast, |work| matches!(work, Work::Serves { leads: true, .. }));
+    let victim = followers.into_iter().next_back().or_else(|| leader.into_iter().next())?;
+    Some(Step::Replace(vec![victim]))
+}
+
+fn pick(old: &[(&Pod, Work)], why: Why, such: impl Fn(Work) -> bool) -> Vec<Victim> {
+    let chosen = old.iter().filter(|(_, work)| such(*work));
+    chosen.map(|(pod, _)| Victim { name: pod.name.clone(), uid: pod.uid.clone(), why }).collect()
+}
+
+fn work(seat: &Seat) -> Work {
+    let Some(pod) = &seat.pod else { return Work::Absent };
+    match seat.voice() {
+        Voice::Absent => Work::Absent,
+        Voice::Ready(status) => {
+            Work::Serves { leads: status.role == Some(Role::Leader), settled: status.settled && status.role.is_some() }
+        }
+        // Kubelet is believed about its containers: no etcd process, no vote. A pod that says it is ready is never dead.
+        Voice::Unknown | Voice::NotReady(_) if !pod.ready && !pod.etcd_runs => Work::Dead,
+        Voice::NotReady(status) if !pod.ready => match status.phase {
+            Some(MemberPhase::Failing | MemberPhase::Waiting) => Work::Dead,
+            Some(MemberPhase::Starting | MemberPhase::Running | MemberPhase::Held) | None => Work::Idle,
+        },
+        // The agent's container fails: it cannot speak, and kubelet says why.
+        Voice::Unknown if pod.trouble.is_some() => Work::Idle,
+        Voice::Unknown | Voice::NotReady(_) => Work::Silent,
+    }
+}
+
+/// For whom the roll waits.
+fn waiting(row: &[(Option<&Pod>, Work)]) -> String {
+    let names = |such: fn(Work) -> bool| -> Vec<&str> {
+        row.iter().filter(|(_, w)| such(*w)).map(|(pod, _)| pod.map_or("a missing pod", |p| p.name.as_str())).collect()
+    };
+    let unready = names(|w| !matches!(w, Work::Serves { .. }));
+    let unsettled = names(|w| matches!(w, Work::Serves { settled: false, .. }));
+    match (unready.as_slice(), unsettled.as_slice()) {
+        ([], []) => "the roll waits until a leader is known".into(),
+        ([], unsettled) => format!("the roll waits until {} sees all voters", unsettled.join(", ")),
+        (unready, _) => format!("the roll waits for {}", unready.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Ready, Reconciling and Stalled as kstatus reads them, and Available: a quorum serves.
+//!
+//! Source: <https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>.
+
+use etcd_operator_shared::{
+    api::cluster::Phase,
+    condition::{self, Says, Status},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{Scene, tally::Serving};
+use crate::decide::Step;
+
+/// Reason and sentence.
+type Because = (String, String);
+
+pub fn of(
+    mut conditions: Vec<Condition>,
+    scene: &Scene<'_>,
+    phase: Phase,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    for says in [ready(scene, phase), available(scene), reconciling(scene, phase), stalled(scene)] {
+        condition::upsert(&mut conditions, says, generation, now);
+    }
+    conditions
+}
+
+fn says(kind: &'static str, status: impl Into<Status>, (reason, message): Because) -> Says {
+    Says { kind, status: status.into(), reason, message }
+}
+
+fn because(reason: &str, message: impl Into<String>) -> Because {
+    (reason.to_owned(), message.into())
+}
+
+/// True when every wanted member serves and none has raised an alarm.
+fn ready(scene: &Scene<'_>, phase: Phase) -> Says {
+    let tally = &scene.tally;
+    if scene.stopped {
+        return says("Ready", false, because("Stopped", "size is 0: membership and data are kept"));
+    }
+    if scene.view.members > 0 && tally.serving() == Serving::All {
+        let leader = tally.leader.as_deref().unwrap_or_default();
+        return match tally.alarms.as_slice() {
+            [] => says("Ready", true, because("AllMembersServe", format!("{}, {leader} leads", count(scene)))),
+            alarms => says("Ready", false, because("AlarmRaised", format!("alarm {}", alarms.join(", ")))),
+        };
+    }
+    let status = if tally.serving() == Serving::Unclear { Status::Unknown } else { Status::False };
+    says("Ready", status, culprit(scene).unwrap_or_else(|| waiting(scene, phase)))
+}
+
+/// True when a quorum serves.
+fn available(scene: &Scene<'_>) -> Says {
+    let (status, reason) = match scene.tally.serving() {
+        _ if scene.stopped => (Status::False, "Stopped"),
+        _ if scene.view.members == 0 => (Status::False, "NotFounded"),
+        Serving::All | Serving::Quorum => (Status::True, "QuorumServes"),
+        Serving::Unclear => (Status::Unknown, "MembersSilent"),
+        Serving::TooFew if scene.tally.ready > 0 && scene.tally.leader.is_none() => (Status::False, "NoLeader"),
+        Serving::TooFew => (Status::False, "NoQuorum"),
+    };
+    says("Available", status, because(reason, count(scene)))
+}
+
+/// True while something is being changed that needs no person.
+fn reconciling(scene: &Scene<'_>, phase: Phase) -> Says {
+    if stalling(scene).is_some() {
+        return says("Reconciling", false, because("Stalled", "a person must act first: see the condition Stalled"));
+    }
+    let step = match scene.view.step {
+        Step::SetReplicas(n) => Some(because("SettingReplicas", format!("the StatefulSet gets {n} replicas"))),
+        Step::Replace(pods) => {
+            let names: Vec<&str> = pods.iter().map(|p| p.name.as_str()).collect();
+            Some(because("ReplacingPods", format!("replacing {}", names.join(", "))))
+        }
+        Step::Wait(for_what) => Some(because("RollWaits", for_what.clone())),
+        Step::Nothing => None,
+    };
+    match (phase, step) {
+        (_, Some(step)) => says("Reconciling", true, step),
+        (Phase::Creating, None) => says("Reconciling", true, because("MembersStarting", count(scene))),
+        (Phase::Scaling, None) => says("Reconciling", true, because("Stopping", count(scene))),
+        (Phase::Upgrading, None) => says("Reconciling", true, because("RollingUpdate", count(scene))),
+        (Phase::Running | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled, None) => {
+            says("Reconciling", false, because("UpToDate", "the spec is applied"))
+        }
+    }
+}
+
+/// True while only a person can go on.
+fn stalled(scene: &Scene<'_>) -> Says {
+    match stalling(scene) {
+        Some(because) => says("Stalled", true, because),
+        None => says("Stalled", false, because("NotStalled", "nothing waits for a person")),
+    }
+}
+
+fn stalling(scene: &Scene<'_>) -> Option<Because> {
+    let refused = scene.view.refusal.map(|r| because(r.reason(), r.to_string()));
+    refused.or_else(|| scene.held().map(|p| (p.reason.clone(), p.message.clone())))
+}
+
+/// Whose fault it is, in one sentence.
+fn culprit(scene: &Scene<'_>) -> Option<Because> {
+    let refused = scene.view.refusal.filter(|_| scene.view.facts.set.is_none());
+    if let Some(refusal) = refused {
+        return Some(because(refusal.reason(), refusal.to_string()));
+    }
+    let first = scene.problems.first()?;
+    let message = match scene.problems.len() - 1 {
+        0 => first.message.clone(),
+        others => format!("{} (and {others} more)", first.message),
+    };
+    Some((first.reason.clone(), message))
+}
+
+fn waiting(scene: &Scene<'_>, phase: Phase) -> Because {
+    let reason = match phase {
+        Phase::Creating => "MembersStarting",
+        Phase::Upgrading => "RollingUpdate",
+        Phase::Running | Phase::Scaling | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled => {
+            "MembersMissing"
+        }
+    };
+    because(reason, count(scene))
+}
+
+fn count(scene: &Scene<'_>) -> String {
+    let wanted = if scene.stopped { 0 } else { scene.view.members };
+    let silent = match scene.tally.unknown {
+        0 => String::new(),
+        n => format!(", {n} silent"),
+    };
+    format!("{} of {wanted} members serve{silent}", scene.tally.ready)
+}

@@ -1,0 +1,180 @@
+//! Claims about what a cluster says of itself.
+
+use std::sync::Arc;
+
+use etcd_operator_shared::api::{
+    EtcdMemberStatus,
+    cluster::Phase,
+    member::{MemberPhase, Role},
+};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    facts::tests::{healthy, member, status},
+    trouble::{Reason, Trouble},
+};
+
+fn cluster(size: i32) -> EtcdCluster {
+    let mut cluster =
+        EtcdCluster::new("demo", serde_json::from_value(json!({"version": "v3.5.21", "size": size})).unwrap());
+    cluster.metadata.generation = Some(4);
+    cluster
+}
+
+fn told(cluster: &EtcdCluster, facts: &Facts, refusal: Option<&Refusal>) -> EtcdClusterStatus {
+    let members = if facts.set.is_some() { 3 } else { 0 };
+    of(View { cluster, members, facts, step: &Step::Nothing, refusal }, Timestamp::from_second(100).unwrap())
+}
+
+/// Status, reason and message of one condition.
+fn condition<'a>(status: &'a EtcdClusterStatus, kind: &str) -> (&'a str, &'a str, &'a str) {
+    let found = status.conditions.iter().find(|c| c.type_ == kind).unwrap();
+    (&found.status, &found.reason, &found.message)
+}
+
+fn says(facts: &mut Facts, ordinal: u32, change: impl FnOnce(&mut EtcdMemberStatus)) {
+    let mut said = status(ordinal, Role::Follower);
+    change(&mut said);
+    facts.seats.get_mut(&ordinal).unwrap().member = Some(Arc::new(member(ordinal, Some(said))));
+}
+
+fn unready(facts: &mut Facts, ordinal: u32, trouble: Option<Trouble>) {
+    let pod = facts.seats.get_mut(&ordinal).unwrap().pod.as_mut().unwrap();
+    (pod.ready, pod.trouble) = (false, trouble);
+}
+
+#[test]
+fn a_healthy_cluster_is_running_and_names_its_leader() {
+    let status = told(&cluster(3), &healthy(3), None);
+    assert_eq!((status.phase, status.ready.as_deref()), (Some(Phase::Running), Some("3/3")));
+    assert_eq!((status.leader.as_deref(), status.version.as_deref()), (Some("demo-0"), Some("v3.5.21")));
+    assert_eq!(condition(&status, "Ready"), ("True", "AllMembersServe", "3 of 3 members serve, demo-0 leads"));
+    assert_eq!(condition(&status, "Stalled").0, "False");
+    assert_eq!(status.observed_generation, Some(4));
+}
+
+#[test]
+fn the_same_facts_later_give_the_same_status() {
+    let mut cluster = cluster(3);
+    cluster.status = Some(told(&cluster, &healthy(3), None));
+    let view = View { cluster: &cluster, members: 3, facts: &healthy(3), step: &Step::Nothing, refusal: None };
+    assert_eq!(Some(of(view, Timestamp::from_second(999).unwrap())), cluster.status);
+}
+
+#[test]
+fn a_failed_pull_is_named_with_pod_and_image() {
+    let mut facts = healthy(3);
+    let message = "pod demo-1 cannot pull image x:v1".to_owned();
+    unready(&mut facts, 1, Some(Trouble { reason: Reason::ImagePullFailed, message }));
+    let status = told(&cluster(3), &facts, None);
+    assert_eq!(condition(&status, "Ready").1, "ImagePullFailed");
+    assert!(condition(&status, "Ready").2.contains("demo-1"));
+    assert_eq!(condition(&status, "Available").0, "True");
+    assert_eq!(status.members[1].reason.as_deref(), Some("ImagePullFailed"));
+}
+
+#[test]
+fn a_held_member_waits_for_a_person() {
+    let mut facts = healthy(3);
+    unready(&mut facts, 2, None);
+    says(&mut facts, 2, |s| {
+        (s.ready, s.phase, s.message) = (false, Some(MemberPhase::Held), "the volume is an older copy".into());
+    });
+    let status = told(&cluster(3), &facts, None);
+    let held = "member demo-2 is held: the volume is an older copy";
+    assert_eq!(condition(&status, "Stalled"), ("True", "MemberHeld", held));
+    assert_eq!(condition(&status, "Reconciling").0, "False");
+}
+
+#[test]
+fn silence_is_unknown_and_not_a_failure() {
+    let mut facts = healthy(3);
+    unready(&mut facts, 1, None);
+    unready(&mut facts, 2, None);
+    let status = told(&cluster(3), &facts, None);
+    assert_eq!(condition(&status, "Available").0, "Unknown");
+    assert_eq!((status.members[1].ready.as_str(), status.members[1].role.as_str()), ("Unknown", "Unknown"));
+}
+
+#[test]
+fn a_refusal_before_founding_stalls_the_cluster() {
+    let refusal = Refusal::StorageClassNotFound("fast".into());
+    let status = told(&cluster(3), &Facts::default(), Some(&refusal));
+    assert_eq!(status.phase, Some(Phase::Stalled));
+    assert_eq!(condition(&status, "Ready").1, "StorageClassNotFound");
+    assert_eq!(condition(&status, "Stalled").0, "True");
+}
+
+#[test]
+fn a_refusal_on_a_running_cluster_leaves_it_ready() {
+    let refusal = Refusal::ScalingUnsupported { have: 3, want: 5 };
+    let status = told(&cluster(5), &healthy(3), Some(&refusal));
+    assert_eq!(status.phase, Some(Phase::Running));
+    assert_eq!(condition(&status, "Ready").0, "True");
+    assert_eq!(condition(&status, "Stalled").1, "ScalingUnsupported");
+}
+
+#[test]
+fn a_cluster_is_stopped_when_its_last_pod_is_gone_and_created_again_when_it_wakes() {
+    let mut facts = healthy(3);
+    let mut stopped = cluster(0);
+    assert_eq!(told(&stopped, &facts, None).phase, Some(Phase::Scaling));
+    facts.seats.values_mut().for_each(|seat| seat.pod = None);
+    let status = told(&stopped, &facts, None);
+    assert_eq!((status.phase, status.ready.as_deref()), (Some(Phase::Stopped), Some("0/0")));
+    stopped.status = Some(status);
+    stopped.spec.size = 3;
+    assert_eq!(told(&stopped, &facts, None).phase, Some(Phase::Creating));
+}
+
+#[test]
+fn a_running_cluster_that_loses_members_is_degraded_and_then_unavailable() {
+    let mut cluster = cluster(3);
+    let mut facts = healthy(3);
+    cluster.status = Some(told(&cluster, &facts, None));
+    facts.seats.get_mut(&2).unwrap().pod = None;
+    assert_eq!(told(&cluster, &facts, None).phase, Some(Phase::Degraded));
+    facts.seats.get_mut(&1).unwrap().pod = None;
+    assert_eq!(told(&cluster, &facts, None).phase, Some(Phase::Unavailable));
+}
+
+#[test]
+fn a_roll_is_an_upgrade_until_every_pod_is_new() {
+    let mut cluster = cluster(3);
+    let mut facts = healthy(3);
+    facts.set.as_mut().unwrap().newest = Some("b".into());
+    let status = told(&cluster, &facts, None);
+    assert_eq!((status.phase, condition(&status, "Ready").0), (Some(Phase::Upgrading), "True"));
+    cluster.status = Some(status);
+    facts.seats.get_mut(&2).unwrap().pod = None;
+    assert_eq!(told(&cluster, &facts, None).phase, Some(Phase::Upgrading));
+}
+
+#[test]
+fn an_alarm_is_not_ready() {
+    let mut facts = healthy(3);
+    says(&mut facts, 1, |s| s.alarms = vec!["NOSPACE".into()]);
+    assert_eq!(condition(&told(&cluster(3), &facts, None), "Ready").1, "AlarmRaised");
+}
+
+#[test]
+fn members_without_a_leader_do_not_serve() {
+    let mut facts = healthy(3);
+    says(&mut facts, 0, |_| {});
+    let status = told(&cluster(3), &facts, None);
+    assert_eq!(condition(&status, "Available"), ("False", "NoLeader", "3 of 3 members serve"));
+}
+
+#[test]
+fn the_later_term_leads() {
+    let mut facts = healthy(3);
+    says(&mut facts, 0, |s| (s.role, s.term) = (Some(Role::Leader), Some(7)));
+    says(&mut facts, 2, |s| (s.role, s.term) = (Some(Role::Leader), Some(9)));
+    assert_eq!(told(&cluster(3), &facts, None).leader.as_deref(), Some("demo-2"));
+}
+
+#[test]
+fn database_sizes_are_rounded_so_that_status_is_quiet() {
+    assert_eq!([size(1), size(20 << 20), size((20 << 20) + 1), size(11 << 30)], ["1Mi", "20Mi", "21Mi", "11Gi"]);
+}

@@ -1,0 +1,104 @@
+//! The caches of one scope, each filled by one watch. Reading them is free; what they say may be a moment old.
+
+use std::{sync::Arc, time::Duration};
+
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdMember},
+    names,
+};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
+use kube::{
+    Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::reflector::{self, ObjectRef, Store, store::Writer},
+};
+
+use crate::facts::Facts;
+
+/// Readers.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    pub clusters: Store<EtcdCluster>,
+    pub sets: Store<StatefulSet>,
+    pub members: Store<EtcdMember>,
+    pub pods: Store<Pod>,
+    pub claims: Store<PartialObjectMeta<PersistentVolumeClaim>>,
+}
+
+/// Writers, for the watches.
+pub struct Writers {
+    pub clusters: Writer<EtcdCluster>,
+    pub sets: Writer<StatefulSet>,
+    pub members: Writer<EtcdMember>,
+    pub pods: Writer<Pod>,
+    pub claims: Writer<PartialObjectMeta<PersistentVolumeClaim>>,
+}
+
+/// How long the first lists may take before a reconciliation gives its slot back.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
+
+#[must_use]
+pub fn stores() -> (Stores, Writers) {
+    let (clusters, clusters_writer) = reflector::store();
+    let (sets, sets_writer) = reflector::store();
+    let (members, members_writer) = reflector::store();
+    let (pods, pods_writer) = reflector::store();
+    let (claims, claims_writer) = reflector::store();
+    let writers = Writers {
+        clusters: clusters_writer,
+        sets: sets_writer,
+        members: members_writer,
+        pods: pods_writer,
+        claims: claims_writer,
+    };
+    (Stores { clusters, sets, members, pods, claims }, writers)
+}
+
+impl Stores {
+    /// Waits until every cache was filled once; `false` if one was not in time. An empty cache is unknown, not empty.
+    pub async fn filled(&self) -> bool {
+        let all = async {
+            self.sets.wait_until_ready().await.is_ok()
+                && self.members.wait_until_ready().await.is_ok()
+                && self.pods.wait_until_ready().await.is_ok()
+                && self.claims.wait_until_ready().await.is_ok()
+        };
+        tokio::time::timeout(FIRST_LISTS, all).await.unwrap_or(false)
+    }
+
+    /// What the caches know of a cluster.
+    #[must_use]
+    pub fn facts(&self, cluster: &EtcdCluster) -> Facts {
+        let (name, uid) = (cluster.name_any(), cluster.uid().unwrap_or_default());
+        let set = self.sets.get(&ObjectRef::new(&names::stateful_set(&name)).within(&namespace(cluster)));
+        let set = set.filter(|s| s.owner_references().iter().any(|o| o.uid == uid));
+        let same = |member| member;
+        Facts::of(&name, &uid, set.as_deref(), of(&self.members, cluster, same), of(&self.pods, cluster, same))
+    }
+
+    /// The volume claims that were made for a cluster.
+    #[must_use]
+    pub fn claims(&self, cluster: &EtcdCluster) -> Vec<Arc<PartialObjectMeta<PersistentVolumeClaim>>> {
+        let uid = cluster.uid().unwrap_or_default();
+        let mut claims = of(&self.claims, cluster, |member| names::volume_claim(&member));
+        claims.retain(|c| c.labels().get(names::LABEL_CLUSTER_UID) == Some(&uid));
+        claims
+    }
+}
+
+/// By name, one ordinal after the other: a scan would cost every reconciliation as much as there are clusters.
+fn of<K>(store: &Store<K>, cluster: &EtcdCluster, name: impl Fn(String) -> String) -> Vec<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let (cluster, namespace) = (cluster.name_any(), namespace(cluster));
+    let get = |ordinal| store.get(&ObjectRef::new(&name(names::member(&cluster, ordinal))).within(&namespace));
+    (0..names::MAX_MEMBERS).filter_map(get).collect()
+}
+
+fn namespace(cluster: &EtcdCluster) -> String {
+    cluster.namespace().unwrap_or_default()
+}
