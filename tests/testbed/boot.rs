@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::layout::{CONTROL_PLANE_IP, Layout, Node, UNCACHED_DNS_IP};
 use crate::progress::Progress;
 use crate::toolchain::Toolchain;
-use crate::{cgroups, control_plane, image, network, pki, storage, worker};
+use crate::{cgroups, control_plane, image, network, pki, storage, template, worker};
 use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::{Node as KubeNode, ServiceAccount};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -14,11 +14,10 @@ use kube::{Api, Client};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
 /// A boot takes seconds; a machine under load may need ten times that.
@@ -29,23 +28,25 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// # Errors
 /// When a part does not come up; its last words are in the error, and everything is still there to be swept.
 pub async fn boot(layout: &Layout, tools: &Toolchain, nodes: usize, progress: Progress) -> Result<()> {
-    let stock = spawn_blocking({
+    let images = spawn_blocking({
         let tools = tools.clone();
-        move || image::stock(&tools)
+        move || image::stock(&tools).and_then(|archives| Ok((template::ready(&archives)?, archives)))
     });
     foundations(layout, tools, nodes)?;
     control_plane::store(layout, tools).start(layout)?;
     control_plane::api_server(layout, tools).start(layout)?;
     progress.say("keys, networks and cgroups made; store and API server start");
 
+    let (template, archives) = images.await??;
     let mut kubelets = vec![];
     for node in Node::all(nodes) {
         let [containerd, kubelet, proxy] = worker::prepare(layout, tools, node)?;
+        template::plant(&template, &layout.node(node).join("containerd"))?;
+        image::note_loaded(layout, node, &archives)?;
         containerd.start(layout)?;
         kubelets.extend([kubelet, proxy]);
     }
-    let archives = stock.await??;
-    let images = load_images(layout, nodes, archives);
+    progress.say("every node has its images");
 
     let client = crate::admin(layout).await?;
     until("the API server is ready", layout, || async { Ok(client.request_text(http_get("/readyz")?).await? == "ok") })
@@ -53,13 +54,12 @@ pub async fn boot(layout: &Layout, tools: &Toolchain, nodes: usize, progress: Pr
     progress.say("API server ready");
     control_plane::controller_manager(layout, tools).start(layout)?;
     control_plane::scheduler(layout, tools).start(layout)?;
+    Node::all(nodes).try_for_each(|node| worker::await_containerd(layout, node))?;
     for daemon in kubelets.into_iter().chain(control_plane::name_servers(layout, tools)?) {
         daemon.start(layout)?;
     }
     control_plane::provisioner(layout).start(layout)?;
     create_storage_classes(&client).await?;
-    images.await??;
-    progress.say("images on every node");
     until("every node is Ready", layout, || async { Ok(ready_nodes(&client).await? == nodes) }).await?;
     progress.say(format!("{nodes} nodes Ready"));
     until("the default ServiceAccount exists", layout, || async {
@@ -97,14 +97,6 @@ fn programs(layout: &Layout, tools: &Toolchain) -> Result<()> {
         symlink(tools.store().join(program), bin.join(program))?;
     }
     Ok(())
-}
-
-fn load_images(layout: &Layout, nodes: usize, archives: Vec<PathBuf>) -> JoinHandle<Result<()>> {
-    let layout = layout.clone();
-    spawn_blocking(move || {
-        Node::all(nodes).try_for_each(|node| worker::await_containerd(&layout, node))?;
-        image::load(&layout, Node::all(nodes), &archives)
-    })
 }
 
 async fn create_storage_classes(client: &Client) -> Result<()> {

@@ -36,8 +36,8 @@ impl Cluster {
         match foreign_kubeconfig()? {
             None => {
                 let testbed = match Testbed::attach() {
-                    Ok(testbed) => testbed,
-                    Err(_) => Testbed::up(3, Progress::start()).await?,
+                    Ok(testbed) if testbed.is_alive() => testbed,
+                    _ => Testbed::up(3, Progress::start()).await?,
                 };
                 let client = testbed.client().await?;
                 let faults = Faults::new(&testbed, client.clone());

@@ -100,25 +100,41 @@ pub fn load(layout: &Layout, nodes: impl Iterator<Item = Node>, archives: &[Path
     })
 }
 
-/// Imports archives on one node.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_on(layout: &Layout, node: Node, archives: &[PathBuf]) -> Result<()> {
-    let marks = layout.node(node).join("images");
-    fs::create_dir_all(&marks)?;
+fn load_on(layout: &Layout, node: Node, archives: &[PathBuf]) -> Result<()> {
     for archive in archives {
-        let file = fs::metadata(archive).with_context(|| format!("find the archive {}", archive.display()))?;
-        let name = archive.file_name().unwrap_or_default().to_string_lossy();
-        let mark = marks.join(format!("{name}-{}-{}", file.len(), file.mtime_nsec()));
+        let mark = mark(layout, node, archive)?;
         if !mark.exists() {
-            let socket = layout.containerd_socket(node);
-            call(&format!("ctr -a {} -n k8s.io images import {}", socket.display(), archive.display()))
-                .with_context(|| format!("load {name} on {node}"))?;
+            import(&layout.containerd_socket(node), archive).with_context(|| format!("on {node}"))?;
             fs::write(&mark, "")?;
         }
     }
     Ok(())
+}
+
+/// Imports an archive into one containerd.
+///
+/// # Errors
+/// When it refuses or is down.
+pub fn import(socket: &Path, archive: &Path) -> Result<()> {
+    let line = format!("ctr -a {} -n k8s.io images import {}", socket.display(), archive.display());
+    call(&line).map(drop).with_context(|| format!("load {}", archive.display()))
+}
+
+/// Notes that a node has these images, which it got with its template.
+///
+/// # Errors
+/// When the note cannot be written.
+pub fn note_loaded(layout: &Layout, node: Node, archives: &[PathBuf]) -> Result<()> {
+    archives.iter().try_for_each(|archive| Ok(fs::write(mark(layout, node, archive)?, "")?))
+}
+
+/// The file that says that a node has this very archive.
+fn mark(layout: &Layout, node: Node, archive: &Path) -> Result<PathBuf> {
+    let file = fs::metadata(archive).with_context(|| format!("find the archive {}", archive.display()))?;
+    let name = archive.file_name().unwrap_or_default().to_string_lossy();
+    let marks = layout.node(node).join("images");
+    fs::create_dir_all(&marks)?;
+    Ok(marks.join(format!("{name}-{}-{}-{}", file.len(), file.mtime(), file.mtime_nsec())))
 }
 
 /// One archive a name is enough: the others are builds of the past.

@@ -21,6 +21,7 @@ pub mod pki;
 pub mod progress;
 pub mod storage;
 pub mod sweep;
+pub mod template;
 pub mod toolchain;
 pub mod worker;
 

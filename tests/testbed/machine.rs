@@ -66,6 +66,12 @@ impl Testbed {
         Ok(Self { layout, nodes: manifest.nodes })
     }
 
+    /// Whether any of its programs lives: none does after the machine crashed, and its state directory stayed.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        Daemon::all(&self.layout).iter().any(Daemon::is_alive)
+    }
+
     /// Removes the testbed, or what is left of one.
     ///
     /// # Errors

@@ -129,7 +129,7 @@ impl Tool {
             return Ok(folder);
         }
         let _lock = Lock::take(&cache()?.join(format!("{}.lock", self.name)), || {
-            progress.say(format!("{}: another run builds it", self.name))
+            progress.say(format!("{}: another run builds it", self.name));
         })?;
         if !folder.exists() {
             progress.say(format!("{}: building (minutes, the first time)", self.name));

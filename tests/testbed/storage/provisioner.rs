@@ -133,7 +133,7 @@ impl Order {
                 ]}]}});
             }
             NETWORK => {
-                object["flexVolume"] = json!({"driver": driver::NAME, "fsType": "ext4", "options": {"volume": volume}})
+                object["flexVolume"] = json!({"driver": driver::NAME, "fsType": "ext4", "options": {"volume": volume}});
             }
             _ => return None,
         }
