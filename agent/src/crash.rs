@@ -5,13 +5,12 @@
 
 /// Every point, in the order in which a first start passes them.
 #[cfg(feature = "crash-points")]
-pub const POINTS: [&str; 9] = [
+pub const POINTS: [&str; 8] = [
     "before-touch",
     "after-touch",
     "before-claim",
     "after-claim-accepted",
     "after-claim-marked",
-    "after-intent",
     "before-order",
     "after-order",
     "after-running",

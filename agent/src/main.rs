@@ -33,7 +33,7 @@ use etcd_operator_shared::names::{AGENT_DIR, VOLUME_DIR};
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
-    let outcome = match Args::parse().command {
+    let outcome = match args::init().unwrap_or_else(|| Args::parse().command) {
         Command::Run => run::run().map_err(Into::into),
         Command::Sidecar(config) => sidecar::main(*config),
         Command::Install => install::run(Path::new(AGENT_DIR)).map_err(Into::into),

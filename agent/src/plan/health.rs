@@ -97,11 +97,19 @@ pub fn judge(facts: &Facts<'_>) -> Health {
         ready,
         reason: first.map_or("", |p| p.reason),
         message: first.map(|p| p.message.clone()).unwrap_or_default(),
-        soon: !ready && running && !facts.confirmed,
+        soon: first.is_some_and(|p| soon(p, facts)),
         role: facts.status.filter(|_| running).and_then(role),
         settled: ready && facts.no_quorum.is_none() && connected && lag(facts) < LAG / 10,
         checks: checks.into(),
         notices: notices(facts),
+    }
+}
+
+/// A member on its way may be ready any moment; one that is held, failing, silent or learning will not.
+fn soon(problem: &Problem, facts: &Facts<'_>) -> bool {
+    match problem.phase {
+        MemberPhase::Waiting | MemberPhase::Starting => problem.check != "voter" && facts.process != Process::Stopping,
+        MemberPhase::Running | MemberPhase::Held | MemberPhase::Failing => false,
     }
 }
 

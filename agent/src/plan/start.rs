@@ -5,9 +5,9 @@
 //! asks again with fresh facts, so a crash between any two steps is only another beginning:
 //!
 //! ```text
-//! Blank ── Touch ──▶ marked ── Claim ──▶ claimed ── Intend ──▶ ID on the mark ── Bootstrap ──▶ etcd
-//!                      │                                                           │ WAL seen: lived
-//!                      └── WAL on a fitting mark ── Resume ──▶ etcd ◀──────────────┘
+//! Blank ── Touch ──▶ marked ── Claim ──▶ claim and ID on the mark ── Bootstrap ──▶ etcd
+//!                      │                                               │ WAL seen: lived
+//!                      └── WAL on a fitting mark ── Resume ──▶ etcd ◀──┘
 //! everything else: Wait (it will pass by itself) or Hold (a person must look), with the reason
 //! ```
 //!
@@ -64,10 +64,8 @@ pub struct Claim {
 pub enum Start {
     /// Write the first mark on a blank volume.
     Touch,
-    /// Write this claim into the EtcdMember by compare-and-swap, then onto the mark.
-    Claim { number: i64 },
-    /// Write the ID that the volume is for onto the mark.
-    Intend { member_id: String },
+    /// Write this claim into the EtcdMember by compare-and-swap, then onto the mark, with the ID that the volume is for.
+    Claim { number: i64, member_id: String },
     /// Record that a WAL is here, before anything else.
     SetLived,
     /// Start etcd with `new` and the static list of initial members.
@@ -208,16 +206,14 @@ fn unfit(me: &Identity, marked: &Marked, object: &Object) -> Option<Start> {
 
 /// A WAL on a mark that fits.
 fn resume(mark: &Mark, object: &Object) -> Start {
-    if mark.member_id.is_none() {
-        return Start::Hold(Hold::NoIntent);
-    }
+    let Some(member_id) = mark.member_id.clone() else { return Start::Hold(Hold::NoIntent) };
     match object {
         Object::Awaited => Start::Wait(Wait::FirstAnswer),
         // Nobody else can have been given the claim while nobody can write it; and a member that was replaced is turned
         // away by its own cluster.
         Object::Away | Object::Missing => Start::Resume,
         Object::Known(known) => match next_claim(mark, known) {
-            Some(number) => Start::Claim { number },
+            Some(number) => Start::Claim { number, member_id },
             None => Start::Resume,
         },
     }
@@ -242,20 +238,17 @@ fn without_data(me: &Identity, marked: &Marked, object: &Object) -> Start {
     if !known.initial || !known.initial_members.contains(&me.member) || other_id {
         return Start::Join(Lost::Proof);
     }
-    if let Some(number) = next_claim(mark, known) {
-        return Start::Claim { number };
-    }
-    match mark.member_id {
-        None => Start::Intend { member_id: known.initial_id.clone() },
-        Some(_) => Start::Bootstrap,
+    match next_claim(mark, known) {
+        Some(number) => Start::Claim { number, member_id: known.initial_id.clone() },
+        None => Start::Bootstrap,
     }
 }
 
-/// The number to claim with, or `None` when the accepted claim is already on the mark. Only the answer to a write goes
+/// The number to claim with, or `None` when the accepted claim is already on the mark, and an ID with it. Only the answer to a write goes
 /// onto the mark, so a claim that was accepted while the agent crashed is written again, one higher.
 fn next_claim(mark: &Mark, known: &Known) -> Option<i64> {
     let standing = known.claim.as_ref().map_or(0, |claim| claim.number);
-    let accepted = known.claim.is_some() && mark.claim == standing;
+    let accepted = known.claim.is_some() && mark.claim == standing && mark.member_id.is_some();
     (!accepted).then(|| standing.max(mark.claim) + 1)
 }
 

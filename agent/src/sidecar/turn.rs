@@ -70,9 +70,15 @@ pub(super) struct Wires {
     pub requests: mpsc::Sender<Request>,
 }
 
+/// A claim under way: its number, and the ID that goes onto the mark with it.
+struct Claiming {
+    number: i64,
+    member_id: String,
+}
+
 /// The end of a write to the EtcdMember, and the claim that it made, if it made one.
 struct Written {
-    claim: Option<i64>,
+    claim: Option<Claiming>,
     answer: Result<EtcdMember, WriteError>,
 }
 
@@ -95,6 +101,8 @@ pub(super) struct Sidecar {
     orders: u32,
     running: Option<(i32, Instant)>,
     counted: Instant,
+    /// Whether the counter has risen for the next start already.
+    counted_for_start: bool,
     /// Whether a write is under way; its end comes through the channel.
     writing: bool,
     write_ends: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
@@ -130,6 +138,7 @@ impl Sidecar {
             orders: 0,
             running: None,
             counted: now,
+            counted_for_start: false,
             writing: false,
             write_ends: mpsc::channel(1),
             written: None,
@@ -270,8 +279,7 @@ impl Sidecar {
                     warn!(%error, "cannot record that a WAL was seen");
                 }
             }
-            Start::Claim { number } => self.claim(*number),
-            Start::Intend { member_id } => self.intend(member_id).await,
+            Start::Claim { number, member_id } => self.claim(*number, member_id),
             Start::Bootstrap => self.order(gate::Start::First, launcher).await,
             Start::Resume => self.order(gate::Start::Again, launcher).await,
             Start::Join(_) | Start::Wait(_) | Start::Hold(_) => {
@@ -302,12 +310,6 @@ impl Sidecar {
         crash::point("after-touch");
     }
 
-    async fn intend(&mut self, member_id: &str) {
-        let Some(mark) = self.mark().cloned() else { return };
-        self.write_mark(Mark { member_id: Some(member_id.to_owned()), ..mark }).await;
-        crash::point("after-intent");
-    }
-
     /// Orders etcd to start, when the names are known, an earlier order is settled and the counter has risen.
     async fn order(&mut self, how: gate::Start, launcher: &Launcher) {
         let since = *self.startable_since.get_or_insert_with(Instant::now);
@@ -318,7 +320,11 @@ impl Sidecar {
             LONGEST_ORDER_PAUSE.min(Duration::from_secs(1 << self.orders.min(4)))
         };
         let too_soon = self.ordered.is_some_and(|at| at.elapsed() < pause) || since.elapsed() < self.order_delay();
-        if !self.waiting_for_names.is_empty() || too_soon || !self.raise_counter().await {
+        let launcher_rests = launcher.state.as_ref().is_some_and(|state| state.process == Process::Idle);
+        if !self.waiting_for_names.is_empty() || too_soon || !launcher_rests {
+            return;
+        }
+        if !std::mem::take(&mut self.counted_for_start) && !self.raise_counter().await {
             return;
         }
         let (Some(mark), Some(state)) = (self.mark().cloned(), launcher.state.as_ref()) else { return };
@@ -513,7 +519,7 @@ impl Sidecar {
     }
 
     /// Claims the member for this volume. Only the answer counts, see [`Self::finish_write`].
-    fn claim(&mut self, number: i64) {
+    fn claim(&mut self, number: i64, member_id: &str) {
         let (Some(object), Some(mark)) = (self.object.clone(), self.mark()) else { return };
         if self.writing || Instant::now() < self.write_after {
             return;
@@ -523,10 +529,10 @@ impl Sidecar {
         let (launcher, observed) = (self.wires.launcher.borrow().clone(), self.wires.observed.borrow().clone());
         let health = self.judge(&launcher, &observed);
         let next = self.status(&launcher, &observed, &health, Some(claim), mark.counter);
-        self.write(object, next, Some(number));
+        self.write(object, next, Some(Claiming { number, member_id: member_id.to_owned() }));
     }
 
-    fn write(&mut self, object: Arc<EtcdMember>, status: EtcdMemberStatus, claim: Option<i64>) {
+    fn write(&mut self, object: Arc<EtcdMember>, status: EtcdMemberStatus, claim: Option<Claiming>) {
         let api = self.wires.api.clone();
         let ends = self.write_ends.0.clone();
         self.writing = true;
@@ -544,8 +550,8 @@ impl Sidecar {
             Ok(object) => {
                 self.written = Some(Instant::now());
                 self.take_newer(Arc::new(object));
-                if let Some(number) = claim {
-                    self.note_claim(number).await;
+                if let Some(claiming) = claim {
+                    self.note_claim(claiming).await;
                 }
             }
             // The watch brings what has changed; until then the same write would be refused again.
@@ -558,18 +564,23 @@ impl Sidecar {
         }
     }
 
-    async fn note_claim(&mut self, number: i64) {
+    /// An accepted claim goes onto the mark with the ID that the volume is for, and the counter rises for the start that
+    /// follows: one write.
+    async fn note_claim(&mut self, Claiming { number, member_id }: Claiming) {
         crash::point("after-claim-accepted");
         let Some(mark) = self.mark().cloned() else { return };
-        info!(number, "the API server accepted this volume's claim to the member");
-        self.write_mark(Mark { claim: number, ..mark }).await;
+        info!(number, member_id, "the API server accepted this volume's claim to the member");
+        let counter = mark.counter + 1;
+        self.counted_for_start =
+            self.write_mark(Mark { claim: number, member_id: Some(member_id), counter, ..mark }).await;
         crash::point("after-claim-marked");
     }
 }
 
-/// Whether a start may be decided: the launcher is there and runs nothing, nor will by itself.
+/// Whether a start may be prepared: no launcher is known that runs etcd, or will by itself. Every step before the order
+/// is right also while a launcher that cannot be heard runs it.
 fn may_start(launcher: &Launcher) -> bool {
-    launcher.state.as_ref().is_some_and(|state| state.process == Process::Idle)
+    launcher.state.as_ref().is_none_or(|state| state.process == Process::Idle)
 }
 
 /// Runs a piece of disk I/O where it may hang without stopping the probes.

@@ -168,7 +168,7 @@ fn an_unclaimed_volume_never_takes_over_another_volumes_claim() {
         for object in objects() {
             let Object::Known(k) = &object else { continue };
             let others = k.claim.as_ref().is_some_and(|c| c.volume_id != "mine");
-            let claims = matches!(start(&me(), &volume, &object), Start::Claim { .. } | Start::Intend { .. });
+            let claims = matches!(start(&me(), &volume, &object), Start::Claim { .. });
             assert!(!(others && claims), "{volume:?}\n{object:?}");
         }
     }
@@ -178,7 +178,8 @@ fn an_unclaimed_volume_never_takes_over_another_volumes_claim() {
 fn a_claim_always_rises() {
     for volume in volumes() {
         for object in objects() {
-            if let (Start::Claim { number }, Object::Known(k)) = (start(&me(), &volume, &object), &object) {
+            if let (Start::Claim { number, member_id: _ }, Object::Known(k)) = (start(&me(), &volume, &object), &object)
+            {
                 let claimed = k.claim.as_ref().map_or(0, |c| c.number);
                 assert!(number > claimed && number > mine(&volume).unwrap().mark.claim);
             }
@@ -198,11 +199,11 @@ fn play(mut volume: Volume, object: Object) -> Start {
             continue;
         };
         match step {
-            Start::Claim { number } => {
+            Start::Claim { number, member_id } => {
                 known.claim = Some(Claim { number, volume_id: m.mark.volume_id.clone() });
                 m.mark.claim = number;
+                m.mark.member_id = Some(member_id);
             }
-            Start::Intend { member_id } => m.mark.member_id = Some(member_id),
             Start::SetLived => m.lived = true,
             Start::Touch | Start::Bootstrap | Start::Resume | Start::Join(_) | Start::Wait(_) | Start::Hold(_) => {
                 return step;
