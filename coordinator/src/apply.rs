@@ -39,7 +39,9 @@ pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> Result<(), Failed> 
 /// Brings the EtcdMembers up to date: missing ones are made, and each gets the difference only.
 pub async fn members(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, peers: &[Peer]) -> Result<(), Failed> {
     let one = async |ordinal: u32| {
-        let Some(object) = facts.seat(ordinal).member else { return found::make(ctx, plan, ordinal).await };
+        let Some(object) = facts.seat(ordinal).member else {
+            return found::make(ctx, plan, ordinal).await.map(|_| ());
+        };
         let Some(patch) = member::update(plan, &object, peers) else { return Ok(()) };
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         ctx.api.merge::<EtcdMember>(&namespace, &name, &patch).await?;

@@ -67,6 +67,8 @@ pub struct Pod {
 pub enum Voice<'a> {
     /// No pod, or one that is on its way out.
     Absent,
+    /// Kubelet says that etcd's container does not run, and no agent says more.
+    Down,
     /// There is a pod, and nobody who may speak for it does: silent, not dead.
     Unknown,
     /// The agent says that its member does not serve.
@@ -133,6 +135,8 @@ impl Seat {
         match status.filter(|s| s.pod_uid.as_deref() == Some(&pod.uid)) {
             Some(status) if status.ready && pod.ready => Voice::Ready(status),
             Some(status) if !status.ready => Voice::NotReady(status),
+            // A lost node's pod keeps what its kubelet said last: that it runs.
+            Some(_) | None if !pod.ready && !pod.etcd_runs => Voice::Down,
             Some(_) | None => Voice::Unknown,
         }
     }
@@ -263,6 +267,14 @@ pub mod tests {
         let mut seat = seat(1, "a", Role::Follower);
         seat.pod.as_mut().unwrap().ready = false;
         assert_eq!(seat.voice(), Voice::Unknown);
+    }
+
+    #[test]
+    fn a_container_that_never_ran_is_down_and_not_unknown() {
+        let mut seat = seat(1, "a", Role::Follower);
+        let pod = seat.pod.as_mut().unwrap();
+        (pod.ready, pod.etcd_runs) = (false, false);
+        assert_eq!(seat.voice(), Voice::Down);
     }
 
     #[test]

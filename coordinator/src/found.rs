@@ -34,12 +34,13 @@ pub enum Founded {
     Refused(Refusal),
 }
 
-/// Founds a cluster, or finds that it was. Everything up to the StatefulSet, which is left to the caller.
+/// Founds a cluster, or finds that it was. Everything up to the StatefulSet, which is left to the caller. The members that
+/// were made are added to the facts: the cache will know them later.
 pub async fn found(
     ctx: &Context,
     cluster: &Arc<EtcdCluster>,
     wanted: &Wanted,
-    facts: &Facts,
+    facts: &mut Facts,
 ) -> Result<Founded, Failed> {
     let known = incarnation(cluster);
     if known.is_none() && wanted.size == 0 {
@@ -62,7 +63,7 @@ pub async fn found(
     };
     match incarnation(&cluster) {
         Some(life) if life.members_created => Ok(Founded::Yes(cluster, life)),
-        Some(life) => populate(ctx, &cluster, wanted, life).await,
+        Some(life) => populate(ctx, &cluster, wanted, life, facts).await,
         None => Ok(Founded::NotWanted),
     }
 }
@@ -73,6 +74,7 @@ async fn populate(
     cluster: &Arc<EtcdCluster>,
     wanted: &Wanted,
     life: Incarnation,
+    facts: &mut Facts,
 ) -> Result<Founded, Failed> {
     let plan = Blueprint {
         cluster,
@@ -84,9 +86,11 @@ async fn populate(
         storage: None,
     };
     let ordinals = life.initial_members.iter().filter_map(|name| names::ordinal(&plan.name(), name));
-    let members = try_join_all(ordinals.map(|ordinal| make(ctx, &plan, ordinal)));
+    let members = try_join_all(ordinals.map(async |ordinal| Ok((ordinal, make(ctx, &plan, ordinal).await?))));
     let (members, objects) = join(members, apply::objects(ctx, &plan)).await;
-    members?;
+    for (ordinal, member) in members? {
+        facts.seats.entry(ordinal).or_default().member = Some(Arc::new(member));
+    }
     objects?;
     let latched = Incarnation { members_created: true, ..life };
     let cluster = write(ctx, cluster, latched.clone()).await?;
@@ -94,20 +98,19 @@ async fn populate(
 }
 
 /// Makes one EtcdMember. One that exists is fine if it is this cluster's.
-pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<(), Failed> {
+pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<EtcdMember, Failed> {
     let member = member::member(plan, ordinal, &[]);
     let (name, namespace) = (member.name_any(), member.namespace().unwrap_or_default());
     match ctx.api.create(&member).await {
+        Ok(made) => {
+            info!(%namespace, %name, initial = made.spec.initial, "EtcdMember created");
+            Ok(made)
+        }
         Err(failed @ Failed { cause: Cause::Exists, .. }) => {
-            let there: Option<EtcdMember> = ctx.api.get(&namespace, &name).await?;
-            let ours = there.is_some_and(|m| m.spec.cluster_uid == plan.uid());
-            if ours { Ok(()) } else { Err(failed) }
+            let there = ctx.api.get::<EtcdMember>(&namespace, &name).await?;
+            there.filter(|m| m.spec.cluster_uid == plan.uid()).ok_or(failed)
         }
         Err(failed) => Err(failed),
-        Ok(_) => {
-            info!(%namespace, %name, initial = member.spec.initial, "EtcdMember created");
-            Ok(())
-        }
     }
 }
 

@@ -52,12 +52,12 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
 }
 
 /// Takes one cluster as far as it goes now.
-async fn advance(ctx: &Context, cluster: Arc<EtcdCluster>, facts: Facts) -> Result<Outcome, Failed> {
+async fn advance(ctx: &Context, cluster: Arc<EtcdCluster>, mut facts: Facts) -> Result<Outcome, Failed> {
     let wanted = match validate::cluster(&cluster) {
         Ok(wanted) => wanted,
         Err(invalid) => return Ok(Outcome::refused(cluster, facts, invalid.into())),
     };
-    let (cluster, life) = match found::found(ctx, &cluster, &wanted, &facts).await? {
+    let (cluster, life) = match found::found(ctx, &cluster, &wanted, &mut facts).await? {
         Founded::Yes(cluster, life) => (cluster, life),
         Founded::NotWanted => return Ok(Outcome::idle(cluster, facts)),
         Founded::Refused(refusal) => return Ok(Outcome::refused(cluster, facts, refusal)),

@@ -119,7 +119,8 @@ fn work(seat: &Seat) -> Work {
             Work::Serves { leads: status.role == Some(Role::Leader), settled: status.settled && status.role.is_some() }
         }
         // Kubelet is believed about its containers: no etcd process, no vote. A pod that says it is ready is never dead.
-        Voice::Unknown | Voice::NotReady(_) if !pod.ready && !pod.etcd_runs => Work::Dead,
+        Voice::Down => Work::Dead,
+        Voice::NotReady(_) if !pod.ready && !pod.etcd_runs => Work::Dead,
         Voice::NotReady(status) if !pod.ready => match status.phase {
             Some(MemberPhase::Failing | MemberPhase::Waiting) => Work::Dead,
             Some(MemberPhase::Starting | MemberPhase::Running | MemberPhase::Held) | None => Work::Idle,

@@ -88,12 +88,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn pod(status: serde_json::Value) -> Pod {
+    fn pod(status: &serde_json::Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "demo-1"}, "status": status})).unwrap()
     }
 
     fn waiting(reason: &str, message: &str) -> Pod {
-        pod(json!({"containerStatuses": [{
+        pod(&json!({"containerStatuses": [{
             "name": "etcd", "image": "quay.io/coreos/etcd:v3.5.99", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": reason, "message": message}}}]}))
     }
@@ -118,7 +118,7 @@ mod tests {
         let unscheduled = |message: &str| {
             let said =
                 json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message});
-            of(&pod(json!({"conditions": [said]}))).unwrap().reason
+            of(&pod(&json!({"conditions": [said]}))).unwrap().reason
         };
         assert_eq!(unscheduled("0/3 nodes are available: 3 Insufficient cpu."), Reason::Unschedulable);
         assert_eq!(

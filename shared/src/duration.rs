@@ -6,7 +6,7 @@ use thiserror::Error;
 /// Why a text is no duration.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{0:?} is not a duration: write numbers with units, such as 100ms, 5s or 1h30m")]
-pub struct DurationError(String);
+pub struct DurationError(pub(crate) String);
 
 /// Parses Go's notation restricted to whole numbers of h, m, s and ms.
 /// Source: <https://pkg.go.dev/time#ParseDuration>.

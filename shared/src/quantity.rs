@@ -5,7 +5,7 @@ use thiserror::Error;
 /// Why a text is no quantity of bytes.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{0:?} is not a quantity of bytes: write a number with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi")]
-pub struct QuantityError(String);
+pub struct QuantityError(pub(crate) String);
 
 /// The suffixes that a quantity of bytes may carry, largest first within each base.
 /// Source: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.

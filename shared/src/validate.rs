@@ -8,7 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::{
-    api::cluster::{CompactionMode, EtcdCluster, EtcdOptions, Service, ServiceType},
+    api::cluster::{AutoCompaction, CompactionMode, EtcdCluster, EtcdOptions, Service, ServiceType},
     duration::{self, DurationError},
     names::MAX_CLUSTER_NAME,
     quantity::{self, QuantityError},
@@ -130,25 +130,27 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
 /// Checks the options of etcd alone, as the agent reads them.
 pub fn options(options: &EtcdOptions) -> Result<Flags, Invalid> {
     let EtcdOptions { quota_backend, auto_compaction, heartbeat_interval, election_timeout, extra_args } = options;
-    let heartbeat = time("etcd.heartbeatInterval", heartbeat_interval)?;
-    let election = time("etcd.electionTimeout", election_timeout)?;
+    let heartbeat = time("etcd.heartbeatInterval", heartbeat_interval, &["ms", "s"])?;
+    let election = time("etcd.electionTimeout", election_timeout, &["ms", "s"])?;
     if heartbeat < Duration::from_millis(5) || heartbeat > Duration::from_secs(10) {
         return Err(Invalid::Heartbeat);
     }
     if election < heartbeat * 5 || election > Duration::from_secs(50) {
         return Err(Invalid::Election);
     }
-    let compaction = match auto_compaction.mode {
+    let AutoCompaction { mode, retention } = auto_compaction;
+    let compaction = match mode {
         CompactionMode::Periodic => {
-            Compaction::Periodic(time("etcd.autoCompaction.retention", &auto_compaction.retention)?)
+            Compaction::Periodic(time("etcd.autoCompaction.retention", retention, &["h", "m", "s"])?)
         }
-        CompactionMode::Revision => match auto_compaction.retention.parse() {
-            Ok(revisions) if revisions > 0 => Compaction::Revisions(revisions),
-            _ => return Err(Invalid::Revisions),
-        },
+        CompactionMode::Revision if is_natural(retention, 10) => {
+            Compaction::Revisions(retention.parse().map_err(|_| Invalid::Revisions)?)
+        }
+        CompactionMode::Revision => return Err(Invalid::Revisions),
     };
     for flag in extra_args.keys() {
-        let syntax = flag.starts_with(|c: char| c.is_ascii_lowercase())
+        let syntax = flag.len() <= 100
+            && flag.starts_with(|c: char| c.is_ascii_lowercase())
             && flag.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !syntax {
             return Err(Invalid::FlagName(flag.clone()));
@@ -182,12 +184,36 @@ fn service(service: &Service) -> Result<(), Invalid> {
     }
 }
 
+/// A quantity as the schema takes it: no leading zero, and few enough digits to fit 64 bits.
 fn bytes(field: &'static str, text: &str) -> Result<u64, Invalid> {
-    quantity::bytes(text).map_err(|error| Invalid::Quantity { field, error })
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let longest = if number == text { 18 } else { 7 };
+    match quantity::bytes(text) {
+        Ok(bytes) if is_natural(number, longest) => Ok(bytes),
+        Ok(_) => Err(Invalid::Quantity { field, error: QuantityError(text.to_owned()) }),
+        Err(error) => Err(Invalid::Quantity { field, error }),
+    }
 }
 
-fn time(field: &'static str, text: &str) -> Result<Duration, Invalid> {
-    duration::parse(text).map_err(|error| Invalid::Duration { field, error })
+/// A duration as the schema takes it: numbers without leading zeros, each with one of `units`. Only where minutes and
+/// hours are among these may there be several.
+fn time(field: &'static str, text: &str, units: &[&str]) -> Result<Duration, Invalid> {
+    let wrong = || Invalid::Duration { field, error: DurationError(text.to_owned()) };
+    let parts: Vec<&str> = text.split_inclusive(|c: char| c.is_ascii_alphabetic()).collect();
+    let number = |part: &str| is_natural(part.trim_end_matches(|c: char| c.is_ascii_alphabetic()), 6);
+    let unit = |text: &str| units.contains(&text.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let plain =
+        if units.contains(&"ms") { number(text) && unit(text) } else { parts.iter().all(|p| number(p) && unit(p)) };
+    match duration::parse(text) {
+        Ok(time) if plain => Ok(time),
+        Ok(_) => Err(wrong()),
+        Err(error) => Err(Invalid::Duration { field, error }),
+    }
+}
+
+/// Whether a text is a positive number of at most `digits` digits, written without a leading zero.
+fn is_natural(text: &str, digits: usize) -> bool {
+    (1..=digits).contains(&text.len()) && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -230,6 +256,24 @@ mod tests {
             let said = sentence(spec);
             assert!(said.contains(field), "{said}");
         }
+    }
+
+    #[test]
+    fn numbers_are_written_in_one_way_only() {
+        let etcd = |field: &str, text: &str| json!({"version": "v3.5.21", "etcd": {field: text}});
+        for (field, text) in [
+            ("quotaBackend", "08Gi"),
+            ("quotaBackend", "0"),
+            ("quotaBackend", "12345678Ti"),
+            ("heartbeatInterval", "0100ms"),
+            ("heartbeatInterval", "1s100ms"),
+            ("electionTimeout", "1m"),
+        ] {
+            assert!(sentence(etcd(field, text)).contains(field), "{field} {text}");
+        }
+        let kept = |text: &str| json!({"version": "v3.5.21", "etcd": {"autoCompaction": {"retention": text}}});
+        assert!(cluster(&object(kept("1h30m"))).is_ok());
+        assert!(cluster(&object(kept("500ms"))).is_err());
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl FromStr for Version {
         };
         let patch = parts.next().ok_or_else(wrong)?;
         let number: u8 = patch.parse().map_err(|_| wrong())?;
-        if parts.next().is_some() || number.to_string() != patch {
+        if parts.next().is_some() || number > 99 || number.to_string() != patch {
             return Err(wrong());
         }
         Ok(Self { minor, patch: number })
@@ -75,8 +75,18 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["3.5.21", "v3.5", "v3.5.021", "v3.5.21-rc.1", "v2.3.8", "v3.8.0", "latest", "v3.5.21.1", "v3.5.+1"]
-        {
+        for text in [
+            "3.5.21",
+            "v3.5",
+            "v3.5.021",
+            "v3.5.21-rc.1",
+            "v2.3.8",
+            "v3.8.0",
+            "latest",
+            "v3.5.21.1",
+            "v3.5.+1",
+            "v3.5.100",
+        ] {
             assert!(text.parse::<Version>().is_err(), "{text}");
         }
     }

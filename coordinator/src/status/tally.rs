@@ -97,6 +97,7 @@ fn summary(name: &str, seat: &Seat, voice: Voice<'_>) -> MemberSummary {
     let (ready, role, reason) = match voice {
         Voice::Ready(said) => ("True", role(said), None),
         Voice::NotReady(said) => ("False", role(said), Some(said.reason.clone())),
+        Voice::Down => ("False", "Unknown", Some("NotStarted".to_owned())),
         Voice::Unknown => ("Unknown", "Unknown", Some("Silent".to_owned())),
         Voice::Absent => ("False", "Unknown", Some("NoPod".to_owned())),
     };

@@ -43,7 +43,6 @@ use serde::{Deserialize, Serialize};
 pub struct EtcdClusterSpec {
     /// Number of members: 1, 3, 5 or 7. 0 stops the cluster and keeps its membership and data.
     #[serde(default = "default_size")]
-    #[schemars(range(min = 0))]
     #[x_kube(validation = Rule::new("self == 0 || (self % 2 == 1 && self <= 7)").message("size must be 1, 3, 5 or 7, or 0 to stop the cluster"))]
     pub size: i32,
 
@@ -59,12 +58,12 @@ pub struct EtcdClusterSpec {
 
     /// The volume of each member.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0").message("storage.size may only grow"))]
+    #[x_kube(validation = Rule::new("!isQuantity(self.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0").message("storage.size may only grow"))]
     pub storage: Storage,
 
     /// Options of etcd itself.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("duration(self.electionTimeout).getMilliseconds() >= 5 * duration(self.heartbeatInterval).getMilliseconds()").message("etcd.electionTimeout must be at least five times etcd.heartbeatInterval"))]
+    #[x_kube(validation = Rule::new("!self.electionTimeout.matches('^[0-9]{1,6}(ms|s)$') || !self.heartbeatInterval.matches('^[0-9]{1,6}(ms|s)$') || duration(self.electionTimeout).getMilliseconds() >= 5 * duration(self.heartbeatInterval).getMilliseconds()").message("etcd.electionTimeout must be at least five times etcd.heartbeatInterval"))]
     pub etcd: EtcdOptions,
 
     /// The Service that applications use.
@@ -84,7 +83,7 @@ pub struct Storage {
     /// Size of each member's volume, such as `8Gi`. It may only grow.
     #[serde(default = "default_storage_size")]
     #[schemars(length(max = 24))]
-    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$')").message("storage.size must be a whole number of bytes with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi"))]
+    #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,6}(Ki|Mi|Gi|Ti|k|M|G|T)|[1-9][0-9]{0,17})$')").message("storage.size must be a whole number of bytes with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi"))]
     pub size: String,
 
     /// StorageClass of the volumes; empty for the cluster's default class.
@@ -135,7 +134,7 @@ pub struct EtcdOptions {
     /// Size of the database file at which etcd refuses writes (`--quota-backend-bytes`), such as `2Gi`.
     #[serde(default = "default_quota")]
     #[schemars(length(max = 24))]
-    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$')").message("etcd.quotaBackend must be a whole number of bytes with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 2Gi"))]
+    #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,6}(Ki|Mi|Gi|Ti|k|M|G|T)|[1-9][0-9]{0,17})$')").message("etcd.quotaBackend must be a whole number of bytes with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 2Gi"))]
     pub quota_backend: String,
 
     /// How etcd forgets old revisions.
@@ -157,7 +156,7 @@ pub struct EtcdOptions {
 
     /// Further flags of etcd by name, without the leading dashes. Flags that the agent sets itself are refused.
     #[serde(default)]
-    #[schemars(length(max = 64), inner(length(max = 1024)))]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 1024}))]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-z][a-z0-9-]{0,99}$'))").message("etcd.extraArgs takes names of flags without the leading dashes, such as max-txn-ops"), validation = Rule::new("!self.exists(k, k in ['name','data-dir','wal-dir','initial-cluster','initial-cluster-state','initial-cluster-token','initial-advertise-peer-urls','listen-peer-urls','listen-client-urls','listen-client-http-urls','advertise-client-urls','listen-metrics-urls','force-new-cluster','unsafe-no-fsync','strict-reconfig-check','config-file','discovery','discovery-srv','discovery-endpoints','discovery-token','quota-backend-bytes','auto-compaction-mode','auto-compaction-retention','heartbeat-interval','election-timeout','max-learners','pre-vote','logger','log-outputs'])").message("etcd.extraArgs may not hold a flag that the agent sets itself or that endangers data"))]
     pub extra_args: BTreeMap<String, String>,
 }
