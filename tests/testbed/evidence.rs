@@ -7,6 +7,8 @@ use kube::{Api, Client, ResourceExt};
 use std::fmt::Write;
 
 const LOG_LINES: i64 = 40;
+/// Wide enough for etcd's longest messages; its member lists are longer.
+const LOG_WIDTH: usize = 400;
 
 /// Gathers what can be had: a part that cannot is named, and never fails the rest.
 pub async fn gather(client: Client, namespace: &str) -> String {
@@ -113,7 +115,10 @@ async fn logs(client: &Client, namespace: &str) -> Result<String> {
                 ..LogParams::default()
             };
             let log = api.logs(&pod.name_any(), &ask).await.unwrap_or_else(|error| format!("cannot be had: {error}\n"));
-            writeln!(text, "{} {}:\n{}", pod.name_any(), container.name, log.trim_end())?;
+            writeln!(text, "{} {}:", pod.name_any(), container.name)?;
+            for line in log.lines() {
+                writeln!(text, "    {}", line.chars().take(LOG_WIDTH).collect::<String>())?;
+            }
         }
     }
     Ok(text)

@@ -25,7 +25,7 @@ pub fn etcd_image(version: &str) -> String {
 /// # Errors
 /// When buildah fails.
 pub fn stock(tools: &Toolchain) -> Result<Vec<PathBuf>> {
-    let pause = tempfolder("pause", &[Path::new("/usr/bin/catatonit")])?;
+    let pause = context_of("pause", &[Path::new("/usr/bin/catatonit")])?;
     let mut archives = vec![build(PAUSE_DOCKERFILE, &pause, PAUSE_IMAGE)?];
     for (version, folder) in ETCD_VERSIONS.iter().zip(&tools.etcds) {
         archives.push(build_keyed(ETCD_DOCKERFILE, folder, &etcd_image(version), &folder.to_string_lossy())?);
@@ -38,7 +38,12 @@ pub fn stock(tools: &Toolchain) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// When buildah fails.
-pub fn build(dockerfile: &str, context: &Path, name: &str) -> Result<PathBuf> {
+pub fn build_image(dockerfile: &Path, context: &Path, name: &str) -> Result<PathBuf> {
+    let dockerfile = fs::read_to_string(dockerfile).with_context(|| format!("read {}", dockerfile.display()))?;
+    build(&dockerfile, context, name)
+}
+
+fn build(dockerfile: &str, context: &Path, name: &str) -> Result<PathBuf> {
     let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
     digest_folder(&mut digest, context).with_context(|| format!("read the context of {name}"))?;
     let key = toolchain::short_hex(digest.finish().as_ref());
@@ -152,7 +157,7 @@ fn forget_older(folder: &Path, stem: &str) {
 }
 
 /// A context folder in the cache with copies of `files`.
-fn tempfolder(name: &str, files: &[&Path]) -> Result<PathBuf> {
+fn context_of(name: &str, files: &[&Path]) -> Result<PathBuf> {
     let folder = toolchain::cache()?.join("images").join(format!("{name}.context"));
     fs::create_dir_all(&folder)?;
     for file in files {

@@ -27,6 +27,7 @@ pub mod worker;
 
 pub use cluster::Cluster;
 pub use faults::Faults;
+pub use image::{build_image, etcd_image};
 pub use layout::Layout;
 pub use machine::Testbed;
 pub use progress::Progress;
@@ -39,9 +40,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Asks a boot under way to stop at its next step and clean up.
-pub fn interrupt() {
-    INTERRUPTED.store(true, Ordering::Relaxed);
+/// Asks a boot under way to stop at its next step and clean up. True when it was asked before.
+pub fn interrupt() -> bool {
+    INTERRUPTED.swap(true, Ordering::Relaxed)
 }
 
 pub(crate) fn interrupted() -> bool {

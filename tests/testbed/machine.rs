@@ -50,8 +50,12 @@ impl Testbed {
             testbed.sweep().await?;
         }
         if let Err(error) = testbed.boot(&tools, progress).await {
+            let logs = testbed.save_logs();
             testbed.sweep().await.context("sweep after a failed boot")?;
-            return Err(error);
+            return match logs {
+                Some(logs) => Err(error.context(format!("the boot failed, its logs are in {}", logs.display()))),
+                None => Err(error),
+            };
         }
         Ok(testbed)
     }
@@ -159,6 +163,16 @@ impl Testbed {
         let manifest = Manifest { nodes: self.nodes, tools: tools.fingerprint() };
         fs::write(self.layout.manifest(), serde_json::to_string(&manifest)?)?;
         Ok(())
+    }
+
+    /// Moves the logs of a failed boot to the cache, where the next failure replaces them.
+    fn save_logs(&self) -> Option<PathBuf> {
+        let saved = crate::toolchain::cache().ok()?.join("logs-of-the-last-failed-boot");
+        let _ = fs::remove_dir_all(&saved);
+        // Not renamed: the cache may be another filesystem.
+        crate::command::call(&format!("cp -r {} {}", self.layout.root().join("logs").display(), saved.display()))
+            .ok()?;
+        Some(saved)
     }
 
     async fn sweep(&self) -> Result<()> {

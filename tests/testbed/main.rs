@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use testbed::{Layout, Progress, Testbed, storage};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A real Kubernetes on this machine.
 #[derive(Parser)]
@@ -41,17 +43,21 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match perform(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("testbed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(command: Command) -> Result<()> {
     let progress = Progress::start();
-    match Arguments::parse().command {
+    match command {
         Command::Up { nodes } => {
-            tokio::spawn(async {
-                // The boot sees the first; the second ends the program, and the next `up` or `down` finds the remains.
-                let _ = tokio::signal::ctrl_c().await;
-                testbed::interrupt();
-                let _ = tokio::signal::ctrl_c().await;
-                std::process::exit(130);
-            });
+            drop(tokio::spawn(heed_signals()));
             let testbed = Testbed::up(nodes, progress).await?;
             let environment = testbed.write_environment()?;
             progress.say(format!("up: {nodes} nodes; . {}", environment.display()));
@@ -78,6 +84,22 @@ async fn main() -> Result<()> {
             storage::provisioner::run(testbed::admin(&layout).await?, layout).await;
         }
         Command::Driver { arguments } => println!("{}", storage::driver::answer(&Layout::from_env()?, &arguments)),
+    }
+    Ok(())
+}
+
+/// The boot sees the first and cleans up; the second ends the program, and the next `up` or `down` finds the remains.
+async fn heed_signals() -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    for _ in 0..2 {
+        // Both arms only wait: a signal that the loser misses is the same signal.
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if testbed::interrupt() {
+            std::process::exit(130);
+        }
     }
     Ok(())
 }
