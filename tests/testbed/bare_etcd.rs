@@ -1,4 +1,5 @@
-//! Etcd without an operator: a StatefulSet with static flags. The floor that any operator is measured against, and the testbed's own guinea pig.
+//! Etcd without an operator: a StatefulSet with static flags. The floor that any operator is measured against, and
+//! the testbed's own guinea pig.
 
 use crate::image::etcd_image;
 use crate::layout::UNCACHED_DNS_IP;
@@ -11,8 +12,8 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// A cluster of `members` named `name`, with its volumes on StorageClass `class`. Its pods ask the name server that forgets at once, since a name asked
-/// for too early would otherwise stay absent for half a minute.
+/// A cluster of `members` named `name`, with its volumes on StorageClass `class`. Its pods ask the name server that
+/// forgets at once, since a name asked for too early would otherwise stay absent for half a minute.
 #[derive(Clone, Debug)]
 pub struct BareEtcd {
     pub name: String,

@@ -1,4 +1,5 @@
-//! Boots the testbed. The order is what lets things overlap: containerd and images need no API server, kubelets need both.
+//! Boots the testbed. The order is what lets things overlap: containerd and images need no API server, kubelets need
+//! both.
 
 use crate::daemon::Daemon;
 use crate::host::Host;
@@ -132,7 +133,8 @@ pub(crate) fn http_get(path: &str) -> Result<http::Request<Vec<u8>>> {
     Ok(http::Request::get(path).body(vec![])?)
 }
 
-/// Asks again and again until the answer is yes; an error is an answer of no, kept for the message. Gives up early when a daemon has died.
+/// Asks again and again until the answer is yes; an error is an answer of no, kept for the message. Gives up early
+/// when a daemon has died.
 async fn until<F>(what: &str, layout: &Layout, question: impl Fn() -> F) -> Result<()>
 where
     F: Future<Output = Result<bool>>,

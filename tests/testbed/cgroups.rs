@@ -64,10 +64,12 @@ fn search(folder: &Path, name: &str) -> Option<PathBuf> {
     children(folder).iter().find_map(|child| search(child, name))
 }
 
-/// Removes every cgroup of ours; their processes must be dead. An empty cgroup can stay busy for a moment after its last process.
+/// Removes every cgroup of ours; their processes must be dead. An empty cgroup can stay busy for a moment after its
+/// last process.
 pub fn remove() {
     let deadline = Instant::now() + Duration::from_secs(3);
-    // Every tree, not only the controllers: runc also makes a cgroup in `unified` where version 2 is mounted beside version 1.
+    // Every tree, not only the controllers: runc also makes a cgroup in `unified` where version 2 is mounted beside
+    // version 1.
     let all = if unified() { trees() } else { children(Path::new(ROOT)) };
     let tops: Vec<PathBuf> = all.iter().flat_map(|tree| tops(tree, None)).collect();
     while tops.iter().filter(|top| !remove_tree(top)).count() > 0 && Instant::now() < deadline {

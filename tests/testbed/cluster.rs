@@ -1,7 +1,7 @@
 //! The cluster that tests run against: the testbed, or one the user already has.
 //!
-//! `KUBECONFIG` decides: unset, or naming the testbed's own file, means the testbed (booted if need be); anything else is a cluster of somebody else, which
-//! is used as it is and has no fault handles.
+//! `KUBECONFIG` decides: unset, or naming the testbed's own file, means the testbed (booted if need be); anything
+//! else is a cluster of somebody else, which is used as it is and has no fault handles.
 
 use crate::command::run;
 use crate::evidence;
@@ -87,8 +87,8 @@ impl Cluster {
         }
     }
 
-    /// Brings the image `name` to every node, and returns the name under which pods find it: on a foreign cluster that is not kind's, `REGISTRY` says where
-    /// to push it.
+    /// Brings the image `name` to every node, and returns the name under which pods find it: on a foreign cluster
+    /// that is not kind's, `REGISTRY` says where to push it.
     ///
     /// # Errors
     /// When the tool that loads it fails, or a foreign cluster gives no way.

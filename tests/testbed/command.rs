@@ -1,4 +1,5 @@
-//! Runs the system's programs (`ip`, `mount`, `iptables`, …) and turns a failure into a sentence with their own words in it.
+//! Runs the system's programs (`ip`, `mount`, `iptables`, …) and turns a failure into a sentence with their own words
+//! in it.
 
 use anyhow::{Context, Result, bail};
 use std::io::Write;

@@ -1,7 +1,8 @@
-//! The control plane's programs with their arguments: etcd, API server, controller manager, scheduler, and CoreDNS twice.
+//! The control plane's programs with their arguments: etcd, API server, controller manager, scheduler, and CoreDNS
+//! twice.
 //!
-//! Settings are those of a stock cluster, except where one machine forces another: the store does not fsync (it is not what is tested), and there is no
-//! leader election among single programs.
+//! Settings are those of a stock cluster, except where one machine forces another: the store does not fsync (it is
+//! not what is tested), and there is no leader election among single programs.
 
 use crate::daemon::Daemon;
 use crate::layout::{CONTROL_PLANE_IP, CONTROL_PLANE_NETNS, Layout, SERVICE_CIDR, UNCACHED_DNS_IP};
@@ -16,8 +17,9 @@ pub const API_SERVER: &str = "kube-apiserver";
 pub const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 pub const SCHEDULER: &str = "kube-scheduler";
 
-/// All but those that nothing here touches. The manager starts them at three requests each with 20 requests a second, which its clients
-/// share: each costs 0.15 s of the boot. Its rates stay as they are, because they are part of what is measured.
+/// All but those that nothing here touches. The manager starts them at three requests each with 20 requests a second,
+/// which its clients share: each costs 0.15 s of the boot. Its rates stay as they are, because they are part of what
+/// is measured.
 const NEEDED_CONTROLLERS: &str = "*,-certificatesigningrequest-cleaner-controller,-endpointslice-mirroring-controller,\
     -ephemeral-volume-controller,-horizontal-pod-autoscaler-controller,-legacy-serviceaccount-token-cleaner-controller,\
     -replicationcontroller-controller,-resourceclaim-controller,-service-cidr-controller,-ttl-controller,\
@@ -90,8 +92,8 @@ pub fn scheduler(layout: &Layout, tools: &Toolchain) -> Daemon {
     )
 }
 
-/// CoreDNS as kubeadm sets it up (a name asked for too early stays absent for 30 s), and one that forgets at once. Nothing is asked of the world
-/// outside: any other name does not exist, as an upstream server would say.
+/// CoreDNS as kubeadm sets it up (a name asked for too early stays absent for 30 s), and one that forgets at once.
+/// Nothing is asked of the world outside: any other name does not exist, as an upstream server would say.
 ///
 /// # Errors
 /// When a Corefile cannot be written.

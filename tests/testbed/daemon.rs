@@ -1,7 +1,8 @@
 //! A program of the testbed that outlives the command which started it.
 //!
-//! Its arguments, PID and start time are kept in the state directory, so that any later process can tell whether it still runs, stop it, and start it
-//! again as it was. A PID alone proves nothing (PIDs come round again): the start time in `/proc/PID/stat` must agree.
+//! Its arguments, PID and start time are kept in the state directory, so that any later process can tell whether it
+//! still runs, stop it, and start it again as it was. A PID alone proves nothing (PIDs come round again): the start
+//! time in `/proc/PID/stat` must agree.
 
 use crate::layout::Layout;
 use anyhow::{Context, Result, ensure};
@@ -147,7 +148,8 @@ impl Process {
     }
 }
 
-/// State and start time. The program's name in the second field may hold blanks and brackets, so reading starts behind its last bracket.
+/// State and start time. The program's name in the second field may hold blanks and brackets, so reading starts
+/// behind its last bracket.
 fn stat(pid: i32) -> Option<(char, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();

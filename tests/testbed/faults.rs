@@ -1,9 +1,12 @@
-//! Handles that break the testbed: nodes, networks, volumes, processes, the control plane. Each fault is real, none is simulated inside a program.
+//! Handles that break the testbed: nodes, networks, volumes, processes, the control plane. Each fault is real, none
+//! is simulated inside a program.
 //!
-//! A fault that would spoil the next test heals when its handle is dropped ([`network::Cut`], [`volume::Frozen`], [`volume::Filled`]); the others have a
-//! verb that undoes them.
+//! A fault that would spoil the next test heals when its handle is dropped ([`network::Cut`], [`volume::Frozen`],
+//! [`volume::Filled`]); the others have a verb that undoes them, and [`Faults::heal_all`] undoes what a killed test
+//! left.
 
 pub mod control_plane;
+mod heal;
 pub mod network;
 pub mod node;
 pub mod process;

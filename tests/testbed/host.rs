@@ -1,4 +1,5 @@
-//! What kubelet and containerd change on the host, noted before the boot and put back by `down`: kernel settings and folders at fixed paths.
+//! What kubelet and containerd change on the host, noted before the boot and put back by `down`: kernel settings and
+//! folders at fixed paths.
 
 use crate::layout::Layout;
 use anyhow::Result;
@@ -9,7 +10,8 @@ use std::path::Path;
 
 /// Kubelet sets these unless told to only check them, and then it refuses to start where they differ.
 const SETTINGS: [&str; 4] = ["vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"];
-/// Folders that no flag moves. They go again if they were not there, as far as they are empty: somebody else's kubelet may have come meanwhile.
+/// Folders that no flag moves. They go again if they were not there, as far as they are empty: somebody else's
+/// kubelet may have come meanwhile.
 const FOLDERS: [&str; 6] =
     ["/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/run/containerd", "/run/netns", "/etc/cni"];
 
@@ -37,7 +39,8 @@ impl Host {
 
     /// Puts back what was noted; nothing was, nothing is done.
     pub fn restore(layout: &Layout) {
-        // What CNI keeps of a pod whose node died, in two files with the sandbox's ID, and kubelet's links to the logs of pods: others' stay.
+        // What CNI keeps of a pod whose node died, in two files with the sandbox's ID, and kubelet's links to the
+        // logs of pods: others' stay.
         remove_entries("/var/lib/cni/results", |entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
             let sandbox = name.strip_prefix("etb-").and_then(|rest| rest.strip_suffix("-eth0"));

@@ -33,8 +33,9 @@ pub fn stock(tools: &Toolchain) -> Result<Vec<PathBuf>> {
     Ok(archives)
 }
 
-/// Builds the image `name` and returns its archive, which stays in the cache and is made anew only when the Dockerfile or a file of the context
-/// changes. Every file of the context counts, so let it hold only what the image needs. Programs in a `FROM scratch` image need no `RUN`.
+/// Builds the image `name` and returns its archive, which stays in the cache and is made anew only when the
+/// Dockerfile or a file of the context changes. Every file of the context counts, so let it hold only what the image
+/// needs. Programs in a `FROM scratch` image need no `RUN`.
 ///
 /// # Errors
 /// When buildah fails.

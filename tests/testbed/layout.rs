@@ -1,4 +1,5 @@
-//! Where everything is: the state directory, the addresses and the names. All of it is one machine's, so there is one testbed a machine.
+//! Where everything is: the state directory, the addresses and the names. All of it is one machine's, so there is one
+//! testbed a machine.
 //!
 //! ```text
 //!   host 10.77.0.1 ── etb-net (a bridge in a namespace of its own, so the host's firewall never sees its frames)

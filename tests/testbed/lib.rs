@@ -1,4 +1,5 @@
-//! A real Kubernetes on this machine, for tests: booted in seconds, with handles to break it. `README.md` beside this file is the map.
+//! A real Kubernetes on this machine, for tests: booted in seconds, with handles to break it. `README.md` beside this
+//! file is the map.
 
 pub mod bare_etcd;
 pub mod boot;

@@ -30,7 +30,8 @@ struct Manifest {
 }
 
 impl Testbed {
-    /// Attaches to the running testbed if it has `nodes` nodes and today's binaries, and boots one otherwise, sweeping away whatever is there.
+    /// Attaches to the running testbed if it has `nodes` nodes and today's binaries, and boots one otherwise,
+    /// sweeping away whatever is there.
     ///
     /// # Errors
     /// When the tools cannot be built or a part does not come up; then nothing is left of the attempt.

@@ -27,6 +27,8 @@ enum Command {
     Down,
     /// Say what runs; fails unless all is well.
     Status,
+    /// Undo every fault that a killed test left.
+    Heal,
     /// Import image archives on every node.
     Load { archives: Vec<PathBuf> },
     /// Try every part of it on a real etcd; boots it if needed.
@@ -67,6 +69,11 @@ async fn perform(command: Command) -> Result<()> {
             progress.say("down");
         }
         Command::Status => println!("{}", Testbed::attach()?.status().await?),
+        Command::Heal => {
+            let testbed = Testbed::attach()?;
+            testbed::Faults::new(&testbed, testbed.client().await?).heal_all().await?;
+            progress.say("healed");
+        }
         Command::Load { archives } => {
             let testbed = Testbed::attach()?;
             for archive in archives {

@@ -1,7 +1,8 @@
 //! The wires: one network namespace for the control plane and one a node, joined by a bridge in a namespace of its own.
 //!
-//! The bridge is not on the host, because a host with `br_netfilter` sends bridged frames through its own firewall (Docker's drops them). The host has
-//! one end of a veth pair and routes; both vanish with the namespaces, so there is nothing on the host to undo.
+//! The bridge is not on the host, because a host with `br_netfilter` sends bridged frames through its own firewall
+//! (Docker's drops them). The host has one end of a veth pair and routes; both vanish with the namespaces, so there
+//! is nothing on the host to undo.
 
 use crate::command::{call, feed};
 use crate::layout::{
@@ -70,12 +71,14 @@ fn node(node: Node, nodes: usize) -> Result<()> {
     }
     feed(&format!("ip -n {} -batch -", node.netns()), &lines)?;
     sysctl(&node.netns(), "net/ipv4/ip_forward", "1");
-    // Pods of one node talk over its bridge; kube-proxy must see those frames too, or a Service does not reach a pod of the same node.
+    // Pods of one node talk over its bridge; kube-proxy must see those frames too, or a Service does not reach a pod
+    // of the same node.
     sysctl(&node.netns(), "net/bridge/bridge-nf-call-iptables", "1");
     Ok(())
 }
 
-/// The host reaches pods by their node and Services by the first node, whose kube-proxy masquerades what comes from outside the pods.
+/// The host reaches pods by their node and Services by the first node, whose kube-proxy masquerades what comes from
+/// outside the pods.
 fn host(nodes: usize) -> Result<()> {
     let mut lines = format!(
         "addr add {HOST_IP}/24 dev {PREFIX}host\nlink set {PREFIX}host up\nroute add {SERVICE_CIDR} via {}\n",
@@ -96,7 +99,8 @@ pub fn plug(node: Node, connected: bool) -> Result<()> {
     call(&format!("ip -n {SWITCH_NETNS} link set {} {state}", node.netns())).map(drop)
 }
 
-/// Removes the links of pods that are no more, after a node lost its power. (The far ends went with the pods' namespaces, unless something held these.)
+/// Removes the links of pods that are no more, after a node lost its power. (The far ends went with the pods'
+/// namespaces, unless something held these.)
 ///
 /// # Errors
 /// When there is no such node.

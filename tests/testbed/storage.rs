@@ -1,7 +1,9 @@
-//! Volumes with a real size and a real filesystem: each is a sparse file of the requested size, formatted, on a loop device.
+//! Volumes with a real size and a real filesystem: each is a sparse file of the requested size, formatted, on a loop
+//! device.
 //!
-//! Two StorageClasses share them. `local` is mounted here, once, and tied to the node that the scheduler chose. `network` is a FlexVolume: the
-//! controller manager attaches it to one node at a time and kubelet mounts it, so it can move, and is refused while another node has it.
+//! Two StorageClasses share them. `local` is mounted here, once, and tied to the node that the scheduler chose.
+//! `network` is a FlexVolume: the controller manager attaches it to one node at a time and kubelet mounts it, so it
+//! can move, and is refused while another node has it.
 
 pub mod disk;
 pub mod driver;

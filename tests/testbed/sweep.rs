@@ -1,7 +1,8 @@
 //! Removes a testbed in whatever state it is: running, half booted, or dead with mounts and namespaces left behind.
 //!
-//! The order matters: thaw (a frozen disk blocks even SIGKILL), kill, unmount, then links, cgroups and files. What is ours is never guessed: recorded
-//! daemons, whatever lives in our network namespaces or cgroups, shims started for our containerd, mounts and loop devices below the state directory.
+//! The order matters: thaw (a frozen disk blocks even SIGKILL), kill, unmount, then links, cgroups and files. What is
+//! ours is never guessed: recorded daemons, whatever lives in our network namespaces or cgroups, shims started for
+//! our containerd, mounts and loop devices below the state directory.
 
 use crate::command::call;
 use crate::daemon::{Daemon, Process};
@@ -58,9 +59,10 @@ pub fn unmount(folder: &Path) {
     }
 }
 
-fn thaw(layout: &Layout) {
+/// Thaws every frozen volume.
+pub(crate) fn thaw(layout: &Layout) {
     for (source, target) in disk::mounts() {
-        if source.starts_with("/dev/loop") && target.starts_with(layout.volumes()) {
+        if source.starts_with("/dev/loop") && target.starts_with(layout.root()) {
             let _ = call(&format!("fsfreeze --unfreeze {}", target.display()));
         }
     }
@@ -114,7 +116,8 @@ pub(crate) fn shims(layout: &Layout, node: Option<Node>) -> Vec<i32> {
     pids.filter(ours).collect()
 }
 
-/// Shims listen in `/run/containerd/s` whatever their containerd's state directory; each container's bundle in the node's folder says where.
+/// Shims listen in `/run/containerd/s` whatever their containerd's state directory; each container's bundle in the
+/// node's folder says where.
 pub(crate) fn shim_sockets(node: &Path) -> Vec<String> {
     let Ok(bundles) = fs::read_dir(node.join("containerd-state/io.containerd.runtime.v2.task/k8s.io")) else {
         return vec![];

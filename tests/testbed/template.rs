@@ -1,7 +1,8 @@
-//! A containerd with the stock images unpacked, kept in the cache: a node of the next boot gets hard links to it in milliseconds, where importing would
-//! take each node seconds.
+//! A containerd with the stock images unpacked, kept in the cache: a node of the next boot gets hard links to it in
+//! milliseconds, where importing would take each node seconds.
 //!
-//! Sharing is safe because layers and blobs are never written once they are unpacked; only the two databases are, and those are copied.
+//! Sharing is safe because layers and blobs are never written once they are unpacked; only the two databases are, and
+//! those are copied.
 
 use crate::command::{call, run};
 use crate::image;

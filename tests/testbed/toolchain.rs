@@ -1,7 +1,8 @@
 //! Builds Kubernetes, CoreDNS and etcd from the Go module proxy, once, into a cache outside the clone.
 //!
-//! The Go modules in `tools/` name the versions; they are compiled into this program, so that it needs no path of the clone at run time. A build
-//! goes into a folder of its own that is renamed at the end: a folder with the right name is a finished build.
+//! The Go modules in `tools/` name the versions; they are compiled into this program, so that it needs no path of the
+//! clone at run time. A build goes into a folder of its own that is renamed at the end: a folder with the right name
+//! is a finished build.
 
 use crate::command::run;
 use crate::lock::Lock;

@@ -1,4 +1,5 @@
-//! A node's programs with their configuration: containerd, kubelet and kube-proxy, which share the node's network namespace.
+//! A node's programs with their configuration: containerd, kubelet and kube-proxy, which share the node's network
+//! namespace.
 
 use crate::daemon::Daemon;
 use crate::layout::{CONTROL_PLANE_IP, Layout, Node, POD_CIDR};
@@ -88,8 +89,9 @@ fn network(folder: &Path, node: Node) -> serde_json::Value {
     })
 }
 
-/// `restrict_oom_score_adj`: without CAP_SYS_RESOURCE runc cannot lower it, and no sandbox starts. The two paths below the state directory keep mounts
-/// and runc's state off the host's usual places, where the sweep would have to guess whose they are.
+/// `restrict_oom_score_adj`: without CAP_SYS_RESOURCE runc cannot lower it, and no sandbox starts. The two paths
+/// below the state directory keep mounts and runc's state off the host's usual places, where the sweep would have to
+/// guess whose they are.
 fn containerd(layout: &Layout, node: Node) -> String {
     let folder = layout.node(node);
     let folder = folder.display();
@@ -118,7 +120,8 @@ disabled_plugins = [
     )
 }
 
-/// A stock kubelet, apart from what one machine forces: its own cgroup, no eviction by the shared disk, no image collection.
+/// A stock kubelet, apart from what one machine forces: its own cgroup, no eviction by the shared disk, no image
+/// collection.
 fn kubelet(layout: &Layout, node: Node) -> serde_json::Value {
     let folder = layout.node(node);
     let pki = layout.pki();

@@ -38,6 +38,20 @@ pub(super) async fn pod_cut(stage: &Stage, faults: &Faults, etcd: &BareEtcd) -> 
         .until("the healed member has it again", async || stage.put_and_get(&alone, &one, "with-0").await.is_ok())
         .await?;
     stage.say("a pod was cut off its peers and healed");
+    let isolation = faults.isolate_pod(&stage.namespace, &alone).await?;
+    let node_cut = faults.cut_node_from_control_plane(&stage.node_of(&one).await?)?;
+    // A node that is cut off refuses nothing: the API server's call just waits.
+    let patience = std::time::Duration::from_secs(5);
+    let reached = async |pod: &str| {
+        let health = tokio::time::timeout(patience, stage.etcdctl(pod, "endpoint health")).await;
+        health.is_ok_and(|health| health.is_ok())
+    };
+    ensure!(!reached(&alone).await && !reached(&one).await, "an isolated pod has a quorum, or a cut node is reached");
+    // As if the test had been killed.
+    std::mem::forget((isolation, node_cut));
+    faults.heal_all().await?;
+    stage.until("all is healed", async || reached(&alone).await && reached(&one).await).await?;
+    stage.say("a pod was isolated, a node cut off the control plane, and all healed at once");
     Ok(())
 }
 

@@ -71,7 +71,8 @@ fn corrupt(volume: &Volume) -> Result<()> {
     Ok(())
 }
 
-/// A pod on one node writes, a second pod on another must wait for the volume, and finds the data once the first is gone.
+/// A pod on one node writes, a second pod on another must wait for the volume, and finds the data once the first is
+/// gone.
 pub(super) async fn moves(stage: &Stage, faults: &Faults) -> Result<()> {
     let claim = json!({"metadata": {"name": "moving"}, "spec": {
         "accessModes": ["ReadWriteOnce"], "storageClassName": NETWORK, "resources": {"requests": {"storage": "256Mi"}},

@@ -1,13 +1,17 @@
 //! Cuts between nodes and between pods: packets are dropped, as by a broken switch, so nobody is told.
 //!
-//! Nodes are cut in the nodes' network namespaces. Pods are cut in the first pod's own, because two pods of one node meet on a bridge and never pass the
-//! node's filter. A pod that is made anew gets a new namespace and is whole again.
+//! Nodes are cut in the nodes' network namespaces. Pods are cut in the first pod's own, because two pods of one node
+//! meet on a bridge and never pass the node's filter. A pod that is made anew gets a new namespace and is whole
+//! again.
 
 use super::Faults;
 use super::node::named;
 use crate::command::call;
 use crate::layout::{CONTROL_PLANE_IP, Node};
 use anyhow::{Context, Result};
+
+/// By this [`Faults::heal_all`] knows the rules of a test that was killed.
+pub(super) const MARK: &str = "etb-cut";
 
 /// A cut that lasts until it is healed or dropped.
 #[must_use]
@@ -91,7 +95,9 @@ impl Cut {
 
     fn add(&mut self, namespace: &str, rule: String) -> Result<()> {
         let (chain, rest) = rule.split_once(' ').context("a rule has a chain")?;
-        call(&format!("nsenter --net={namespace} iptables -w -I {chain} 1 {rest} -j DROP"))?;
+        call(&format!(
+            "nsenter --net={namespace} iptables -w -I {chain} 1 {rest} -m comment --comment {MARK} -j DROP"
+        ))?;
         self.rules.push((namespace.to_owned(), rule));
         Ok(())
     }
@@ -104,7 +110,8 @@ impl Drop for Cut {
     fn drop(&mut self) {
         for (namespace, rule) in &self.rules {
             // A namespace that is gone took its rules along.
-            let _ = call(&format!("nsenter --net={namespace} iptables -w -D {rule} -j DROP"));
+            let _ =
+                call(&format!("nsenter --net={namespace} iptables -w -D {rule} -m comment --comment {MARK} -j DROP"));
         }
     }
 }

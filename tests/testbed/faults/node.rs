@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 
 impl Faults {
-    /// Takes a node's power: its cable, its daemons and every process of its pods are gone at once, and what kubelet mounted with them. Writes that were
-    /// not synced do reach the disk (the page cache is the machine's), which a real loss of power would not grant.
+    /// Takes a node's power: its cable, its daemons and every process of its pods are gone at once, and what kubelet
+    /// mounted with them. Writes that were not synced do reach the disk (the page cache is the machine's), which a
+    /// real loss of power would not grant.
     ///
     /// # Errors
     /// When something of it does not die.
@@ -59,7 +60,8 @@ fn stop(layout: &Layout, node: Node) -> Result<()> {
     Ok(())
 }
 
-/// What lies in memory on a real machine: mounts, containerd's and runc's state of running containers, addresses handed out to pods.
+/// What lies in memory on a real machine: mounts, containerd's and runc's state of running containers, addresses
+/// handed out to pods.
 fn forget_runtime_state(layout: &Layout, node: Node) {
     let folder = layout.node(node);
     for socket in sweep::shim_sockets(&folder) {
@@ -71,7 +73,7 @@ fn forget_runtime_state(layout: &Layout, node: Node) {
     }
 }
 
-fn start(layout: &Layout, node: Node) -> Result<()> {
+pub(super) fn start(layout: &Layout, node: Node) -> Result<()> {
     let daemons: Vec<Daemon> =
         worker::daemon_names(node).iter().map(|name| Daemon::load(layout, name)).collect::<Result<_>>()?;
     if daemons.iter().any(Daemon::is_alive) {

@@ -11,6 +11,9 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
+/// What fills a disk.
+pub(super) const FILLER: &str = ".filled-by-the-testbed";
+
 /// The disk behind a bound claim.
 #[derive(Clone, Debug)]
 pub struct Volume {
@@ -54,7 +57,7 @@ impl Volume {
     /// # Errors
     /// When it is not mounted.
     pub fn fill(&self) -> Result<Filled> {
-        let filled = Filled { file: self.path()?.join(".filled-by-the-testbed") };
+        let filled = Filled { file: self.path()?.join(FILLER) };
         let mut file = File::create(&filled.file)?;
         let block = vec![0x5a; 1 << 20];
         let mut size = block.len();
@@ -72,7 +75,8 @@ impl Volume {
         Ok(filled)
     }
 
-    /// Writes `bytes` over a file of the volume at `offset`: what a reader sees is what a flipped bit on the disk would show.
+    /// Writes `bytes` over a file of the volume at `offset`: what a reader sees is what a flipped bit on the disk
+    /// would show.
     ///
     /// # Errors
     /// When there is no such file.
@@ -98,7 +102,8 @@ impl Volume {
         Ok(())
     }
 
-    /// Puts a blank disk in its place, as a machine with a new disk would have. Delete the pod first: one that runs keeps the old disk mounted.
+    /// Puts a blank disk in its place, as a machine with a new disk would have. Delete the pod first: one that runs
+    /// keeps the old disk mounted.
     ///
     /// # Errors
     /// When a pod has it mounted.
@@ -113,8 +118,8 @@ impl Volume {
         if local { self.disk.mount() } else { Ok(()) }
     }
 
-    /// Makes the filesystem meet an error, upon which it becomes read-only for everyone, open files included. It stays so until it is mounted anew
-    /// ([`repair`](Self::repair)).
+    /// Makes the filesystem meet an error, upon which it becomes read-only for everyone, open files included. It
+    /// stays so until it is mounted anew ([`repair`](Self::repair)).
     ///
     /// # Errors
     /// When it is not mounted.
@@ -124,7 +129,8 @@ impl Volume {
         fs::write(&trigger, "the testbed says so").with_context(|| format!("write {}", trigger.display()))
     }
 
-    /// Checks the filesystem and mounts it anew. Delete the pod first, and see that no new one comes (a hung controller manager makes none).
+    /// Checks the filesystem and mounts it anew. Delete the pod first, and see that no new one comes (a hung
+    /// controller manager makes none).
     ///
     /// # Errors
     /// When a pod has it mounted or it is beyond repair.

@@ -1,7 +1,9 @@
-//! The FlexVolume driver of class `network`: kubelet and the controller manager run it with a verb and JSON, and read JSON.
+//! The FlexVolume driver of class `network`: kubelet and the controller manager run it with a verb and JSON, and read
+//! JSON.
 //!
-//! Only attaching is ours. What a driver says it does not support kubelet does in its stock way: format and mount the device, bind it into the pod,
-//! and hand it to the pod's fsGroup. That a volume is attached to one node at a time is the attach-detach controller's doing.
+//! Only attaching is ours. What a driver says it does not support kubelet does in its stock way: format and mount the
+//! device, bind it into the pod, and hand it to the pod's fsGroup. That a volume is attached to one node at a time is
+//! the attach-detach controller's doing.
 
 use super::disk::Disk;
 use crate::layout::Layout;

@@ -1,7 +1,8 @@
 //! The controller that makes and removes volumes, driven by events alone.
 //!
-//! A claim of ours without a volume gets one as soon as its class allows: `network` at once, `local` when the scheduler has chosen a node (it writes the
-//! choice into an annotation). A released volume is removed; while a node still holds it, that is tried again.
+//! A claim of ours without a volume gets one as soon as its class allows: `network` at once, `local` when the
+//! scheduler has chosen a node (it writes the choice into an annotation). A released volume is removed; while a node
+//! still holds it, that is tried again.
 
 use super::disk::Disk;
 use super::{LOCAL, NETWORK, PROVISIONER, driver};
