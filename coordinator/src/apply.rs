@@ -40,7 +40,7 @@ pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> Result<(), Failed> 
 pub async fn members(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, peers: &[Peer]) -> Result<(), Failed> {
     let one = async |ordinal: u32| {
         let Some(object) = facts.seat(ordinal).member else {
-            return found::make(ctx, plan, ordinal).await.map(|_| ());
+            return found::make(ctx, plan, ordinal, peers).await.map(|_| ());
         };
         let Some(patch) = member::update(plan, &object, peers) else { return Ok(()) };
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());

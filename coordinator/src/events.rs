@@ -1,5 +1,7 @@
 //! Events on EtcdClusters, in the background: reconciliation never waits for one, and one that cannot be written is lost.
 
+use std::time::Duration;
+
 use etcd_operator_shared::api::{
     EtcdCluster, EtcdClusterStatus,
     cluster::{Incarnation, Phase},
@@ -9,14 +11,17 @@ use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::replace::Why;
+use crate::{replace::Why, status::problems};
 
 /// As many may wait; more come only while the API server does not answer.
 const QUEUE: usize = 256;
+
+/// One that takes longer to write is lost.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where notes go.
 #[derive(Debug, Clone)]
@@ -44,8 +49,10 @@ impl Events {
                 () = shutdown.cancelled() => None,
                 note = notes.recv() => note,
             } {
-                if let Err(error) = recorder.publish(&Event::from(note), &about).await {
-                    debug!(%error, "event lost");
+                match timeout(PATIENCE, recorder.publish(&Event::from(note), &about)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => debug!(%error, "event lost"),
+                    Err(_) => debug!("event lost: no answer"),
                 }
             }
         });
@@ -88,7 +95,7 @@ impl Note {
             let (status, reason, message) = said(after, kind);
             let news = before.is_none_or(|b| said(b, kind).1 != reason);
             let told = notes.iter().any(|n: &Self| n.reason == reason);
-            if status == bad && news && !told && !QUIET.contains(&reason.as_str()) {
+            if status == bad && news && !told && !is_passing(after.phase, &reason) {
                 notes.push(Self { warns: true, ..Self::normal(&reason, "Reconcile", message) });
             }
         }
@@ -102,6 +109,12 @@ impl Note {
 
 /// Reasons that the phase tells already.
 const QUIET: [&str; 4] = ["MembersStarting", "RollingUpdate", "MembersMissing", "Stopped"];
+
+/// Whether a reason is only what members go through when a cluster comes up or changes.
+fn is_passing(phase: Option<Phase>, reason: &str) -> bool {
+    let moving = matches!(phase, Some(Phase::Creating | Phase::Upgrading | Phase::Scaling));
+    QUIET.contains(&reason) || moving && !problems::lasts(reason)
+}
 
 impl From<Note> for Event {
     fn from(note: Note) -> Self {
@@ -140,5 +153,14 @@ mod tests {
         let pulling = status(Phase::Creating, false, "ImagePullFailed");
         assert_eq!(reasons(None, &creating), ["Creating"]);
         assert_eq!(reasons(Some(&creating), &pulling), ["ImagePullFailed"]);
+    }
+
+    #[test]
+    fn what_members_go_through_when_a_cluster_comes_up_is_not_told() {
+        let creating = status(Phase::Creating, false, "MembersStarting");
+        let waiting = status(Phase::Creating, false, "WaitingForPeers");
+        assert!(reasons(Some(&creating), &waiting).is_empty());
+        let degraded = status(Phase::Degraded, false, "WaitingForPeers");
+        assert_eq!(reasons(Some(&degraded), &status(Phase::Degraded, false, "DiskFull")), ["DiskFull"]);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use etcd_operator_shared::{
-    api::{EtcdCluster, EtcdMember, cluster::Incarnation},
+    api::{EtcdCluster, EtcdMember, cluster::Incarnation, member::Peer},
     names,
     validate::Wanted,
 };
@@ -86,7 +86,7 @@ async fn populate(
         storage: None,
     };
     let ordinals = life.initial_members.iter().filter_map(|name| names::ordinal(&plan.name(), name));
-    let members = try_join_all(ordinals.map(async |ordinal| Ok((ordinal, make(ctx, &plan, ordinal).await?))));
+    let members = try_join_all(ordinals.map(async |ordinal| Ok((ordinal, make(ctx, &plan, ordinal, &[]).await?))));
     let (members, objects) = join(members, apply::objects(ctx, &plan)).await;
     for (ordinal, member) in members? {
         facts.seats.entry(ordinal).or_default().member = Some(Arc::new(member));
@@ -98,8 +98,8 @@ async fn populate(
 }
 
 /// Makes one EtcdMember. One that exists is fine if it is this cluster's.
-pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<EtcdMember, Failed> {
-    let member = member::member(plan, ordinal, &[]);
+pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32, peers: &[Peer]) -> Result<EtcdMember, Failed> {
+    let member = member::member(plan, ordinal, peers);
     let (name, namespace) = (member.name_any(), member.namespace().unwrap_or_default());
     match ctx.api.create(&member).await {
         Ok(made) => {
@@ -126,7 +126,9 @@ async fn write(ctx: &Context, cluster: &EtcdCluster, life: Incarnation) -> Resul
         info!(%namespace, %name, number = life.number, token = life.token, "incarnation written");
         ctx.events.note(cluster, Note::founded(&life));
     }
-    Ok(Arc::new(written))
+    let written = Arc::new(written);
+    ctx.stores.wrote(Arc::clone(&written));
+    Ok(written)
 }
 
 fn incarnation(cluster: &EtcdCluster) -> Option<Incarnation> {

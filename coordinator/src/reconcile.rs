@@ -7,6 +7,7 @@ use etcd_operator_shared::{
     validate::{self, Wanted},
 };
 use kube::{ResourceExt, runtime::controller::Action};
+use tracing::{debug, warn};
 
 use crate::{
     apiserver::{Cause, Failed},
@@ -44,6 +45,7 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
     if !ctx.stores.filled().await {
         return Err(Failed { attempt: "fill the caches".into(), cause: Cause::Timeout });
     }
+    let cluster = ctx.stores.newest(cluster);
     let facts = ctx.stores.facts(&cluster);
     let outcome = advance(&ctx, cluster, facts).await?;
     report::report(&ctx, &outcome).await?;
@@ -154,6 +156,10 @@ pub fn after_failure(cluster: &EtcdCluster, failed: &Failed, ctx: &Context) -> A
         Cause::Exists => Duration::from_secs(1),
         Cause::Missing | Cause::Timeout | Cause::Refused(_) | Cause::Broken(_) => ctx.failures.wait(cluster),
     };
-    tracing::warn!(%namespace, %name, %failed, again_in = ?wait, "reconciliation failed");
+    if matches!(failed.cause, Cause::Conflict) {
+        debug!(%namespace, %name, %failed, "somebody was faster");
+    } else {
+        warn!(%namespace, %name, %failed, again_in = ?wait, "reconciliation failed");
+    }
     Action::requeue(wait)
 }

@@ -27,6 +27,16 @@ pub enum Refusal {
     GrowthUnsupported { have: String, want: String },
 }
 
+/// All reasons.
+pub const REASONS: [&str; 6] = [
+    "InvalidSpec",
+    "StorageClassNotFound",
+    "StaleVolume",
+    "ForeignStatefulSet",
+    "ScalingUnsupported",
+    "GrowthUnsupported",
+];
+
 impl Refusal {
     /// The condition's reason.
     #[must_use]

@@ -33,7 +33,8 @@ pub async fn report(ctx: &Context, outcome: &Outcome) -> Result<(), Failed> {
     let notes = Note::changes(cluster.status.as_ref(), &status);
     let changed = EtcdCluster { status: Some(status), ..EtcdCluster::clone(cluster) };
     match ctx.api.replace_status(&changed).await {
-        Ok(_) => {
+        Ok(written) => {
+            ctx.stores.wrote(Arc::new(written));
             notes.into_iter().for_each(|note| ctx.events.note(cluster, note));
             Ok(())
         }

@@ -1,6 +1,10 @@
 //! The caches of one scope, each filled by one watch. Reading them is free; what they say may be a moment old.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use etcd_operator_shared::{
     api::{EtcdCluster, EtcdMember},
@@ -26,6 +30,9 @@ pub struct Stores {
     pub members: Store<EtcdMember>,
     pub pods: Store<Pod>,
     pub claims: Store<PartialObjectMeta<PersistentVolumeClaim>>,
+    /// EtcdClusters as we wrote them last, until their watch has caught up: the next status would else be reckoned from
+    /// the one before, and be refused.
+    written: Arc<Mutex<HashMap<String, Arc<EtcdCluster>>>>,
 }
 
 /// Writers, for the watches.
@@ -54,7 +61,7 @@ pub fn stores() -> (Stores, Writers) {
         pods: pods_writer,
         claims: claims_writer,
     };
-    (Stores { clusters, sets, members, pods, claims }, writers)
+    (Stores { clusters, sets, members, pods, claims, written: Arc::default() }, writers)
 }
 
 impl Stores {
@@ -67,6 +74,27 @@ impl Stores {
                 && self.claims.wait_until_ready().await.is_ok()
         };
         tokio::time::timeout(FIRST_LISTS, all).await.unwrap_or(false)
+    }
+
+    /// The newest that is known of a cluster: what the watch says, or what was written since.
+    #[must_use]
+    pub fn newest(&self, watched: Arc<EtcdCluster>) -> Arc<EtcdCluster> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = watched.uid().unwrap_or_default();
+        match written.get(&uid) {
+            Some(ours) if version(ours) > version(&watched) => Arc::clone(ours),
+            Some(_) => {
+                written.remove(&uid);
+                watched
+            }
+            None => watched,
+        }
+    }
+
+    /// Notes what was written.
+    pub fn wrote(&self, cluster: Arc<EtcdCluster>) {
+        let uid = cluster.uid().unwrap_or_default();
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, cluster);
     }
 
     /// What the caches know of a cluster.
@@ -97,6 +125,11 @@ where
     let (cluster, namespace) = (cluster.name_any(), namespace(cluster));
     let get = |ordinal| store.get(&ObjectRef::new(&name(names::member(&cluster, ordinal))).within(&namespace));
     (0..names::MAX_MEMBERS).filter_map(get).collect()
+}
+
+/// Versions rise; Kubernetes promises since 1.35 what was always so. One that is no number is never newer.
+fn version(cluster: &EtcdCluster) -> Option<u64> {
+    cluster.resource_version()?.parse().ok()
 }
 
 fn namespace(cluster: &EtcdCluster) -> String {

@@ -22,6 +22,9 @@ pub enum Reason {
 const LONGEST: usize = 240;
 
 impl Reason {
+    pub const ALL: [Self; 5] =
+        [Self::Unschedulable, Self::VolumePending, Self::ImagePullFailed, Self::ContainerFailed, Self::CrashLoop];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@
 
 mod conditions;
 mod phase;
-mod problems;
+pub mod problems;
 mod tally;
 
 use etcd_operator_shared::{
@@ -17,9 +17,8 @@ use etcd_operator_shared::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
-
-pub use problems::Problem;
-pub use tally::Tally;
+use problems::Problem;
+use tally::Tally;
 
 use crate::{decide::Step, facts::Facts, refusal::Refusal};
 

@@ -4,7 +4,8 @@ use etcd_operator_shared::api::member::MemberPhase;
 
 use crate::{
     facts::{Facts, Seat, Voice},
-    trouble::shorten,
+    refusal,
+    trouble::{self, shorten},
 };
 
 /// One problem, named.
@@ -14,6 +15,14 @@ pub struct Problem {
     pub message: String,
     /// Whether it lasts until a person acts.
     pub held: bool,
+}
+
+/// Whether a reason, unlike what members go through when a cluster comes up, may well stay until somebody acts.
+pub fn lasts(reason: &str) -> bool {
+    const OF_MEMBERS: [&str; 3] = ["MemberHeld", "MemberFailing", "AlarmRaised"];
+    OF_MEMBERS.contains(&reason)
+        || trouble::Reason::ALL.iter().any(|r| r.as_str() == reason)
+        || refusal::REASONS.contains(&reason)
 }
 
 /// All problems: those that wait for a person, then those of pods, then those of members.

@@ -1,0 +1,107 @@
+//! The schema and the coordinator's own validation judge alike, whatever is thrown at them.
+
+use anyhow::Result;
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdClusterSpec},
+    validate,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use serde_json::{Value, json};
+
+use crate::server::Server;
+
+const CASES: usize = 400;
+/// Seeds that failed once are added here.
+const SEEDS: [u64; 1] = [1];
+
+fn pick<T: Clone>(rng: &mut StdRng, from: &[T]) -> T {
+    from.choose(rng).cloned().expect("never empty")
+}
+
+/// Mostly a good value, else something that looks like one.
+fn text(rng: &mut StdRng, good: &[&str], letters: &str) -> String {
+    if rng.random_bool(0.8) {
+        return pick(rng, good).to_owned();
+    }
+    let mut text: Vec<char> = pick(rng, good).chars().collect();
+    let letters: Vec<char> = letters.chars().collect();
+    for _ in 0..rng.random_range(1..4) {
+        let at = rng.random_range(0..=text.len());
+        match rng.random_range(0..3) {
+            0 => text.insert(at, pick(rng, &letters)),
+            1 if at < text.len() => text[at] = pick(rng, &letters),
+            _ if at < text.len() => drop(text.remove(at)),
+            _ => {}
+        }
+    }
+    text.into_iter().collect()
+}
+
+/// A spec within the schema's types and lengths: what remains is up to the rules.
+fn any_spec(rng: &mut StdRng) -> Value {
+    let bytes = ["1Gi", "512Mi", "8G", "1073741824", "100k"];
+    let times = ["100ms", "1s", "5ms", "10s", "50s", "500ms"];
+    let flags = ["max-txn-ops", "snapshot-count", "name", "data-dir", "force-new-cluster", "experimental-x"];
+    let mut spec = json!({
+        "size": pick(rng, &[0, 1, 3, 5, 7, 3, 1, 2, 8, 9, -1]),
+        "version": text(rng, &["v3.5.21", "v3.6.0", "v3.7.3", "v3.5.99"], "0123456789v.-"),
+        "storage": {"size": text(rng, &bytes, "0123456789KMGTik.")},
+        "etcd": {
+            "quotaBackend": text(rng, &bytes, "0123456789KMGTik."),
+            "heartbeatInterval": text(rng, &times, "0123456789smh"),
+            "electionTimeout": text(rng, &["1s", "5s", "50s", "1000ms"], "0123456789smh"),
+        },
+    });
+    if rng.random_bool(0.5) {
+        let retention = text(rng, &["1h", "30m", "1h30m", "10000", "5"], "0123456789smh");
+        spec["etcd"]["autoCompaction"] = json!({"mode": pick(rng, &["Periodic", "Revision"]), "retention": retention});
+    }
+    if rng.random_bool(0.3) {
+        let flag = text(rng, &flags, "abz-_0A");
+        spec["etcd"]["extraArgs"] = json!({ flag: "1" });
+    }
+    if rng.random_bool(0.3) {
+        let kind = pick(rng, &["ClusterIP", "NodePort", "LoadBalancer"]);
+        spec["service"] = json!({"type": kind, "nodePort": 30000});
+    }
+    // Fields that are too long are the schema's business, on old servers too.
+    for (field, longest) in [("/version", 16), ("/etcd/heartbeatInterval", 12), ("/etcd/electionTimeout", 12)] {
+        if let Some(Value::String(text)) = spec.pointer_mut(field) {
+            text.truncate(longest);
+        }
+    }
+    spec
+}
+
+fn any_name(rng: &mut StdRng) -> String {
+    text(rng, &["demo", "a", "etcd-1"], "abz-0123")
+}
+
+#[tokio::test]
+async fn the_coordinator_takes_what_the_api_server_takes_and_nothing_else() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    let mut cases = Vec::new();
+    for seed in SEEDS {
+        let mut rng = StdRng::seed_from_u64(seed);
+        cases.extend((0..CASES).map(|_| (any_name(&mut rng), any_spec(&mut rng))));
+    }
+    let judged: Vec<_> = stream::iter(cases)
+        .map(async |(name, spec)| {
+            let verdict = server.judge(&name, &spec).await?;
+            anyhow::Ok((name, spec, verdict.err()))
+        })
+        .buffer_unordered(16)
+        .try_collect()
+        .await?;
+    let taken = judged.iter().filter(|(_, _, refused)| refused.is_none()).count();
+    for (name, spec, refused) in judged {
+        // A name that is no DNS name is refused before any rule of ours is asked.
+        let dns = !name.is_empty() && !name.starts_with('-') && !name.ends_with('-');
+        let parsed: EtcdClusterSpec = serde_json::from_value(spec.clone())?;
+        let ours = validate::cluster(&EtcdCluster::new(&name, parsed)).err();
+        assert_eq!(refused.is_none(), dns && ours.is_none(), "{name} {spec}\n{refused:#?}\n{ours:?}");
+    }
+    assert!((CASES / 20..CASES * 19 / 20).contains(&taken), "{taken} of {CASES} taken: a dull generator");
+    Ok(())
+}

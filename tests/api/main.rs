@@ -1,0 +1,9 @@
+//! The kinds against a real API server: every rule in one sentence, every default, every description.
+//!
+//! Nothing runs here but the API server: objects are sent as dry runs, or have size 0, so a coordinator that looks on has
+//! nothing to do.
+
+mod agreement;
+mod rules;
+mod server;
+mod shape;

@@ -1,0 +1,151 @@
+//! Each mistake is refused with one clear sentence.
+
+use anyhow::Result;
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::server::{Room, Server, cluster, verdict};
+
+/// A spec that is fine but for these fields.
+fn spec(fields: &Value) -> Value {
+    let mut spec = json!({"version": "v3.5.21"});
+    if let (Some(spec), Some(fields)) = (spec.as_object_mut(), fields.as_object()) {
+        spec.extend(fields.clone());
+    }
+    spec
+}
+
+async fn assert_refused(server: &Server, name: &str, fields: &Value, sentence: &str) -> Result<()> {
+    let refused = server.judge(name, &spec(fields)).await?.expect_err(&format!("{name} {fields} is taken"));
+    assert_eq!(refused.len(), 1, "one sentence for {fields}: {refused:#?}");
+    assert!(refused[0].contains(sentence), "{fields}: {}", refused[0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    for (fields, sentence) in [
+        (json!({"size": 4}), "size must be 1, 3, 5 or 7, or 0 to stop the cluster"),
+        (json!({"size": 9}), "size must be 1, 3, 5 or 7"),
+        (json!({"size": 2147483647}), "size must be 1, 3, 5 or 7"),
+        (json!({"version": "3.5.21"}), "version must be v3.5.x, v3.6.x or v3.7.x"),
+        (json!({"version": "latest"}), "version must be v3.5.x"),
+        (json!({"version": "v3.4.30"}), "version must be v3.5.x"),
+        (json!({"repository": ""}), "repository"),
+        (json!({"storage": {"size": "abc"}}), "storage.size must be a whole number of bytes"),
+        (json!({"storage": {"size": "1.5Gi"}}), "storage.size must be a whole number of bytes"),
+        (json!({"storage": {"size": "-1Gi"}}), "storage.size must be a whole number of bytes"),
+        (json!({"storage": {"medium": "Memory"}}), "medium"),
+        (json!({"etcd": {"quotaBackend": "lots"}}), "etcd.quotaBackend must be a whole number of bytes"),
+        (json!({"etcd": {"heartbeatInterval": "1ms"}}), "etcd.heartbeatInterval must be a duration between 5ms and 10s"),
+        (json!({"etcd": {"heartbeatInterval": "soon"}}), "etcd.heartbeatInterval must be a duration"),
+        (json!({"etcd": {"electionTimeout": "200ms"}}), "etcd.electionTimeout must be at least five times"),
+        (json!({"etcd": {"electionTimeout": "51s"}}), "etcd.electionTimeout must be a duration of at most 50s"),
+        (json!({"etcd": {"autoCompaction": {"retention": "1000"}}}), "must be a duration such as 1h for mode Periodic"),
+        (json!({"etcd": {"autoCompaction": {"mode": "Revision"}}}), "a number of revisions such as 10000"),
+        (json!({"etcd": {"extraArgs": {"--name": "x"}}}), "takes names of flags without the leading dashes"),
+        (json!({"etcd": {"extraArgs": {"force-new-cluster": "true"}}}), "may not hold a flag that the agent sets itself"),
+        (json!({"etcd": {"extraArgs": {"unsafe-no-fsync": "true"}}}), "or that endangers data"),
+        (json!({"service": {"nodePort": 30000}}), "service.nodePort needs service.type NodePort or LoadBalancer"),
+        (json!({"service": {"type": "NodePort", "nodePort": 70000}}), "nodePort"),
+    ] {
+        assert_refused(&server, "demo", &fields, sentence).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_negative_size_is_refused_by_the_scale_subresource_too() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    let refused = server.judge("demo", &spec(&json!({"size": -1}))).await?.unwrap_err();
+    assert!(refused.iter().any(|s| s.contains("size must be 1, 3, 5 or 7, or 0")), "{refused:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn names_that_cannot_become_names_of_pods_are_refused() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    let none = json!({});
+    assert_refused(&server, &"a".repeat(53), &none, "metadata.name must have at most 52 characters").await?;
+    assert_refused(&server, "1demo", &none, "metadata.name must begin with a letter").await?;
+    assert_refused(&server, "demo.eu", &none, "metadata.name must begin with a letter").await?;
+    assert!(server.judge(&"a".repeat(52), &spec(&none)).await?.is_ok());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_field_that_does_not_exist_is_refused_and_not_dropped() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    let strict = server.client.request_text(post("?dryRun=All&fieldValidation=Strict", &json!({"sizee": 3}))).await;
+    assert!(strict.unwrap_err().to_string().contains("unknown field \"spec.sizee\""));
+    Ok(())
+}
+
+fn post(query: &str, fields: &Value) -> http::Request<Vec<u8>> {
+    let path = format!("/apis/etcd.etcd.io/v1alpha1/namespaces/default/etcdclusters{query}");
+    let body = serde_json::to_vec(&cluster("demo", &spec(fields))).unwrap();
+    http::Request::post(path).header("content-type", "application/json").body(body).unwrap()
+}
+
+/// A stopped cluster, so that nothing runs.
+async fn stopped(server: &Server, room: &Room, storage: Value) -> Result<()> {
+    let object = cluster("demo", &spec(&json!({"size": 0, "storage": storage})));
+    server.clusters(&room.name).create(&PostParams::default(), &object).await?;
+    Ok(())
+}
+
+async fn edit(server: &Server, room: &Room, fields: &Value) -> Result<std::result::Result<Value, Vec<String>>> {
+    let patch = json!({ "spec": fields });
+    let clusters = server.clusters(&room.name);
+    let edited: kube::Result<DynamicObject> =
+        clusters.patch("demo", &PatchParams::default(), &Patch::Merge(&patch)).await;
+    verdict(edited)
+}
+
+#[tokio::test]
+async fn volumes_grow_and_never_shrink() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    let room = server.room().await?;
+    stopped(&server, &room, json!({"size": "2Gi"})).await?;
+    let refused = edit(&server, &room, &json!({"storage": {"size": "1Gi"}})).await?.unwrap_err();
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert!(refused[0].contains("storage.size may only grow"), "{refused:#?}");
+    assert!(edit(&server, &room, &json!({"storage": {"size": "3072Mi"}})).await?.is_ok());
+    let refused = edit(&server, &room, &json!({"storage": {"size": "abc"}})).await?.unwrap_err();
+    assert_eq!(refused.len(), 1, "a nonsensical size is one mistake, not two: {refused:#?}");
+    room.leave().await
+}
+
+#[tokio::test]
+async fn the_class_of_volumes_can_be_mended_until_the_cluster_is_founded() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    let room = server.room().await?;
+    stopped(&server, &room, json!({"storageClassName": "tpyo"})).await?;
+    let class = |name: &str| json!({"storage": {"storageClassName": name}});
+    assert!(edit(&server, &room, &class("typo")).await?.is_ok());
+    let founded = json!({"status": {"incarnation": {"number": 1, "token": "t", "initialMembers": []}}});
+    let clusters = server.clusters(&room.name);
+    clusters.patch_status("demo", &PatchParams::default(), &Patch::Merge(&founded)).await?;
+    let refused = edit(&server, &room, &class("other")).await?.unwrap_err();
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert!(refused[0].contains("storage.storageClassName cannot be changed once the cluster exists"), "{refused:#?}");
+    assert!(edit(&server, &room, &json!({"storage": {"size": "9Gi"}})).await?.is_ok());
+    room.leave().await
+}
+
+#[tokio::test]
+async fn scaling_by_the_scale_subresource_obeys_the_same_rule() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    let room = server.room().await?;
+    stopped(&server, &room, json!({})).await?;
+    let clusters = server.clusters(&room.name);
+    let scale = async |n: i32| {
+        let patch = json!({"spec": {"replicas": n}});
+        clusters.patch_scale("demo", &PatchParams { dry_run: true, ..PatchParams::default() }, &Patch::Merge(&patch)).await
+    };
+    assert_eq!(scale(5).await?.spec.and_then(|s| s.replicas), Some(5));
+    let refused = scale(4).await.unwrap_err().to_string();
+    assert!(refused.contains("size must be 1, 3, 5 or 7"), "{refused}");
+    room.leave().await
+}
