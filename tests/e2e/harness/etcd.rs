@@ -1,0 +1,114 @@
+//! One member's etcd as an application sees it, by the address of its pod. Every question is bounded.
+
+use anyhow::{Context, Result, anyhow};
+use etcd_client::{Client, ConnectOptions, GetOptions};
+use std::time::Duration;
+
+/// A member that serves answers in milliseconds; one that does not, never.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A connection to one member.
+#[derive(Clone)]
+pub struct Etcd {
+    client: Client,
+}
+
+/// What a member says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    pub member_id: u64,
+    /// In hexadecimal, as etcdctl prints it.
+    pub cluster_id: String,
+    pub leader: u64,
+    pub version: String,
+    pub is_learner: bool,
+}
+
+/// An entry of the membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub id: u64,
+    pub name: String,
+    pub is_learner: bool,
+    pub started: bool,
+}
+
+/// An accepted write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub revision: i64,
+    pub cluster_id: String,
+}
+
+impl Etcd {
+    /// Connects at the first question.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub async fn at(ip: &str, port: u16) -> Result<Self> {
+        let options = ConnectOptions::new().with_connect_timeout(Duration::from_millis(500));
+        let client = Client::connect([format!("http://{ip}:{port}")], Some(options)).await?;
+        Ok(Self { client })
+    }
+
+    /// A local read: it needs no quorum.
+    pub async fn said(&self) -> Result<Said> {
+        let answer = bounded(self.client.clone().status()).await?;
+        let header = answer.header().context("an answer has a header")?;
+        Ok(Said {
+            member_id: header.member_id(),
+            cluster_id: hex(header.cluster_id()),
+            leader: answer.leader(),
+            version: answer.version().to_owned(),
+            is_learner: answer.is_learner(),
+        })
+    }
+
+    /// Succeeds only when this member serves linearizable reads.
+    pub async fn serves(&self) -> Result<()> {
+        bounded(self.client.clone().get("\0", Some(GetOptions::new().with_limit(1).with_keys_only()))).await.map(drop)
+    }
+
+    /// The membership as this member knows it after a linearizable read.
+    pub async fn members(&self) -> Result<Vec<Entry>> {
+        self.serves().await?;
+        let answer = bounded(self.client.clone().member_list()).await?;
+        let entry = |one: &etcd_client::Member| Entry {
+            id: one.id(),
+            name: one.name().to_owned(),
+            is_learner: one.is_learner(),
+            started: !one.client_urls().is_empty(),
+        };
+        Ok(answer.members().iter().map(entry).collect())
+    }
+
+    pub async fn put(&self, key: &str, value: &str) -> Result<Accepted> {
+        let answer = bounded(self.client.clone().put(key, value, None)).await?;
+        let header = answer.header().context("an answer has a header")?;
+        Ok(Accepted { revision: header.revision(), cluster_id: hex(header.cluster_id()) })
+    }
+
+    /// A linearizable read of one key.
+    pub async fn get(&self, key: &str) -> Result<Option<String>> {
+        let answer = bounded(self.client.clone().get(key, None)).await?;
+        Ok(answer.kvs().first().map(|kv| String::from_utf8_lossy(kv.value()).into_owned()))
+    }
+
+    /// A linearizable read of every key with the prefix: key, value and the revision of its last change.
+    pub async fn all(&self, prefix: &str) -> Result<Vec<(String, String, i64)>> {
+        let answer = bounded(self.client.clone().get(prefix, Some(GetOptions::new().with_prefix()))).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(answer.kvs().iter().map(|kv| (text(kv.key()), text(kv.value()), kv.mod_revision())).collect())
+    }
+}
+
+/// An ID as etcdctl prints it.
+#[must_use]
+pub fn hex(id: u64) -> String {
+    format!("{id:x}")
+}
+
+async fn bounded<T>(asked: impl Future<Output = Result<T, etcd_client::Error>>) -> Result<T> {
+    let answer = tokio::time::timeout(PATIENCE, asked).await;
+    Ok(answer.map_err(|_| anyhow!("etcd did not answer within {PATIENCE:?}"))??)
+}

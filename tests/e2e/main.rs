@@ -1,0 +1,10 @@
+//! The promises, tried on a real Kubernetes: one file a promise, a namespace of its own for each test. `README.md` is the map.
+
+mod harness;
+
+mod all_at_once;
+mod creation_repeats;
+mod deleted_and_created_again;
+mod frozen_etcd;
+mod process_faults;
+mod sizes;
