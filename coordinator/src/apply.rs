@@ -24,16 +24,20 @@ use crate::{
 /// Applies everything but members and StatefulSet, all at once. One that fails does not keep the others from being applied.
 pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> Result<(), Failed> {
     let Objects { peer_service, client_service, config_map, budget, account, role, binding } = plan.objects();
-    let (a, b, c, d, e, f, g) = futures::join!(
+    // One who binds a role must hold all that it grants, so it must be there to be looked at.
+    let rights = async {
+        put(ctx, &role).await?;
+        put(ctx, &binding).await
+    };
+    let (a, b, c, d, e, f) = futures::join!(
         put(ctx, &peer_service),
         put(ctx, &client_service),
         put(ctx, &config_map),
         put(ctx, &budget),
         put(ctx, &account),
-        put(ctx, &role),
-        put(ctx, &binding),
+        rights,
     );
-    [a, b, c, d, e, f, g].into_iter().collect()
+    [a, b, c, d, e, f].into_iter().collect()
 }
 
 /// Brings the EtcdMembers up to date: missing ones are made, and each gets the difference only.

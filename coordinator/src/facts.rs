@@ -214,6 +214,7 @@ pub mod tests {
             settled: true,
             role: Some(role),
             member_id: Some(format!("{ordinal:x}")),
+            cluster_id: Some("c".into()),
             version: Some("v3.5.21".into()),
             ..EtcdMemberStatus::default()
         }

@@ -68,7 +68,7 @@ pub async fn found(
     }
 }
 
-/// Makes the first members and all that does not depend on them, then latches.
+/// Makes the first members and latches; what does not depend on them is made meanwhile.
 async fn populate(
     ctx: &Context,
     cluster: &Arc<EtcdCluster>,
@@ -85,15 +85,19 @@ async fn populate(
         members: decide::members(&life),
         storage: None,
     };
-    let ordinals = life.initial_members.iter().filter_map(|name| names::ordinal(&plan.name(), name));
-    let members = try_join_all(ordinals.map(async |ordinal| Ok((ordinal, make(ctx, &plan, ordinal, &[]).await?))));
-    let (members, objects) = join(members, apply::objects(ctx, &plan)).await;
-    for (ordinal, member) in members? {
+    let latched = Incarnation { members_created: true, ..life.clone() };
+    let founders = async {
+        let ordinals = life.initial_members.iter().filter_map(|name| names::ordinal(&plan.name(), name));
+        let made = ordinals.map(async |ordinal| Ok((ordinal, make(ctx, &plan, ordinal, &[]).await?)));
+        let made = try_join_all(made).await?;
+        Ok((made, write(ctx, cluster, latched.clone()).await?))
+    };
+    let (founders, objects) = join(founders, apply::objects(ctx, &plan)).await;
+    let (members, cluster) = founders?;
+    objects?;
+    for (ordinal, member) in members {
         facts.seats.entry(ordinal).or_default().member = Some(Arc::new(member));
     }
-    objects?;
-    let latched = Incarnation { members_created: true, ..life };
-    let cluster = write(ctx, cluster, latched.clone()).await?;
     Ok(Founded::Yes(cluster, latched))
 }
 

@@ -130,7 +130,7 @@ fn waiting(scene: &Scene<'_>, phase: Phase) -> Because {
 }
 
 fn count(scene: &Scene<'_>) -> String {
-    let wanted = if scene.stopped { 0 } else { scene.view.members };
+    let wanted = scene.wanted;
     let silent = match scene.tally.unknown {
         0 => String::new(),
         n => format!(", {n} silent"),

@@ -42,6 +42,8 @@ struct Scene<'a> {
     problems: Vec<Problem>,
     /// Size 0: no member is meant to run.
     stopped: bool,
+    /// Members that are meant to serve.
+    wanted: u32,
     pods: u32,
     rolling: bool,
 }
@@ -63,7 +65,7 @@ pub fn of(view: View<'_>, now: Timestamp) -> EtcdClusterStatus {
         cluster_id: cluster_id.or(before.cluster_id),
         leader,
         version,
-        ready: Some(format!("{ready}/{}", if scene.stopped { 0 } else { view.members })),
+        ready: Some(format!("{ready}/{}", scene.wanted)),
         replicas: i32::try_from(scene.pods).unwrap_or(i32::MAX),
         selector: Some(selector(view.cluster)),
         db_size: db_size.map(size),
@@ -81,6 +83,11 @@ impl<'a> Scene<'a> {
             tally: tally::of(view.facts, view.members),
             problems: problems::of(view.facts),
             stopped,
+            wanted: match view.members {
+                _ if stopped => 0,
+                0 => view.cluster.spec.size.max(0).unsigned_abs(),
+                members => members,
+            },
             pods: u32::try_from(view.facts.pods().count()).unwrap_or(u32::MAX),
             rolling: !stopped && view.facts.pods().any(|(_, pod)| old(&pod.revision)),
         }

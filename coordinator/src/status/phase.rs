@@ -25,7 +25,7 @@ pub fn of(was: Option<Phase>, formed: bool, scene: &Scene<'_>) -> Phase {
         (Serving::Quorum | Serving::Unclear, Some(Phase::Upgrading)) => Phase::Upgrading,
         _ if scene.rolling => Phase::Upgrading,
         (_, None | Some(Phase::Creating | Phase::Stopped | Phase::Scaling)) => Phase::Creating,
-        (_, Some(Phase::Stalled)) if !formed => Phase::Creating,
+        _ if !formed => Phase::Creating,
         (Serving::Quorum | Serving::Unclear, Some(_)) => Phase::Degraded,
         (Serving::TooFew, Some(_)) => Phase::Unavailable,
     }

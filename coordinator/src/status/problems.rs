@@ -49,7 +49,7 @@ fn member(seat: &Seat) -> Option<Problem> {
         MemberPhase::Held => ("MemberHeld".to_owned(), true, format!("member {name} is held: {words}")),
         MemberPhase::Failing => {
             let flags = said.last_exit.as_ref().is_some_and(|exit| exit.class == "WrongFlags");
-            ("MemberFailing".to_owned(), flags, format!("etcd of member {name} cannot run: {words}"))
+            ("MemberFailing".to_owned(), flags, format!("member {name}: {words}"))
         }
         MemberPhase::Waiting | MemberPhase::Starting | MemberPhase::Running => {
             (said.reason.clone(), false, format!("member {name}: {words}"))
