@@ -38,14 +38,20 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
         (json!({"storage": {"size": "-1Gi"}}), "storage.size must be a whole number of bytes"),
         (json!({"storage": {"medium": "Memory"}}), "medium"),
         (json!({"etcd": {"quotaBackend": "lots"}}), "etcd.quotaBackend must be a whole number of bytes"),
-        (json!({"etcd": {"heartbeatInterval": "1ms"}}), "etcd.heartbeatInterval must be a duration between 5ms and 10s"),
+        (
+            json!({"etcd": {"heartbeatInterval": "1ms"}}),
+            "etcd.heartbeatInterval must be a duration between 5ms and 10s",
+        ),
         (json!({"etcd": {"heartbeatInterval": "soon"}}), "etcd.heartbeatInterval must be a duration"),
         (json!({"etcd": {"electionTimeout": "200ms"}}), "etcd.electionTimeout must be at least five times"),
         (json!({"etcd": {"electionTimeout": "51s"}}), "etcd.electionTimeout must be a duration of at most 50s"),
         (json!({"etcd": {"autoCompaction": {"retention": "1000"}}}), "must be a duration such as 1h for mode Periodic"),
         (json!({"etcd": {"autoCompaction": {"mode": "Revision"}}}), "a number of revisions such as 10000"),
         (json!({"etcd": {"extraArgs": {"--name": "x"}}}), "takes names of flags without the leading dashes"),
-        (json!({"etcd": {"extraArgs": {"force-new-cluster": "true"}}}), "may not hold a flag that the agent sets itself"),
+        (
+            json!({"etcd": {"extraArgs": {"force-new-cluster": "true"}}}),
+            "may not hold a flag that the agent sets itself",
+        ),
         (json!({"etcd": {"extraArgs": {"unsafe-no-fsync": "true"}}}), "or that endangers data"),
         (json!({"service": {"nodePort": 30000}}), "service.nodePort needs service.type NodePort or LoadBalancer"),
         (json!({"service": {"type": "NodePort", "nodePort": 70000}}), "nodePort"),
@@ -77,15 +83,15 @@ async fn names_that_cannot_become_names_of_pods_are_refused() -> Result<()> {
 #[tokio::test]
 async fn a_field_that_does_not_exist_is_refused_and_not_dropped() -> Result<()> {
     let server = Server::with_kinds().await?;
-    let strict = server.client.request_text(post("?dryRun=All&fieldValidation=Strict", &json!({"sizee": 3}))).await;
+    let strict = server.client.request_text(post("?dryRun=All&fieldValidation=Strict", &json!({"sizee": 3}))?).await;
     assert!(strict.unwrap_err().to_string().contains("unknown field \"spec.sizee\""));
     Ok(())
 }
 
-fn post(query: &str, fields: &Value) -> http::Request<Vec<u8>> {
+fn post(query: &str, fields: &Value) -> Result<http::Request<Vec<u8>>> {
     let path = format!("/apis/etcd.etcd.io/v1alpha1/namespaces/default/etcdclusters{query}");
-    let body = serde_json::to_vec(&cluster("demo", &spec(fields))).unwrap();
-    http::Request::post(path).header("content-type", "application/json").body(body).unwrap()
+    let body = serde_json::to_vec(&cluster("demo", &spec(fields)))?;
+    Ok(http::Request::post(path).header("content-type", "application/json").body(body)?)
 }
 
 /// A stopped cluster, so that nothing runs.
@@ -142,7 +148,9 @@ async fn scaling_by_the_scale_subresource_obeys_the_same_rule() -> Result<()> {
     let clusters = server.clusters(&room.name);
     let scale = async |n: i32| {
         let patch = json!({"spec": {"replicas": n}});
-        clusters.patch_scale("demo", &PatchParams { dry_run: true, ..PatchParams::default() }, &Patch::Merge(&patch)).await
+        clusters
+            .patch_scale("demo", &PatchParams { dry_run: true, ..PatchParams::default() }, &Patch::Merge(&patch))
+            .await
     };
     assert_eq!(scale(5).await?.spec.and_then(|s| s.replicas), Some(5));
     let refused = scale(4).await.unwrap_err().to_string();

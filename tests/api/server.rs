@@ -89,7 +89,8 @@ pub fn verdict(answer: kube::Result<DynamicObject>) -> Result<std::result::Resul
     match answer {
         Ok(object) => Ok(Ok(serde_json::to_value(object)?)),
         Err(kube::Error::Api(status)) if matches!(status.code, 422 | 400) => {
-            let causes = status.details.iter().flat_map(|d| d.causes.clone());
+            // Without a field it is Kubernetes' own remark that an object which breaks the schema is not looked at further.
+            let causes = status.details.iter().flat_map(|d| d.causes.clone()).filter(|c| c.field != "<nil>");
             let sentences: Vec<String> = causes.map(|c| format!("{}: {}", c.field, c.message)).collect();
             Ok(Err(if sentences.is_empty() { vec![status.message.clone()] } else { sentences }))
         }
