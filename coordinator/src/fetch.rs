@@ -5,7 +5,7 @@ use etcd_operator_shared::{
     names,
     validate::Wanted,
 };
-use futures::future::{try_join, try_join_all};
+use futures::future::{try_join, try_join_all, try_join4};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Pod},
@@ -37,7 +37,7 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
 
 /// What lies where the cluster is to be. All at once: the user waits.
 pub async fn ground(api: &ApiServer, cluster: &EtcdCluster, wanted: &Wanted) -> Result<Ground, Failed> {
-    let (name, namespace, _) = identity(cluster);
+    let (name, namespace, uid) = identity(cluster);
     let founded = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
     let members = founded.map_or_else(|| initial_members(&name, wanted.size), |life| life.initial_members.clone());
     let claims = members.iter().map(|member| claim(api, &namespace, names::volume_claim(member)));
@@ -49,7 +49,12 @@ pub async fn ground(api: &ApiServer, cluster: &EtcdCluster, wanted: &Wanted) -> 
             None => class(api, &cluster.spec.storage.storage_class_name).await,
         }
     };
-    let ((class, set), claims) = try_join(try_join(class, set), try_join_all(claims)).await?;
+    let there = async { api.get_metadata::<EtcdCluster>(&namespace, &name).await };
+    let (class, set, there, claims) = try_join4(class, set, there, try_join_all(claims)).await?;
+    if there.is_none_or(|c| c.metadata.uid != Some(uid) || c.metadata.deletion_timestamp.is_some()) {
+        // Nothing is made for a cluster that is gone: a watch may be late to tell.
+        return Err(Failed { attempt: format!("found EtcdCluster {name}"), cause: Cause::Missing });
+    }
     let owner = |set: kube::core::PartialObjectMeta<StatefulSet>| {
         set.owner_references().iter().find(|o| o.controller == Some(true)).map(|o| o.uid.clone()).unwrap_or_default()
     };

@@ -7,7 +7,7 @@ use etcd_operator_shared::{
     validate::{self, Wanted},
 };
 use kube::{ResourceExt, runtime::controller::Action};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     apiserver::{Cause, Failed},
@@ -39,13 +39,12 @@ pub struct Outcome {
 
 /// One cluster, once.
 pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<Action, Failed> {
-    if cluster.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
     if !ctx.stores.filled().await {
         return Err(Failed { attempt: "fill the caches".into(), cause: Cause::Timeout });
     }
-    let cluster = ctx.stores.newest(cluster);
+    let Some(cluster) = ctx.stores.current(&cluster).filter(|c| c.metadata.deletion_timestamp.is_none()) else {
+        return Ok(Action::await_change());
+    };
     let facts = ctx.stores.facts(&cluster);
     let outcome = advance(&ctx, cluster, facts).await?;
     report::report(&ctx, &outcome).await?;
@@ -114,8 +113,10 @@ async fn converge(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, step: &Ste
     };
     let lowered = set.filter(|set| replicas < set.replicas);
     apply::stateful_set(ctx, plan, replicas, lowered.and_then(|set| set.resource_version.clone())).await?;
-    if let Step::Replace(victims) = step {
-        apply::replace(ctx, plan, victims).await?;
+    match step {
+        Step::SetReplicas(n) => info!(cluster = plan.name(), replicas = n, "StatefulSet applied"),
+        Step::Replace(victims) => apply::replace(ctx, plan, victims).await?,
+        Step::Wait(_) | Step::Nothing => {}
     }
     apply::retention(ctx, plan).await?;
     Ok(again)

@@ -10,6 +10,7 @@ use etcd_operator_shared::{
     api::{EtcdCluster, EtcdMember},
     names,
 };
+use futures::FutureExt;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Pod},
@@ -17,7 +18,10 @@ use k8s_openapi::api::{
 use kube::{
     Resource, ResourceExt,
     core::PartialObjectMeta,
-    runtime::reflector::{self, ObjectRef, Store, store::Writer},
+    runtime::reflector::{
+        self, ObjectRef, Store,
+        store::{Writer, WriterDropped},
+    },
 };
 
 use crate::facts::Facts;
@@ -46,6 +50,8 @@ pub struct Writers {
 
 /// How long the first lists may take before a reconciliation gives its slot back.
 const FIRST_LISTS: Duration = Duration::from_secs(10);
+/// How often it looks whether they came.
+const LOOK: Duration = Duration::from_millis(10);
 
 #[must_use]
 pub fn stores() -> (Stores, Writers) {
@@ -66,19 +72,35 @@ pub fn stores() -> (Stores, Writers) {
 
 impl Stores {
     /// Waits until every cache was filled once; `false` if one was not in time. An empty cache is unknown, not empty.
+    ///
+    /// Looks again and again instead of waiting to be woken: of several tasks that wait, a store wakes the last one only
+    /// (kube-runtime 5.0, `utils/delayed_init.rs`: one channel, one waker).
     pub async fn filled(&self) -> bool {
-        let all = async {
-            self.sets.wait_until_ready().await.is_ok()
-                && self.members.wait_until_ready().await.is_ok()
-                && self.pods.wait_until_ready().await.is_ok()
-                && self.claims.wait_until_ready().await.is_ok()
+        let looking = async {
+            while !self.are_filled() {
+                tokio::time::sleep(LOOK).await;
+            }
         };
-        tokio::time::timeout(FIRST_LISTS, all).await.unwrap_or(false)
+        tokio::time::timeout(FIRST_LISTS, looking).await.is_ok()
+    }
+
+    fn are_filled(&self) -> bool {
+        let filled = |look: Option<Result<(), WriterDropped>>| look.is_some_and(|answer| answer.is_ok());
+        filled(self.sets.wait_until_ready().now_or_never())
+            && filled(self.members.wait_until_ready().now_or_never())
+            && filled(self.pods.wait_until_ready().now_or_never())
+            && filled(self.claims.wait_until_ready().now_or_never())
+    }
+
+    /// A cluster as it is now, or `None` if it is gone.
+    #[must_use]
+    pub fn current(&self, cluster: &EtcdCluster) -> Option<Arc<EtcdCluster>> {
+        let there = self.clusters.get(&ObjectRef::from_obj(cluster))?;
+        (there.uid() == cluster.uid()).then(|| self.newest(there))
     }
 
     /// The newest that is known of a cluster: what the watch says, or what was written since.
-    #[must_use]
-    pub fn newest(&self, watched: Arc<EtcdCluster>) -> Arc<EtcdCluster> {
+    fn newest(&self, watched: Arc<EtcdCluster>) -> Arc<EtcdCluster> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let uid = watched.uid().unwrap_or_default();
         match written.get(&uid) {
