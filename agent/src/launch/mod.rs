@@ -219,13 +219,24 @@ fn look(store: &Store, order: &Order) -> Disk {
     Disk { wal, fits }
 }
 
-/// Blocks the signals that the launcher waits for, before any thread exists. Children start with none blocked.
+/// Blocks the signals that the launcher waits for, before any thread exists. Children inherit the mask: Go unblocks what it
+/// listens for by itself, the sidecar does it with [`unblock_signals`].
 pub fn block_signals() -> io::Result<SigSet> {
+    let signals = awaited_signals();
+    signals.thread_block()?;
+    Ok(signals)
+}
+
+/// Undoes what was inherited from a parent that blocks signals, before any thread exists.
+pub fn unblock_signals() -> io::Result<()> {
+    Ok(awaited_signals().thread_unblock()?)
+}
+
+fn awaited_signals() -> SigSet {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);
-    signals.thread_block()?;
-    Ok(signals)
+    signals
 }
 
 fn watch_signals(signals: SigSet, tx: Sender<Input>) {

@@ -51,6 +51,8 @@ const TOGETHER: Duration = Duration::from_secs(55);
 /// When a port, the volume's lock or the pod's token cannot be had.
 pub fn main(config: args::Sidecar) -> anyhow::Result<()> {
     logs::start(Format::Text, &config.log);
+    // PID 1 of the container blocks SIGTERM for itself, and a blocked SIGTERM would leave us until SIGKILL.
+    launch::unblock_signals()?;
     // An error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
