@@ -37,6 +37,7 @@ testbed-check: setup ## boot it if needed and try every part of it, faults inclu
 
 OUT = $(or $(CARGO_TARGET_DIR),target)
 MUSL = $(shell uname -m)-unknown-linux-musl
+RELEASE = $(OUT)/$(MUSL)/release
 COORDINATOR = $(CARGO) run --quiet -p etcd-coordinator --
 KUBECONFIG ?= /var/lib/etcd-testbed/pki/admin.kubeconfig
 KUBECTL = KUBECONFIG=$(KUBECONFIG) kubectl
@@ -50,9 +51,9 @@ crds: setup ## generate manifests/crds/ and manifests/install.yaml
 
 .PHONY: images
 images: setup ## build the images of agent and coordinator as archives in target/images
-	@$(CARGO) build --release --target $(MUSL) -p etcd-agent -p etcd-coordinator
-	@images/build.sh agent $(OUT)/$(MUSL)/release/etcd-agent $(OUT)/images
-	@images/build.sh coordinator $(OUT)/$(MUSL)/release/etcd-coordinator $(OUT)/images
+	@$(CARGO) build --quiet --release --target $(MUSL) -p etcd-agent -p etcd-coordinator
+	@images/build.sh agent $(RELEASE)/etcd-agent $(OUT)/images
+	@images/build.sh coordinator $(RELEASE)/etcd-coordinator $(OUT)/images
 
 .PHONY: install
 install: ## create the kinds in the cluster of KUBECONFIG (the testbed)
@@ -72,6 +73,69 @@ deploy: images ## load the images into the testbed and install the operator in i
 undeploy: ## remove the operator; clusters go on without it, and the kinds stay
 	@$(KUBECTL) delete --ignore-not-found -f manifests/operator.yaml
 
+# ---- the main job, and the tests
+
+.PHONY: demo
+demo: images testbed-program ## do all set-up and bring up a cluster of three
+	@tests/demo.sh $(OUT)/debug/testbed $(OUT)/images
+
+.PHONY: down
+down: testbed-down ## remove what demo booted
+
+.PHONY: test
+test: setup lint unit images crash-image testbed-program ## do all set-up and pass every test
+	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory api-only e2e-only
+
+.PHONY: lint
+lint: setup ## check format and lints
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+
+.PHONY: audit
+audit: setup ## check licences, sources and duplicates of dependencies (installs cargo-deny)
+	@command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked cargo-deny
+	@$(CARGO) deny --config .deny.toml check bans licenses sources
+
+.PHONY: unit
+unit: setup ## test everything that needs no cluster
+	@$(CARGO) test -p etcd-operator-shared -p etcd-agent -p etcd-coordinator
+
 .PHONY: api
-api: setup ## test the kinds against a real API server
+api: setup testbed-program ## test the kinds against a real API server
+	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory api-only
+
+.PHONY: api-only
+api-only:
 	@$(CARGO) test -p etcd-tests --test api
+
+.PHONY: e2e
+e2e: images crash-image testbed-program ## test every promise on a real Kubernetes (WHAT=name narrows)
+	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory e2e-only
+
+.PHONY: e2e-only
+e2e-only:
+	@$(OUT)/debug/testbed load $(OUT)/images/*.tar
+	@E2E_COORDINATOR=$(abspath $(RELEASE))/etcd-coordinator \
+		$(CARGO) test -p etcd-tests --test e2e -- --nocapture $(WHAT)
+
+.PHONY: bench
+bench: images testbed-program ## print figures beside a bare StatefulSet (WHAT=name narrows, RUNS=7)
+	@$(CARGO) build --quiet -p etcd-tests --bin bench
+	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory bench-only
+
+.PHONY: bench-only
+bench-only:
+	@$(OUT)/debug/testbed load $(OUT)/images/agent.tar
+	@$(KUBECTL) apply --server-side --force-conflicts -f manifests/crds/etcd.etcd.io.yaml >/dev/null
+	@BENCH_COORDINATOR=$(abspath $(RELEASE))/etcd-coordinator WHAT=$(WHAT) $(OUT)/debug/bench
+
+.PHONY: testbed-program
+testbed-program: setup
+	@$(CARGO) build --quiet -p etcd-tests --bin testbed
+
+# An agent that dies once at every point between two side effects (agent/src/crash.rs). A folder of its own: the program
+# that is shipped is never built with these points.
+.PHONY: crash-image
+crash-image: setup
+	@$(CARGO) build --quiet --target $(MUSL) -p etcd-agent --features crash-points
+	@images/build.sh agent $(OUT)/$(MUSL)/debug/etcd-agent $(OUT)/images crash

@@ -1,10 +1,11 @@
 #!/bin/bash
-# Builds the image etcd-operator/NAME:dev from NAME.Dockerfile and one static program, as an archive that containerd imports.
-#   build.sh NAME PROGRAM FOLDER
+# Builds the image etcd-operator/NAME:TAG from NAME.Dockerfile and one static program, as an archive that containerd imports.
+#   build.sh NAME PROGRAM FOLDER [TAG]
 set -euo pipefail
 
-name=$1 program=$2 folder=$3
-image=etcd-operator/$name:dev
+name=$1 program=$2 folder=$3 tag=${4:-dev}
+image=etcd-operator/$name:$tag archive=$folder/$name.tar
+[[ $tag == dev ]] || archive=$folder/$name-$tag.tar
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -15,6 +16,6 @@ buildah() { command buildah --storage-driver vfs --root "$work/root" --runroot "
 
 buildah bud --quiet --isolation chroot --timestamp 0 -t "$image" -f "$(dirname "$0")/$name.Dockerfile" "$work/context" >/dev/null
 mkdir -p "$folder"
-rm -f "$folder/$name.tar"
-buildah push --quiet "$image" "docker-archive:$folder/$name.tar:$image"
-echo "$image  $folder/$name.tar  $(du -h "$folder/$name.tar" | cut -f1)"
+rm -f "$archive"
+buildah push --quiet "$image" "docker-archive:$archive:$image"
+echo "$image  $archive  $(du -h "$archive" | cut -f1)"

@@ -22,7 +22,7 @@ if ((${#missing[@]})); then
   DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
-target=x86_64-unknown-linux-musl
+target=$(uname -m)-unknown-linux-musl
 if ! [[ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]]; then
   echo "setup: adding the Rust target $target"
   rustup target add "$target"

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use testbed::{Layout, Progress, Testbed, storage};
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +29,7 @@ enum Command {
     Status,
     /// Undo every fault that a killed test left.
     Heal,
-    /// Import image archives on every node.
+    /// Bring image archives to every node: of the testbed, or of the cluster that KUBECONFIG names.
     Load { archives: Vec<PathBuf> },
     /// Try every part of it on a real etcd; boots it if needed.
     Check,
@@ -75,10 +75,10 @@ async fn perform(command: Command) -> Result<()> {
             progress.say("healed");
         }
         Command::Load { archives } => {
-            let testbed = Testbed::attach()?;
+            let cluster = testbed::Cluster::connect().await?;
             for archive in archives {
-                testbed.load(&archive).await?;
-                progress.say(format!("loaded {}", archive.display()));
+                let name = cluster.load_image(&archive, &image_name(&archive)).await?;
+                progress.say(format!("loaded {name}"));
             }
         }
         Command::Check => {
@@ -93,6 +93,13 @@ async fn perform(command: Command) -> Result<()> {
         Command::Driver { arguments } => println!("{}", storage::driver::answer(&Layout::from_env()?, &arguments)),
     }
     Ok(())
+}
+
+/// The image in an archive, as images/build.sh names both: `agent.tar` holds etcd-operator/agent:dev, `agent-crash.tar` etcd-operator/agent:crash.
+fn image_name(archive: &Path) -> String {
+    let stem = archive.file_stem().unwrap_or_default().to_string_lossy();
+    let (name, tag) = stem.split_once('-').unwrap_or((&stem, "dev"));
+    format!("etcd-operator/{name}:{tag}")
 }
 
 /// The boot sees the first and cleans up; the second ends the program, and the next `up` or `down` finds the remains.
