@@ -3,8 +3,16 @@
 mod harness;
 
 mod all_at_once;
+mod bad_input;
+mod bootstrap_crashes;
 mod creation_repeats;
 mod deleted_and_created_again;
 mod frozen_etcd;
+mod in_cluster;
+mod noisy_neighbours;
+mod outages;
 mod process_faults;
+mod quiet;
+mod services;
 mod sizes;
+mod status_cli;

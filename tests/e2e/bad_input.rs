@@ -1,0 +1,128 @@
+//! Promise: what cannot work is refused or named in one clear sentence, and mending the object mends the cluster.
+
+use crate::harness::demo::{spec, spec_with};
+use crate::harness::{Demo, Manner, PATIENCE, Stage, Writer, play, until};
+use anyhow::{Result, bail, ensure};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+#[test]
+fn what_can_never_be_right_is_refused_by_the_api_in_one_sentence() {
+    play("refused", Manner::Beside, async |stage| {
+        let cases = [
+            (spec_with(2, json!({})), "size must be 1, 3, 5 or 7, or 0 to stop the cluster"),
+            (spec_with(9, json!({})), "size must be 1, 3, 5 or 7, or 0 to stop the cluster"),
+            (spec_with(3, json!({"version": "3.5.21"})), "version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"),
+            (spec_with(3, json!({"version": "v2.3.8"})), "version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"),
+            (spec_with(3, json!({"storage": {"size": "much"}})), "storage.size must be a whole number of bytes"),
+            (spec_with(3, json!({"etcd": {"extraArgs": {"data-dir": "/tmp"}}})), "etcd.extraArgs may not hold a flag that the agent sets itself"),
+        ];
+        for (spec, sentence) in cases {
+            match Demo::create(stage, "demo", spec.clone()).await {
+                Ok(_) => bail!("the API server took {spec}"),
+                Err(error) => {
+                    let said = format!("{error:#}");
+                    ensure!(said.contains(sentence), "the reply to {spec} is: {said}");
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_missing_storage_class_is_named_and_naming_another_mends_it() {
+    play("no_class", Manner::Beside, async |stage| {
+        let wrong = spec_with(1, json!({"storage": {"storageClassName": "nowhere"}}));
+        mends(stage, wrong, "StorageClassNotFound", "nowhere", json!({"storage": {"storageClassName": "local"}})).await
+    });
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_named_and_the_right_one_mends_it() {
+    play("no_image", Manner::Beside, async |stage| {
+        let wrong = spec_with(3, json!({"repository": "quay.invalid/coreos/etcd"}));
+        mends(stage, wrong, "ImagePullFailed", "quay.invalid/coreos/etcd:v3.5.21", json!({"repository": "quay.io/coreos/etcd"})).await
+    });
+}
+
+#[test]
+fn an_option_that_etcd_refuses_is_named_and_removing_it_mends_it() {
+    play("bad_option", Manner::Beside, async |stage| {
+        let wrong = spec_with(3, json!({"etcd": {"extraArgs": {"bogus": "1"}}}));
+        mends(stage, wrong, "MemberFailing", "bogus", json!({"etcd": {"extraArgs": {"bogus": null}}})).await
+    });
+}
+
+#[test]
+fn a_changed_option_rolls_through_a_running_cluster_without_losing_a_write() {
+    play("option_rolls", Manner::Beside, async |stage| {
+        let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;
+        let id = demo.all_vote().await?;
+        let writer = Writer::start(&demo).await?;
+        let readiness = demo.watch_readiness();
+        demo.patch_spec(json!({"etcd": {"extraArgs": {"max-txn-ops": "256"}}})).await?;
+        demo.ready().await?;
+        let (lapses, worst) = (readiness.lapses(), readiness.worst());
+        let report = writer.finish(&demo).await?;
+        stage.say(format!("rolled: {}", lapses.join(" ")));
+        ensure!(worst == 1, "{worst} pods were not Ready at once");
+        ensure!(lapses.len() == 3, "pods stopped being Ready {} times", lapses.len());
+        ensure!(report.cluster_id == id && demo.all_vote().await? == id, "the cluster ID changed");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_bad_option_on_a_running_cluster_stops_after_one_member_and_mending_recovers() {
+    play("bad_roll", Manner::Beside, async |stage| {
+        let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;
+        let id = demo.all_vote().await?;
+        let mut writer = Writer::start(&demo).await?;
+        let readiness = demo.watch_readiness();
+        demo.patch_spec(json!({"etcd": {"extraArgs": {"bogus": "1"}}})).await?;
+        let sentence = names_it(stage, &demo, "MemberFailing", "bogus").await?;
+        stage.say(format!("the roll stops: {sentence}"));
+        // The roll must not go on while one member fails.
+        writer.keeps_on(std::time::Duration::from_secs(15)).await?;
+        writer.next(PATIENCE).await?;
+        ensure!(readiness.worst() == 1, "{} pods were not Ready at once", readiness.worst());
+        let stopped: std::collections::BTreeSet<String> = readiness.lapses().into_iter().collect();
+        ensure!(stopped.len() == 1, "the roll went on to {stopped:?}");
+
+        demo.patch_spec(json!({"etcd": {"extraArgs": {"bogus": null}}})).await?;
+        demo.ready().await?;
+        ensure!(readiness.worst() == 1, "{} pods were not Ready at once", readiness.worst());
+        let report = writer.finish(&demo).await?;
+        ensure!(report.cluster_id == id && demo.all_vote().await? == id, "the cluster ID changed");
+        Ok(())
+    });
+}
+
+/// Creates what is wrong, looks for the sentence in condition and event, mends it and waits until it is Ready.
+async fn mends(stage: &Stage, wrong: Value, reason: &str, culprit: &str, mended: Value) -> Result<()> {
+    let demo = Demo::create(stage, "demo", wrong).await?;
+    let sentence = names_it(stage, &demo, reason, culprit).await?;
+    stage.say(format!("{reason}: {sentence}"));
+    demo.patch_spec(mended).await?;
+    demo.ready().await?;
+    demo.all_vote().await.map(drop)
+}
+
+/// The condition Ready has the reason and its sentence the culprit, and a Warning event says the same.
+async fn names_it(stage: &Stage, demo: &Demo<'_>, reason: &str, culprit: &str) -> Result<String> {
+    until(&format!("condition Ready and an event name {culprit}"), PATIENCE, async || {
+        let found = demo.condition("Ready").await?;
+        let named = found.status == "False" && found.reason == reason && found.message.contains(culprit);
+        ensure!(named, "Ready is {}: {} {}", found.status, found.reason, found.message);
+        let events = stage.api::<Event>().list(&ListParams::default()).await?;
+        let told = events.iter().any(|event| {
+            let about = event.regarding.as_ref().and_then(|about| about.kind.as_deref()) == Some("EtcdCluster");
+            about && event.type_.as_deref() == Some("Warning") && event.note.as_deref().unwrap_or("").contains(culprit)
+        });
+        ensure!(told, "no event on the EtcdCluster names it");
+        Ok(found.message)
+    })
+    .await
+}
