@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 CARGO ?= cargo
+# Where the testbed puts kubectl, on a machine that has none.
+export PATH := $(PATH):$(or $(ETCD_TESTBED_DIR),/var/lib/etcd-testbed)/bin
 
 .PHONY: help
 help: ## list the targets
