@@ -29,7 +29,10 @@ fn the_client_service_has_every_ready_member_and_can_become_a_node_port() {
         ensure!(service.type_.as_deref() == Some("ClusterIP"), "it is a {:?}", service.type_);
         // The host routes to Services of the testbed; elsewhere only pods can.
         if stage.cluster().testbed().is_some() {
-            Etcd::at(&ip, PORT_CLIENT).await?.put("through", "the Service").await?;
+            until("the Service's address answers", PATIENCE, async || {
+                Etcd::at(&ip, PORT_CLIENT).await?.put("through", "the Service").await.map(drop)
+            })
+            .await?;
         }
         let (revision, uids) = (demo.restarts().await?, addresses(&demo).await?);
         demo.patch_spec(json!({"service": {"type": "NodePort"}})).await?;

@@ -5,14 +5,14 @@ use super::pods::{self, ReadyWatch};
 use super::process;
 use super::{Part, Stage, until};
 use anyhow::{Context, Result, bail, ensure};
-use etcd_operator_shared::api::{EtcdCluster, EtcdMember};
+use etcd_operator_shared::api::EtcdCluster;
 use etcd_operator_shared::names::{self, PORT_CLIENT};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use testbed::Faults;
@@ -222,10 +222,6 @@ impl<'a> Demo<'a> {
         process::find(faults, &self.stage.namespace, &self.member(ordinal), part).await
     }
 
-    pub async fn etcd_member(&self, ordinal: u32) -> Result<EtcdMember> {
-        Ok(self.stage.api::<EtcdMember>().get(&self.member(ordinal)).await?)
-    }
-
     /// `kubectl exec` in a member's pod, as a person types it.
     pub async fn exec(&self, ordinal: u32, args: &[&str]) -> Result<String> {
         let pod = self.member(ordinal);
@@ -247,7 +243,7 @@ impl<'a> Demo<'a> {
         Ok(())
     }
 
-    /// Deletes the EtcdCluster and waits until it and its pods are gone.
+    /// Deletes the EtcdCluster and waits until it, its pods and the volumes that go with it are gone.
     pub async fn delete(&self) -> Result<()> {
         self.stage.api::<EtcdCluster>().delete(&self.name, &DeleteParams::default()).await?;
         until(&format!("EtcdCluster {} and its pods are gone", self.name), PATIENCE, async || {
@@ -256,6 +252,9 @@ impl<'a> Demo<'a> {
             }
             let left = self.pods().await?;
             ensure!(left.is_empty(), "{} pods are there", left.len());
+            let claims = self.stage.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(&self.selector())).await?;
+            let owned: Vec<String> = claims.iter().filter(|one| !one.owner_references().is_empty()).map(ResourceExt::name_any).collect();
+            ensure!(owned.is_empty(), "{owned:?} are there");
             Ok(())
         })
         .await

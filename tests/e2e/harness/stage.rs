@@ -3,8 +3,10 @@
 use super::coordinator::{self, Coordinator};
 use super::kubectl::Kubectl;
 use super::{leftovers, poll::until, say};
-use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod};
+use anyhow::{Context, Result, ensure};
+use etcd_operator_shared::api::EtcdCluster;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -19,6 +21,8 @@ use tokio::sync::OnceCell;
 const AGENT_IMAGE: &str = "etcd-operator/agent:dev";
 /// Volumes are unmounted and their disks removed along the way.
 const STRIKE: Duration = Duration::from_secs(120);
+/// How long pods that are killed may take to be gone.
+const GRACE: Duration = Duration::from_secs(10);
 /// Once a process: the kinds are there, and what killed tests left behind is not.
 static PREPARED: OnceCell<()> = OnceCell::const_new();
 
@@ -218,18 +222,28 @@ impl Stage {
     pub async fn strike(&self) -> Result<()> {
         drop(self.take_coordinator());
         let namespaces = Api::<Namespace>::all(self.client());
+        // Pods first, and soon: a frozen etcd would take its whole grace period, and the namespace controller looks again after half of it.
+        let (soon, all) = (DeleteParams::default().grace_period(1), ListParams::default());
         until("the namespace is being deleted", STRIKE, async || {
+            self.api::<EtcdCluster>().delete_collection(&DeleteParams::default(), &all).await?;
+            self.api::<StatefulSet>().delete_collection(&DeleteParams::background(), &all).await?;
+            self.api::<Pod>().delete_collection(&soon, &all).await?;
+            until("its pods are gone", GRACE, async || {
+                ensure!(self.api::<Pod>().list(&all).await?.items.is_empty(), "pods are there");
+                Ok(())
+            })
+            .await
+            // The namespace controller tries again.
+            .unwrap_or_default();
             Ok(namespaces.delete(&self.namespace, &DeleteParams::default()).await.map(drop)?)
         })
         .await?;
         until("the namespace and its volumes are gone", STRIKE, async || {
-            // A frozen etcd would take its whole grace period.
-            let soon = DeleteParams::default().grace_period(1);
-            let _ = self.api::<Pod>().delete_collection(&soon, &ListParams::default()).await;
-            anyhow::ensure!(namespaces.get_opt(&self.namespace).await?.is_none(), "the namespace is there");
-            let volumes = Api::<PersistentVolume>::all(self.client()).list(&ListParams::default()).await?;
+            let _ = self.api::<Pod>().delete_collection(&soon, &all).await;
+            ensure!(namespaces.get_opt(&self.namespace).await?.is_none(), "the namespace is there");
+            let volumes = Api::<PersistentVolume>::all(self.client()).list(&all).await?;
             let left: Vec<String> = volumes.iter().filter(|one| self.claims(one)).map(ResourceExt::name_any).collect();
-            anyhow::ensure!(left.is_empty(), "volumes are there: {left:?}");
+            ensure!(left.is_empty(), "volumes are there: {left:?}");
             Ok(())
         })
         .await
@@ -238,15 +252,6 @@ impl Stage {
     fn claims(&self, volume: &PersistentVolume) -> bool {
         let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
         claim.is_some_and(|claim| claim.namespace.as_deref() == Some(&self.namespace))
-    }
-
-    /// The claims in the namespace.
-    ///
-    /// # Errors
-    /// When the API server does not answer.
-    pub async fn volume_claims(&self) -> Result<Vec<String>> {
-        let claims = self.api::<PersistentVolumeClaim>().list(&ListParams::default()).await?;
-        Ok(claims.iter().map(ResourceExt::name_any).collect())
     }
 }
 
