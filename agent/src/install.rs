@@ -43,17 +43,34 @@ fn place(shared: &Path) -> io::Result<()> {
     fs::File::open(&beside)?.sync_all()?;
     fs::rename(&beside, shared.join(BINARY))?;
     fs::File::open(shared)?.sync_all()?;
-    // Mounted over the etcd container's /etc/hosts, so it must exist before that container does, and must stay the same
-    // file: the mount holds the inode.
-    if !shared.join(HOSTS_FILE).try_exists()? {
-        write_durably(shared, HOSTS_FILE, &fs::read("/etc/hosts").unwrap_or_default())?;
+    place_hosts(shared)
+}
+
+/// Mounted over the etcd container's /etc/hosts, so it must exist before that container does, and must stay the same
+/// file: the mount holds the inode. While the agent's image cannot be pulled kubelet tries the etcd container all the
+/// same, and makes what it does not find as a directory: that one is in nobody's use.
+fn place_hosts(shared: &Path) -> io::Result<()> {
+    let hosts = shared.join(HOSTS_FILE);
+    match fs::metadata(&hosts) {
+        Ok(found) if found.is_dir() => fs::remove_dir(&hosts)?,
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
-    Ok(())
+    write_durably(shared, HOSTS_FILE, &fs::read("/etc/hosts").unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_that_kubelet_made_gives_way_to_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(HOSTS_FILE)).unwrap();
+        run(dir.path()).unwrap();
+        assert!(dir.path().join(HOSTS_FILE).is_file());
+    }
 
     #[test]
     fn a_second_install_keeps_the_hosts_file_that_is_mounted() {

@@ -11,8 +11,11 @@
 //! Invariants: the loop is the only writer of the mark and of the EtcdMember's status; it never waits for etcd or for the
 //! API server; every turn may be the last, and the next one begins from what is on the disk.
 
+mod disk;
 mod handover;
+mod ledger;
 mod notes;
+mod orders;
 mod turn;
 
 use std::{net::Ipv6Addr, time::Duration};
@@ -36,7 +39,10 @@ use crate::{
     facts, kube, launch,
     names::task,
     serve,
-    sidecar::turn::{Sidecar, Wires},
+    sidecar::{
+        ledger::Ledger,
+        turn::{Sidecar, Wires},
+    },
     volume::{Store, lock::Lock},
 };
 
@@ -117,8 +123,8 @@ async fn wire(config: args::Sidecar, store: &Store) -> anyhow::Result<(Sidecar, 
     tokio::spawn(facts::etcd::observe(member.clone(), launcher.clone(), observed_to));
     tokio::spawn(facts::volume::try_now_and_then(store.clone(), writable_to));
     tokio::spawn(task::keep(names, offered, book_to));
-    let wires = Wires { api, member, seen, launcher: launcher.clone(), observed, writable, book, offers, requests };
-    let (sidecar, pages) = Sidecar::new(config, store.clone(), wires);
+    let wires = Wires { member, seen, launcher: launcher.clone(), observed, writable, book, offers, requests };
+    let (sidecar, pages) = Sidecar::new(config, store.clone(), Ledger::new(api), wires);
     Ok((sidecar, Tasks { launcher, pages }))
 }
 

@@ -1,0 +1,132 @@
+//! The loop's hands on the volume: all I/O where it may hang without stopping the probes, and what was last known.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use rand::RngExt;
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use crate::{
+    crash,
+    plan::start::Identity,
+    volume::{
+        Mark, Store, Volume,
+        mark::{Address, FORMAT},
+        store::Marked,
+    },
+};
+
+/// How often the counter rises while nothing else makes it.
+const COUNTER: Duration = Duration::from_secs(15 * 60);
+
+pub(super) struct Disk {
+    store: Store,
+    volume: Volume,
+    counted: Instant,
+    /// Whether the counter has risen for the next start already.
+    counted_for_start: bool,
+}
+
+impl Disk {
+    pub(super) fn new(store: Store) -> Self {
+        let volume = Volume::Unreadable("it has not been looked at yet".into());
+        Self { store, volume, counted: Instant::now(), counted_for_start: false }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn mark(&self) -> Option<&Mark> {
+        match &self.volume {
+            Volume::Marked(marked) => Some(&marked.mark),
+            Volume::Unreadable(_) | Volume::Blank | Volume::Unmarked => None,
+        }
+    }
+
+    /// Looks at the volume afresh.
+    pub(super) async fn look(&mut self) -> &Volume {
+        let store = self.store.clone();
+        self.volume = match blocking(move || Ok(store.look())).await {
+            Ok(volume) => volume,
+            Err(error) => Volume::Unreadable(error.to_string()),
+        };
+        &self.volume
+    }
+
+    /// Writes the first mark on a blank volume.
+    pub(super) async fn touch(&mut self, me: &Identity) {
+        crash::point("before-touch");
+        let volume_id = format!("{:032x}", rand::rng().random::<u128>());
+        info!(volume_id, "the volume is marked for this member");
+        let mark = Mark {
+            format: FORMAT,
+            cluster_uid: me.cluster_uid.clone(),
+            incarnation: me.incarnation,
+            member: me.member.clone(),
+            volume_id,
+            claim: 0,
+            member_id: None,
+            counter: 0,
+            peers: vec![],
+        };
+        self.write(mark).await;
+        crash::point("after-touch");
+    }
+
+    pub(super) async fn set_lived(&self) {
+        let store = self.store.clone();
+        if let Err(error) = blocking(move || store.set_lived()).await {
+            warn!(%error, "cannot record that a WAL was seen");
+        }
+    }
+
+    /// An accepted claim goes onto the mark with the ID that the volume is for, and the counter rises for the start that
+    /// follows: one write. A claim for a volume that is no longer here says nothing of the one that is.
+    pub(super) async fn note_claim(&mut self, volume_id: &str, number: i64, member_id: String) {
+        let Some(mark) = self.mark().filter(|mark| mark.volume_id == volume_id).cloned() else { return };
+        let counter = mark.counter + 1;
+        self.counted_for_start = self.write(Mark { claim: number, member_id: Some(member_id), counter, ..mark }).await;
+    }
+
+    /// Whether the counter is due to rise by time alone.
+    pub(super) fn is_counter_due(&self) -> bool {
+        self.counted.elapsed() >= COUNTER
+    }
+
+    /// Raises the counter for a start, unless it has risen for it already.
+    pub(super) async fn count_start(&mut self, peers: Vec<Address>) -> bool {
+        std::mem::take(&mut self.counted_for_start) || self.raise_counter(peers).await
+    }
+
+    /// Raises the counter on the volume; the EtcdMember follows with the next publication.
+    pub(super) async fn raise_counter(&mut self, peers: Vec<Address>) -> bool {
+        let Some(mark) = self.mark().cloned() else { return false };
+        self.counted = Instant::now();
+        self.write(Mark { counter: mark.counter + 1, peers, ..mark }).await
+    }
+
+    /// Writes the mark, and trusts only what was written.
+    async fn write(&mut self, mark: Mark) -> bool {
+        let (store, written) = (self.store.clone(), mark.clone());
+        if let Err(error) = blocking(move || store.write_mark(&written)).await {
+            warn!(%error, "cannot write the mark");
+            return false;
+        }
+        self.volume = match &self.volume {
+            Volume::Marked(Marked { mark: _, lived, wal }) => Volume::Marked(Marked { mark, lived: *lived, wal: *wal }),
+            Volume::Blank | Volume::Unmarked | Volume::Unreadable(_) => {
+                Volume::Marked(Marked { mark, lived: false, wal: false })
+            }
+        };
+        true
+    }
+}
+
+/// Runs a piece of disk I/O where it may hang without stopping the probes.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other)?
+}
