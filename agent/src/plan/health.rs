@@ -145,13 +145,17 @@ fn started(facts: &Facts<'_>) -> Option<Problem> {
 
 fn idle(facts: &Facts<'_>) -> Problem {
     let problem = |phase, reason, message: String| Problem { check: "started", phase, reason, message };
+    // What a person must look at comes before how etcd ended: it does not run now because of the former.
+    match facts.start {
+        Some(Start::Hold(hold)) => return problem(MemberPhase::Held, hold.reason(), hold.sentence()),
+        Some(Start::Join(lost)) => return problem(MemberPhase::Held, lost.reason(), lost.sentence().into()),
+        _ => {}
+    }
     // A refusal to run outlives the moment in which the next start is being decided.
     if let Some(Verdict { class, line }) = facts.last_exit.filter(|v| v.class != Class::Stopped) {
         return problem(MemberPhase::Failing, class.as_str(), format!("etcd does not run: {line}"));
     }
     let (phase, reason, message) = match facts.start {
-        Some(Start::Hold(hold)) => (MemberPhase::Held, hold.reason(), hold.sentence()),
-        Some(Start::Join(lost)) => (MemberPhase::Held, lost.reason(), lost.sentence().into()),
         Some(Start::Wait(wait)) => (MemberPhase::Waiting, wait.reason(), wait.sentence().into()),
         _ if !facts.waiting_for_names.is_empty() => {
             let names = facts.waiting_for_names.join(", ");
@@ -387,5 +391,15 @@ mod tests {
         let health = judge(&facts);
         assert_eq!((health.phase, health.reason), (MemberPhase::Failing, "WrongFlags"));
         assert!(health.message.contains("-bogus"));
+    }
+
+    #[test]
+    fn lost_data_is_named_whatever_ended_etcd() {
+        let verdict = Verdict { class: Class::Killed, line: "killed by signal 9".into() };
+        let (start, status) = (Start::Join(Lost::Data), status());
+        let facts =
+            Facts { process: Process::Idle, start: Some(&start), last_exit: Some(&verdict), ..serving(&status) };
+        let health = judge(&facts);
+        assert_eq!((health.phase, health.reason), (MemberPhase::Held, "DataLost"));
     }
 }
