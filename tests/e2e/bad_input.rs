@@ -16,7 +16,10 @@ fn what_can_never_be_right_is_refused_by_the_api_in_one_sentence() {
             (spec_with(3, json!({"version": "3.5.21"})), "version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"),
             (spec_with(3, json!({"version": "v2.3.8"})), "version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"),
             (spec_with(3, json!({"storage": {"size": "much"}})), "storage.size must be a whole number of bytes"),
-            (spec_with(3, json!({"etcd": {"extraArgs": {"data-dir": "/tmp"}}})), "etcd.extraArgs may not hold a flag that the agent sets itself"),
+            (
+                spec_with(3, json!({"etcd": {"extraArgs": {"data-dir": "/tmp"}}})),
+                "etcd.extraArgs may not hold a flag that the agent sets itself",
+            ),
         ];
         for (spec, sentence) in cases {
             match Demo::create(stage, "demo", spec.clone()).await {
@@ -43,7 +46,14 @@ fn a_missing_storage_class_is_named_and_naming_another_mends_it() {
 fn an_image_that_does_not_exist_is_named_and_the_right_one_mends_it() {
     play("no_image", Manner::Beside, async |stage| {
         let wrong = spec_with(3, json!({"repository": "quay.invalid/coreos/etcd"}));
-        mends(stage, wrong, "ImagePullFailed", "quay.invalid/coreos/etcd:v3.5.21", json!({"repository": "quay.io/coreos/etcd"})).await
+        mends(
+            stage,
+            wrong,
+            "ImagePullFailed",
+            "quay.invalid/coreos/etcd:v3.5.21",
+            json!({"repository": "quay.io/coreos/etcd"}),
+        )
+        .await
     });
 }
 

@@ -30,7 +30,8 @@ fn agents_that_die_at_every_point_make_exactly_one_cluster() {
         let (demo, took) = Demo::up(stage, "demo", spec(3)).await?;
         let id = demo.all_vote().await?;
         for ordinal in 0..demo.size {
-            let log = demo.stage.kubectl.run(&["-n", &stage.namespace, "logs", &demo.member(ordinal), "-c", "agent"]).await?;
+            let log =
+                demo.stage.kubectl.run(&["-n", &stage.namespace, "logs", &demo.member(ordinal), "-c", "agent"]).await?;
             let deaths = log.lines().filter(|line| line.contains("crash point ")).count();
             ensure!(deaths > 5, "member {ordinal} died {deaths} times only:\n{log}");
             stage.say(format!("member {ordinal} died {deaths} times"));
@@ -47,7 +48,10 @@ fn agents_killed_at_random_moments_make_exactly_one_cluster() {
         let Some(faults) = stage.faults_or_skip() else { return Ok(()) };
         for round in 0..ROUNDS {
             let demo = Demo::create(stage, "demo", spec(3)).await?;
-            let kills = until("the cluster forms while its agents are killed", PATIENCE, async || kill_until_formed(faults, &demo).await).await?;
+            let kills = until("the cluster forms while its agents are killed", PATIENCE, async || {
+                kill_until_formed(faults, &demo).await
+            })
+            .await?;
             demo.ready().await?;
             let id = demo.all_vote().await?;
             stage.say(format!("round {round}: {kills} agents were killed, one cluster {id}"));
@@ -117,7 +121,10 @@ async fn loses(stage: &Stage, loss: Loss) -> Result<()> {
         let had_data = wal_of(faults, &demo, 1).await.unwrap_or(false);
         lose(faults, &demo, loss).await.with_context(|| format!("lose {loss:?} {moment:?}"))?;
         let outcome = outcome(&demo, matches!(loss, Loss::Volume | Loss::Data) && had_data).await;
-        stage.say(format!("{loss:?} lost {moment:?} (etcd had run: {had_data}): {}", outcome.with_context(|| format!("{loss:?} lost {moment:?}"))?));
+        stage.say(format!(
+            "{loss:?} lost {moment:?} (etcd had run: {had_data}): {}",
+            outcome.with_context(|| format!("{loss:?} lost {moment:?}"))?
+        ));
         demo.delete().await?;
     }
     Ok(())
@@ -145,7 +152,8 @@ async fn reach(faults: &Faults, demo: &Demo<'_>, moment: Moment) -> Result<()> {
 async fn wal_of(faults: &Faults, demo: &Demo<'_>, ordinal: u32) -> Result<bool> {
     let volume = faults.volume(&demo.stage.namespace, &names::volume_claim(&demo.member(ordinal))).await?;
     let wal = volume.path()?.join("data/member/wal");
-    Ok(wal.is_dir() && fs::read_dir(wal)?.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == "wal")))
+    Ok(wal.is_dir()
+        && fs::read_dir(wal)?.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == "wal")))
 }
 
 async fn lose(faults: &Faults, demo: &Demo<'_>, loss: Loss) -> Result<()> {

@@ -28,7 +28,10 @@ fn probes_of_a_frozen_etcd_are_answered_at_once_with_the_reason() {
         })
         .await?;
         stage.say(format!("frozen: {}", reason.lines().find(|line| line.starts_with("[-]")).unwrap_or("no reason")));
-        ensure!(reason.lines().any(|line| line.starts_with("[-]") && line.contains("failed: ")), "no reason in: {reason}");
+        ensure!(
+            reason.lines().any(|line| line.starts_with("[-]") && line.contains("failed: ")),
+            "no reason in: {reason}"
+        );
 
         for (path, status) in [("/readyz", 503), ("/livez", 200)] {
             let mut slowest = Duration::ZERO;
@@ -37,7 +40,10 @@ fn probes_of_a_frozen_etcd_are_answered_at_once_with_the_reason() {
                 ensure!(said == status, "{path} says {said}: {body}");
                 slowest = slowest.max(took);
             }
-            stage.say(format!("{path} answers {status}, the slowest of {QUESTIONS} after {:.1} ms", slowest.as_secs_f64() * 1e3));
+            stage.say(format!(
+                "{path} answers {status}, the slowest of {QUESTIONS} after {:.1} ms",
+                slowest.as_secs_f64() * 1e3
+            ));
             ensure!(slowest < AT_ONCE, "{path} took {slowest:?}");
         }
         until("the pod is not Ready, the others are", PATIENCE, async || {

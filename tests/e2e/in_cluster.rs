@@ -13,11 +13,15 @@ const SYSTEM: &str = "etcd-operator-system";
 fn the_manifest_installs_an_operator_that_makes_clusters() {
     play("in_cluster", Manner::Alone, async |stage| {
         stage.stop_coordinator().await?;
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate lies in a clone")?.join("manifests");
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate lies in a clone")?.join("manifests");
         let install = kept_to(&stage.namespace, &std::fs::read_to_string(folder.join("install.yaml"))?)?;
         stage.kubectl.feed(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &install).await?;
         let outcome = async {
-            stage.kubectl.run(&["-n", SYSTEM, "rollout", "status", "deployment/etcd-coordinator", "--timeout=90s"]).await?;
+            stage
+                .kubectl
+                .run(&["-n", SYSTEM, "rollout", "status", "deployment/etcd-coordinator", "--timeout=90s"])
+                .await?;
             let (demo, took) = Demo::up(stage, "demo", spec(3)).await?;
             stage.say(format!("Ready after {:.2} s by a coordinator in the cluster", took.as_secs_f64()));
             demo.all_vote().await?;

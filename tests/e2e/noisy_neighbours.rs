@@ -15,7 +15,8 @@ fn clusters_in_trouble_do_not_delay_the_creation_of_another() {
     play("noisy_neighbours", Manner::Alone, async |stage| {
         let Some(faults) = stage.faults_or_skip() else { return Ok(()) };
         let alone = creation(stage).await?;
-        let stuck = Demo::create(stage, "stuck", spec_with(3, json!({"pod": {"nodeSelector": {"no": "such-node"}}}))).await?;
+        let stuck =
+            Demo::create(stage, "stuck", spec_with(3, json!({"pod": {"nodeSelector": {"no": "such-node"}}}))).await?;
         let (torn, _) = Demo::up(stage, "torn", spec(3)).await?;
         for ordinal in 0..2 {
             torn.process(faults, ordinal, Part::Etcd).await?.signal(Signal::SIGSTOP);
@@ -29,7 +30,11 @@ fn clusters_in_trouble_do_not_delay_the_creation_of_another() {
         })
         .await?;
         let beside = creation(stage).await?;
-        stage.say(format!("a cluster of one is Ready after {:.2} s alone, {:.2} s beside", alone.as_secs_f64(), beside.as_secs_f64()));
+        stage.say(format!(
+            "a cluster of one is Ready after {:.2} s alone, {:.2} s beside",
+            alone.as_secs_f64(),
+            beside.as_secs_f64()
+        ));
         ensure!(beside < 3 * alone, "{beside:?} is more than three times {alone:?}");
         Ok(())
     });

@@ -54,7 +54,8 @@ fn a_coordinator_that_was_away_notices_what_changed() {
         stage.stop_coordinator().await?;
         let other = Demo::create(stage, "other", spec(1)).await?;
         demo.delete_pod(0, 1).await?;
-        until("the pod comes back without a coordinator", PATIENCE, async || demo.etcd(0).await?.serves().await).await?;
+        until("the pod comes back without a coordinator", PATIENCE, async || demo.etcd(0).await?.serves().await)
+            .await?;
         stage.start_coordinator(&crate::harness::stage::agent_image())?;
         other.ready().await?;
         demo.ready().await
@@ -145,6 +146,10 @@ impl Seat {
     }
 
     fn tell(&self, stage: &Stage, what: &str, at: Instant) {
-        stage.say(format!("API server away: {} is back {:.2} s after SIGKILL of {what}", self.name, at.elapsed().as_secs_f64()));
+        stage.say(format!(
+            "API server away: {} is back {:.2} s after SIGKILL of {what}",
+            self.name,
+            at.elapsed().as_secs_f64()
+        ));
     }
 }

@@ -54,7 +54,10 @@ fn a_killed_agent_disturbs_neither_etcd_nor_readiness() {
             Ok(())
         })
         .await?;
-        ensure!(demo.process(faults, 0, Part::Etcd).await?.pid() == before.pid() && before.is_alive(), "etcd was restarted");
+        ensure!(
+            demo.process(faults, 0, Part::Etcd).await?.pid() == before.pid() && before.is_alive(),
+            "etcd was restarted"
+        );
         ensure!(demo.restarts().await? == 0, "containers were restarted");
         Ok(())
     });
@@ -77,7 +80,10 @@ fn a_container_whose_first_process_dies_comes_back() {
                 demo.is_ready().await
             })
             .await?;
-            stage.say(format!("Ready {:.2} s after PID 1 of container {container} was killed", killed.elapsed().as_secs_f64()));
+            stage.say(format!(
+                "Ready {:.2} s after PID 1 of container {container} was killed",
+                killed.elapsed().as_secs_f64()
+            ));
         }
         ensure!(demo.all_vote().await? == id, "the cluster ID changed");
         Ok(())

@@ -30,7 +30,8 @@ fn an_idle_cluster_writes_next_to_nothing() {
         let watch = ChangeWatch::start(stage).await?;
         holds("the cluster is Ready", WATCHED, async || demo.is_ready().await).await?;
         let written = coordinators_writes(stage).await? - before;
-        let (leases, others): (Vec<_>, Vec<_>) = watch.seen().into_iter().partition(|change| change.starts_with("Lease "));
+        let (leases, others): (Vec<_>, Vec<_>) =
+            watch.seen().into_iter().partition(|change| change.starts_with("Lease "));
         stage.say(format!(
             "in {WATCHED:?} of idleness: {} changes by anybody {others:?}, {written} writes by the coordinator; its Lease was renewed {} times",
             others.len(),
@@ -45,8 +46,13 @@ fn an_idle_cluster_writes_next_to_nothing() {
 /// The coordinator's counter of writes, over all kinds but its Lease.
 async fn coordinators_writes(stage: &Stage) -> Result<u64> {
     let text = http::get("127.0.0.1", stage.coordinator_port()?, "/metrics").await?.body;
-    let counters = text.lines().filter(|line| line.starts_with("etcd_coordinator_api_writes_total") && !line.contains("Lease"));
-    counters.map(|line| line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok()).context("a counter is a number")).sum()
+    let counters =
+        text.lines().filter(|line| line.starts_with("etcd_coordinator_api_writes_total") && !line.contains("Lease"));
+    counters
+        .map(|line| {
+            line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok()).context("a counter is a number")
+        })
+        .sum()
 }
 
 /// Notes every change of any object in the namespace, until dropped.
@@ -60,7 +66,10 @@ impl ChangeWatch {
         let discovery = Discovery::new(stage.client()).run().await?;
         let mut watch = Self { seen: Arc::default(), tasks: vec![] };
         for (kind, can) in discovery.groups().flat_map(|group| group.recommended_resources()) {
-            if can.scope == Scope::Namespaced && can.supports_operation(verbs::WATCH) && can.supports_operation(verbs::LIST) {
+            if can.scope == Scope::Namespaced
+                && can.supports_operation(verbs::WATCH)
+                && can.supports_operation(verbs::LIST)
+            {
                 watch.follow(stage, kind).await?;
             }
         }

@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::ListParams;
 use kube::Api;
+use kube::api::ListParams;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -38,7 +38,10 @@ fn the_client_service_has_every_ready_member_and_can_become_a_node_port() {
         demo.patch_spec(json!({"service": {"type": "NodePort"}})).await?;
         reachable_from_outside(&demo).await?;
         demo.ready().await?;
-        ensure!(addresses(&demo).await? == uids && demo.restarts().await? == revision, "pods were replaced for a Service");
+        ensure!(
+            addresses(&demo).await? == uids && demo.restarts().await? == revision,
+            "pods were replaced for a Service"
+        );
         Ok(())
     });
 }
@@ -46,7 +49,8 @@ fn the_client_service_has_every_ready_member_and_can_become_a_node_port() {
 #[test]
 fn a_node_port_can_be_chosen() {
     play("node_port", Manner::Beside, async |stage| {
-        let (demo, _) = Demo::up(stage, "demo", spec_with(1, json!({"service": {"type": "NodePort", "nodePort": 32479}}))).await?;
+        let (demo, _) =
+            Demo::up(stage, "demo", spec_with(1, json!({"service": {"type": "NodePort", "nodePort": 32479}}))).await?;
         ensure!(reachable_from_outside(&demo).await? == 32479, "another port was chosen");
         Ok(())
     });
@@ -55,7 +59,8 @@ fn a_node_port_can_be_chosen() {
 #[test]
 fn options_and_disruption_budget_can_be_read() {
     play("objects", Manner::Beside, async |stage| {
-        let (demo, _) = Demo::up(stage, "demo", spec_with(3, json!({"etcd": {"extraArgs": {"max-txn-ops": "256"}}}))).await?;
+        let (demo, _) =
+            Demo::up(stage, "demo", spec_with(3, json!({"etcd": {"extraArgs": {"max-txn-ops": "256"}}}))).await?;
         let options = stage.api::<ConfigMap>().get(&names::config_map("demo")).await?.data.unwrap_or_default();
         let text = options.values().cloned().collect::<String>();
         ensure!(text.contains("max-txn-ops") && text.contains("quotaBackend: 2Gi"), "the ConfigMap says {text}");
@@ -76,7 +81,8 @@ fn options_and_disruption_budget_can_be_read() {
 async fn reachable_from_outside(demo: &Demo<'_>) -> Result<u16> {
     let nodes = Api::<Node>::all(demo.stage.client()).list(&ListParams::default()).await?;
     let addresses = nodes.items.iter().filter_map(|node| node.status.as_ref()?.addresses.as_ref());
-    let node = addresses.flatten().find(|one| one.type_ == "InternalIP").context("a node has an address")?.address.clone();
+    let node =
+        addresses.flatten().find(|one| one.type_ == "InternalIP").context("a node has an address")?.address.clone();
     until("the cluster is reached on a node's port", PATIENCE, async || {
         let ports = service(demo).await?.ports.unwrap_or_default();
         let port = ports.first().and_then(|port| port.node_port).context("the Service has no node port")?;

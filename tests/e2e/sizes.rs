@@ -38,7 +38,10 @@ async fn comes_up(stage: &Stage, size: u32, version: &str) -> Result<()> {
     status_is_true(&demo, version, &id).await?;
     let last = size - 1;
     demo.etcd(0).await?.put("greeting", "hello").await?;
-    ensure!(demo.etcd(last).await?.get("greeting").await?.as_deref() == Some("hello"), "member {last} reads something else");
+    ensure!(
+        demo.etcd(last).await?.get("greeting").await?.as_deref() == Some("hello"),
+        "member {last} reads something else"
+    );
     ensure!(demo.restarts().await? == 0, "containers were restarted");
     demo.delete().await
 }

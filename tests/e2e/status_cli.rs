@@ -18,14 +18,24 @@ fn status_says_what_etcd_says() {
             let json = demo.exec(ordinal, &["-c", "agent", "--", "/etcd-agent", "status", "-o", "json"]).await?;
             let page: Value = serde_json::from_str(&json).with_context(|| format!("read {json}"))?;
             ensure!(page["ready"] == true && page["member"] == demo.member(ordinal), "it says {json}");
-            ensure!(page["etcd"]["memberId"] == hex(said.member_id), "the member's ID is {:x}, not as in {json}", said.member_id);
-            ensure!(page["etcd"]["clusterId"] == said.cluster_id, "the cluster's ID is {}, not as in {json}", said.cluster_id);
+            ensure!(
+                page["etcd"]["memberId"] == hex(said.member_id),
+                "the member's ID is {:x}, not as in {json}",
+                said.member_id
+            );
+            ensure!(
+                page["etcd"]["clusterId"] == said.cluster_id,
+                "the cluster's ID is {}, not as in {json}",
+                said.cluster_id
+            );
             ensure!(page["etcd"]["leaderId"] == hex(said.leader), "the leader is {:x}, not as in {json}", said.leader);
             let role = if ordinal == leader { "Leader" } else { "Follower" };
             ensure!(page["role"] == role, "the role is {role}, not as in {json}");
 
             let human = demo.exec(ordinal, &["-c", "agent", "--", "/etcd-agent", "status"]).await?;
-            for part in [demo.member(ordinal), role.to_owned(), hex(said.member_id), said.cluster_id, "v3.5.21".to_owned()] {
+            for part in
+                [demo.member(ordinal), role.to_owned(), hex(said.member_id), said.cluster_id, "v3.5.21".to_owned()]
+            {
                 ensure!(human.contains(&part), "{part} is not in:\n{human}");
             }
             if ordinal == 0 {

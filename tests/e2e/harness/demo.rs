@@ -109,7 +109,8 @@ impl<'a> Demo<'a> {
         }
         let pods = self.pods().await?;
         ensure!(pods.len() == self.size as usize, "there are {} pods", pods.len());
-        let hash = self.stage.api::<StatefulSet>().get(&self.name).await?.status.and_then(|status| status.update_revision);
+        let hash =
+            self.stage.api::<StatefulSet>().get(&self.name).await?.status.and_then(|status| status.update_revision);
         for pod in pods {
             let own = pod.labels().get("controller-revision-hash");
             ensure!(own == hash.as_ref(), "pod {} has an older template", pod.name_any());
@@ -208,7 +209,8 @@ impl<'a> Demo<'a> {
     pub async fn leader(&self) -> Result<u32> {
         let etcd = self.etcd(0).await?;
         let (leader, members) = (etcd.said().await?.leader, etcd.members().await?);
-        let leads = members.iter().find(|one| one.id == leader).with_context(|| format!("{} leads nobody", hex(leader)))?;
+        let leads =
+            members.iter().find(|one| one.id == leader).with_context(|| format!("{} leads nobody", hex(leader)))?;
         names::ordinal(&self.name, &leads.name).context("the leader has a member's name")
     }
 
@@ -252,8 +254,10 @@ impl<'a> Demo<'a> {
             }
             let left = self.pods().await?;
             ensure!(left.is_empty(), "{} pods are there", left.len());
-            let claims = self.stage.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(&self.selector())).await?;
-            let owned: Vec<String> = claims.iter().filter(|one| !one.owner_references().is_empty()).map(ResourceExt::name_any).collect();
+            let claims =
+                self.stage.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(&self.selector())).await?;
+            let owned: Vec<String> =
+                claims.iter().filter(|one| !one.owner_references().is_empty()).map(ResourceExt::name_any).collect();
             ensure!(owned.is_empty(), "{owned:?} are there");
             Ok(())
         })

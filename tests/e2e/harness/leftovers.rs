@@ -37,7 +37,9 @@ pub async fn sweep(client: &Client) -> Result<()> {
 }
 
 fn owner_lives(namespace: &Namespace) -> bool {
-    let Some((pid, started)) = namespace.annotations().get(OWNER).and_then(|owner| owner.split_once('-')) else { return false };
+    let Some((pid, started)) = namespace.annotations().get(OWNER).and_then(|owner| owner.split_once('-')) else {
+        return false;
+    };
     match (pid.parse(), started.parse()) {
         (Ok(pid), Ok(started)) => Process { pid, started }.is_alive(),
         _ => false,

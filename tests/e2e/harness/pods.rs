@@ -13,14 +13,17 @@ use tokio::task::JoinHandle;
 #[must_use]
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none() && conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
 /// Whether this container runs.
 #[must_use]
 pub fn runs(pod: &Pod, container: &str) -> bool {
     let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    statuses.filter(|one| one.name == container).any(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()))
+    statuses
+        .filter(|one| one.name == container)
+        .any(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 
 /// Restarts of all its containers.

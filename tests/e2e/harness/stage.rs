@@ -266,6 +266,14 @@ async fn prepare(cluster: &Cluster, kubectl: &Kubectl) -> Result<()> {
     let crds = tokio::process::Command::new(coordinator::program()?).arg("crds").output().await?;
     let crds = String::from_utf8(crds.stdout)?;
     kubectl.feed(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &crds).await?;
-    kubectl.run(&["wait", "--for=condition=Established", "--timeout=30s", "crd/etcdclusters.etcd.etcd.io", "crd/etcdmembers.etcd.etcd.io"]).await?;
+    kubectl
+        .run(&[
+            "wait",
+            "--for=condition=Established",
+            "--timeout=30s",
+            "crd/etcdclusters.etcd.etcd.io",
+            "crd/etcdmembers.etcd.etcd.io",
+        ])
+        .await?;
     Ok(())
 }

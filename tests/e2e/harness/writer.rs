@@ -115,7 +115,11 @@ impl Writer {
             diary.look_for_all(&etcd.all(PREFIX).await?).with_context(|| format!("read through member {ordinal}"))?;
         }
         let report = diary.report();
-        demo.stage.say(format!("{} writes, all there; longest gap {:.2} s", report.writes, report.longest_gap.as_secs_f64()));
+        demo.stage.say(format!(
+            "{} writes, all there; longest gap {:.2} s",
+            report.writes,
+            report.longest_gap.as_secs_f64()
+        ));
         Ok(report)
     }
 }
@@ -126,7 +130,11 @@ async fn addresses(api: &Api<Pod>, selector: &str) -> Result<Vec<String>> {
     Ok(pods::list(api, selector).await?.iter().filter_map(pods::ip).collect())
 }
 
-async fn write(mut ips: watch::Receiver<Vec<String>>, count: watch::Sender<usize>, mut stopped: oneshot::Receiver<()>) -> Diary {
+async fn write(
+    mut ips: watch::Receiver<Vec<String>>,
+    count: watch::Sender<usize>,
+    mut stopped: oneshot::Receiver<()>,
+) -> Diary {
     let mut diary = Diary::default();
     let mut connections = BTreeMap::new();
     let mut turn = 0;
@@ -174,9 +182,12 @@ impl Diary {
     }
 
     fn look_for_all(&self, found: &[(String, String, i64)]) -> Result<()> {
-        let found: BTreeMap<&str, (&str, i64)> = found.iter().map(|(key, value, revision)| (key.as_str(), (value.as_str(), *revision))).collect();
+        let found: BTreeMap<&str, (&str, i64)> =
+            found.iter().map(|(key, value, revision)| (key.as_str(), (value.as_str(), *revision))).collect();
         for (key, value, revision) in &self.entries {
-            let (there, last) = found.get(key.as_str()).with_context(|| format!("{key}, acknowledged at revision {revision}, is lost"))?;
+            let (there, last) = found
+                .get(key.as_str())
+                .with_context(|| format!("{key}, acknowledged at revision {revision}, is lost"))?;
             ensure!(there == value, "{key} is {there}, but {value} was acknowledged");
             // A try of which nothing was heard may have been accepted later.
             ensure!(last >= revision, "{key} was last changed at {last}, but acknowledged at {revision}");
