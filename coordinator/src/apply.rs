@@ -2,6 +2,7 @@
 
 use etcd_operator_shared::api::{EtcdMember, cluster::Keep, member::Peer};
 use futures::future::{join_all, try_join_all};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, Pod},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
@@ -92,7 +93,7 @@ pub async fn retention(ctx: &Context, plan: &Blueprint<'_>) -> Result<(), Failed
     };
     let uid = plan.uid();
     try_join_all(ctx.stores.claims(plan.cluster).iter().map(async |claim| {
-        if claim.owner_references().iter().any(|o| o.uid == uid) == owned {
+        if claim.owner_references().iter().any(|o| o.uid == uid) == owned || is_being_bound(&**claim) {
             return Ok(());
         }
         // Not the controller: that is for whoever made the claim. The UID makes sure that nothing is created here.
@@ -108,6 +109,15 @@ pub async fn retention(ctx: &Context, plan: &Blueprint<'_>) -> Result<(), Failed
     }))
     .await?;
     Ok(())
+}
+
+/// Whether scheduler and provisioner are at work on a claim: a write between theirs would throw them back by seconds. One
+/// that waits for longer waits for something else.
+fn is_being_bound(claim: &impl ResourceExt) -> bool {
+    const BINDING: SignedDuration = SignedDuration::from_secs(30);
+    let bound = claim.annotations().contains_key("pv.kubernetes.io/bind-completed");
+    let age = claim.creation_timestamp().map(|made| Timestamp::now().duration_since(made.0));
+    !bound && age.is_none_or(|age| age < BINDING)
 }
 
 /// Applies one object, unless the very same was applied before and nobody has touched it since.

@@ -115,7 +115,7 @@ impl Facts {
     /// The addresses of the pods that stay.
     #[must_use]
     pub fn addresses(&self) -> BTreeMap<u32, String> {
-        self.pods().filter(|(_, pod)| !pod.deleting).filter_map(|(i, pod)| Some((i, pod.address.clone()?))).collect()
+        self.seats.iter().filter_map(|(ordinal, seat)| Some((*ordinal, seat.address()?))).collect()
     }
 
     /// The addresses that were published last: the longest list, where a write did not reach all members.
@@ -127,6 +127,14 @@ impl Facts {
 }
 
 impl Seat {
+    /// Where its pod is: kubelet's word, or before that the agent's own, which comes a second earlier.
+    fn address(&self) -> Option<String> {
+        let pod = self.pod.as_ref().filter(|p| !p.deleting)?;
+        let status = self.member.as_ref().and_then(|m| m.status.as_ref());
+        let own = status.filter(|s| s.pod_uid.as_deref() == Some(&pod.uid)).and_then(|s| s.address.clone());
+        pod.address.clone().or(own)
+    }
+
     /// What may be believed of this member now.
     #[must_use]
     pub fn voice(&self) -> Voice<'_> {

@@ -102,7 +102,8 @@ async fn processes(operator: &Operator, pod: &str) -> Result<Vec<PodProcess>> {
 }
 
 async fn etcd(operator: &Operator, pod: &str) -> Result<PodProcess> {
-    let found = processes(operator, pod).await?.into_iter().find(|p| p.argv.first().is_some_and(|program| program == "etcd"));
+    let found =
+        processes(operator, pod).await?.into_iter().find(|p| p.argv.first().is_some_and(|program| program == "etcd"));
     found.with_context(|| format!("no etcd runs in {pod}"))
 }
 

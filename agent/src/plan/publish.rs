@@ -20,6 +20,7 @@ pub struct Inputs<'a> {
     pub claim: Option<Claim>,
     pub counter: i64,
     pub pod_uid: &'a str,
+    pub address: &'a str,
     pub health: &'a Health,
     pub etcd: Option<&'a Status>,
     /// The ID on the mark, known before etcd answers.
@@ -37,13 +38,25 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 /// The whole status.
 #[must_use]
 pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
-    let Inputs { generation, claim, counter, pod_uid, health, etcd, member_id, restarts, last_exit, agent_version } =
-        inputs;
+    let Inputs {
+        generation,
+        claim,
+        counter,
+        pod_uid,
+        address,
+        health,
+        etcd,
+        member_id,
+        restarts,
+        last_exit,
+        agent_version,
+    } = inputs;
     EtcdMemberStatus {
         observed_generation: *generation,
         claim: claim.clone(),
         counter: *counter,
         pod_uid: Some((*pod_uid).to_owned()),
+        address: Some((*address).to_owned()),
         phase: Some(health.phase),
         ready: health.ready,
         reason: health.reason.to_owned(),

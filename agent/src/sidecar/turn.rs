@@ -355,6 +355,7 @@ impl Sidecar {
             claim,
             counter,
             pod_uid: &self.config.pod_uid,
+            address: &self.config.pod_ip,
             health,
             etcd: observed.status.as_ref(),
             member_id: self.disk.mark().and_then(|m| m.member_id.as_deref()),

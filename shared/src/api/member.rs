@@ -127,6 +127,9 @@ pub struct EtcdMemberStatus {
     /// UID of the pod whose agent wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
+    /// IP address of that pod. The agent knows it a second before kubelet tells the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// What the member is doing, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<MemberPhase>,
