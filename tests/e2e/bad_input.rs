@@ -38,7 +38,7 @@ fn what_can_never_be_right_is_refused_by_the_api_in_one_sentence() {
 fn a_missing_storage_class_is_named_and_naming_another_mends_it() {
     play("no_class", Manner::Beside, async |stage| {
         let wrong = spec_with(1, json!({"storage": {"storageClassName": "nowhere"}}));
-        mends(stage, wrong, "StorageClassNotFound", "nowhere", json!({"storage": {"storageClassName": "local"}})).await
+        mends(stage, wrong, "StorageClassNotFound", "nowhere", json!({"storage": {"storageClassName": ""}})).await
     });
 }
 

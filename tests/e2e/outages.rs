@@ -7,7 +7,7 @@ use crate::harness::{Demo, Manner, PATIENCE, Part, Stage, Writer, play, until};
 use anyhow::{Context, Result, ensure};
 use etcd_operator_shared::names::{PORT_AGENT, PORT_CLIENT};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use testbed::Faults;
 use testbed::faults::control_plane::Component;
@@ -37,6 +37,8 @@ fn members_come_back_while_coordinator_and_api_server_are_away() {
 
         stage.start_part(faults, Component::ApiServer).await?;
         stage.start_coordinator(&crate::harness::stage::agent_image())?;
+        // A status that is merely old would not speak of a new spec.
+        demo.patch_spec(json!({"service": {"annotations": {"after": "the outage"}}})).await?;
         demo.ready().await?;
         let report = writer.finish(&demo).await?;
         ensure!(report.cluster_id == id && demo.all_vote().await? == id, "the cluster ID changed");

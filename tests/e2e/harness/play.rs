@@ -45,7 +45,7 @@ async fn perform(test: &str, manner: Manner, body: impl AsyncFnOnce(&Stage) -> R
     }
     let struck = tokio::select! {
         struck = stage.strike() => struck,
-        () = interrupted() => std::process::exit(130),
+        () = interrupted_again() => std::process::exit(130),
     };
     let outcome = outcome.and(healed).and(struck);
     let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
@@ -66,6 +66,14 @@ async fn interrupted() {
         // Without handlers the default action ends the process.
         _ => std::future::pending().await,
     }
+}
+
+/// Returns at the second Ctrl-C: the first only ends the tests, and each still strikes its stage.
+async fn interrupted_again() {
+    if !INTERRUPTED.load(Ordering::Relaxed) {
+        interrupted().await;
+    }
+    interrupted().await;
 }
 
 fn words(panic: &(dyn Any + Send)) -> anyhow::Error {
