@@ -38,7 +38,8 @@ fn members_come_back_while_coordinator_and_api_server_are_away() {
         stage.start_part(faults, Component::ApiServer).await?;
         stage.start_coordinator(&crate::harness::stage::agent_image())?;
         // A status that is merely old would not speak of a new spec.
-        demo.patch_spec(json!({"service": {"annotations": {"after": "the outage"}}})).await?;
+        let spec = json!({"service": {"annotations": {"after": "the outage"}}});
+        until("the API server takes a change", PATIENCE, async || demo.patch_spec(spec.clone()).await).await?;
         demo.ready().await?;
         let report = writer.finish(&demo).await?;
         ensure!(report.cluster_id == id && demo.all_vote().await? == id, "the cluster ID changed");
