@@ -6,9 +6,9 @@ use ::kube::{
 };
 use etcd_operator_shared::{
     api::{EtcdMember, EtcdMemberStatus},
-    names::{GROUP, MANAGER_AGENT},
+    names::MANAGER_AGENT,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -34,20 +34,53 @@ pub async fn write(
     status: &EtcdMemberStatus,
 ) -> Result<EtcdMember, WriteError> {
     let name = seen.name_any();
-    // Server-side apply removes what this status no longer says; the version and the UID make it a compare-and-swap.
+    // The version and the UID make it a compare-and-swap. A merge, not an apply: a field that the API server does not know
+    // yet must be dropped, not refuse the whole.
     let object = json!({
-        "apiVersion": format!("{GROUP}/v1alpha1"),
-        "kind": "EtcdMember",
-        "metadata": {"name": name, "uid": seen.metadata.uid, "resourceVersion": seen.metadata.resource_version},
-        "status": status,
+        "metadata": {"uid": seen.metadata.uid, "resourceVersion": seen.metadata.resource_version},
+        "status": replacement(&json!(seen.status), json!(status)),
     });
-    let parameters = PatchParams::apply(MANAGER_AGENT).force();
-    let patch = Patch::Apply(&object);
+    let parameters = PatchParams { field_manager: Some(MANAGER_AGENT.into()), ..PatchParams::default() };
+    let patch = Patch::Merge(&object);
     match timeout(PATIENCE, api.patch_status(&name, &parameters, &patch)).await {
         Err(_) => Err(WriteError::Unknown(format!("no answer within {} s", PATIENCE.as_secs()))),
         Ok(Ok(object)) => Ok(object),
         Ok(Err(::kube::Error::Api(said))) if said.code == 409 => Err(WriteError::Conflict),
         Ok(Err(::kube::Error::Api(said))) if said.code == 404 => Err(WriteError::Missing),
         Ok(Err(error)) => Err(WriteError::Unknown(error.to_string())),
+    }
+}
+
+/// A merge patch that leaves exactly `new`: what `old` has and `new` has not becomes null, at every depth.
+fn replacement(old: &Value, new: Value) -> Value {
+    match (old, new) {
+        (Value::Object(old), Value::Object(mut new)) => {
+            for (key, value) in old {
+                let next = new.remove(key).map_or(Value::Null, |next| replacement(value, next));
+                new.insert(key.clone(), next);
+            }
+            Value::Object(new)
+        }
+        (_, new) => new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_longer_said_is_removed_at_every_depth() {
+        let old = json!({"ready": true, "leaderId": "a", "lastExit": {"code": 1, "class": "Crashed"}});
+        let new = json!({"ready": false, "lastExit": {"signal": 9, "class": "Killed"}});
+        let patch = replacement(&old, new);
+        let wanted =
+            json!({"ready": false, "leaderId": null, "lastExit": {"code": null, "signal": 9, "class": "Killed"}});
+        assert_eq!(patch, wanted);
+    }
+
+    #[test]
+    fn a_first_status_is_written_whole() {
+        assert_eq!(replacement(&Value::Null, json!({"ready": false})), json!({"ready": false}));
     }
 }
