@@ -11,7 +11,7 @@ const SYSTEM: &str = "etcd-operator-system";
 
 #[test]
 fn the_manifest_installs_an_operator_that_makes_clusters() {
-    play("in_cluster", Manner::Alone, async |stage| {
+    play("in_cluster", Manner::Beside, async |stage| {
         stage.stop_coordinator().await?;
         let folder =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate lies in a clone")?.join("manifests");
