@@ -15,6 +15,9 @@ use tokio::{
 
 use crate::{figure::Figure, operator::Operator};
 
+/// What is measured here.
+pub const FIGURES: [&str; 5] = ["agent-rss", "launcher-rss", "etcd-restart", "etcd-restart-leader", "probe-latency"];
+
 /// Measures everything that needs a running cluster named `name`.
 pub async fn measure(operator: &Operator, name: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
     if wanted("agent-rss") {
@@ -23,8 +26,10 @@ pub async fn measure(operator: &Operator, name: &str, wanted: impl Fn(&str) -> b
     if wanted("launcher-rss") {
         memory(operator, name, "launcher-rss", &["etcd-agent launch"]).await?.print();
     }
-    if wanted("etcd-restart") {
-        restart(operator, name).await?.print();
+    for (figure, role) in [("etcd-restart", "Follower"), ("etcd-restart-leader", "Leader")] {
+        if wanted(figure) {
+            restart(operator, name, figure, role).await?.print();
+        }
     }
     if wanted("probe-latency") {
         probe(operator, name).await?.print();
@@ -45,11 +50,11 @@ async fn memory(operator: &Operator, name: &str, figure: &'static str, words: &[
     Ok(Figure { name: figure, unit: "MiB", values, floor: vec![] })
 }
 
-/// Seconds from SIGKILL of etcd until the same member answers a linearizable read again.
-async fn restart(operator: &Operator, name: &str) -> Result<Figure> {
+/// Seconds from SIGKILL of etcd until the same member answers a linearizable read again. A leader's takes an election.
+async fn restart(operator: &Operator, name: &str, figure: &'static str, role: &str) -> Result<Figure> {
     let mut values = vec![];
-    for round in 0..9 {
-        let pod = format!("{name}-{}", round % 3);
+    for _ in 0..5 {
+        let pod = with_role(operator, name, role).await?;
         let address = address(operator, &pod).await?;
         let etcd = etcd(operator, &pod).await?;
         let started = Instant::now();
@@ -67,7 +72,19 @@ async fn restart(operator: &Operator, name: &str) -> Result<Figure> {
         // Ten seconds of health reset the launcher's pause; what is measured is a single crash.
         sleep(Duration::from_secs(11)).await;
     }
-    Ok(Figure { name: "etcd-restart", unit: "s", values, floor: vec![] })
+    Ok(Figure { name: figure, unit: "s", values, floor: vec![] })
+}
+
+/// A pod whose member has this role now, as its agent says.
+async fn with_role(operator: &Operator, name: &str, role: &str) -> Result<String> {
+    for ordinal in 0..3 {
+        let pod = format!("{name}-{ordinal}");
+        let said = get(&address(operator, &pod).await?, 2382, "/status").await.unwrap_or_default();
+        if said.contains(&format!("\"role\": \"{role}\"")) {
+            return Ok(pod);
+        }
+    }
+    bail!("no member of {name} is a {role}")
 }
 
 /// Milliseconds of a readiness probe while etcd is stopped and known to be.

@@ -28,7 +28,7 @@ async fn measure(operator: &Operator, runs: usize, wanted: impl Fn(&str) -> bool
             create::measure(operator, name, size, runs).await?.print();
         }
     }
-    if ["agent-rss", "launcher-rss", "etcd-restart", "probe-latency"].iter().any(|name| wanted(name)) {
+    if idle::FIGURES.iter().any(|name| wanted(name)) {
         operator.create("idle", 3).await?;
         idle::measure(operator, "idle", &wanted).await?;
         operator.delete("idle").await?;
