@@ -23,6 +23,7 @@ mod plan;
 mod run;
 mod serve;
 mod sidecar;
+mod signals;
 mod volume;
 
 use std::{path::Path, process::ExitCode};

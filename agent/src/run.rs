@@ -17,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::launch::block_signals;
+use crate::signals;
 
 /// Pause before a sidecar that ended quickly is started again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ enum Happened {
 /// # Errors
 /// When the sidecar cannot be started at all.
 pub fn run() -> io::Result<()> {
-    let signals = block_signals()?;
+    let signals = signals::block()?;
     let (tx, rx) = mpsc::channel();
     watch_signals(signals, tx.clone());
     loop {

@@ -13,28 +13,32 @@
 pub mod machine;
 pub mod output;
 pub mod protocol;
+mod threads;
 
 use std::{
-    fs, io,
-    os::unix::{net::UnixListener, net::UnixStream, process::ExitStatusExt},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    io,
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
-    thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use nix::{
-    sys::signal::{SigSet, Signal, kill},
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
 use self::{
     machine::{Action, Disk, Event, Machine},
-    output::Tail,
-    protocol::{Exit, Message, Order},
+    protocol::{Message, Order},
+    threads::{Input, listen, oom_kills, read_requests, wait_for, watch_signals},
 };
-use crate::volume::{Store, lock::Lock};
+use crate::{
+    signals,
+    volume::{Store, lock::Lock},
+};
 
 /// Name of the socket in the directory that both containers share.
 pub const SOCKET: &str = "launcher.sock";
@@ -57,7 +61,7 @@ pub struct Places {
 /// # Errors
 /// When the socket or the volume's lock cannot be had.
 pub fn run(places: &Places) -> io::Result<()> {
-    let signals = block_signals()?;
+    let signals = signals::block()?;
     let store = Store::new(places.volume.clone());
     // Another launcher on the volume means another pod: two etcds on one disk destroy it.
     let _lock = Lock::take(&store.lock_path("launcher"))?;
@@ -67,16 +71,6 @@ pub fn run(places: &Places) -> io::Result<()> {
     eprintln!("launcher {} waits for the agent", env!("CARGO_PKG_VERSION"));
     Launcher { machine: Machine::new(), store, epoch: Instant::now(), agent: None, child: None, tx }.serve(&rx);
     Ok(())
-}
-
-/// What reaches the main loop.
-enum Input {
-    Machine(Event),
-    /// A new agent connected; the older connection is dropped.
-    Agent(UnixStream),
-    /// The connection with this number ended.
-    AgentGone(u64),
-    AgentSaid(u64, protocol::Request),
 }
 
 struct Launcher {
@@ -208,6 +202,8 @@ impl Launcher {
             && let Err(error) = protocol::write(stream, message)
         {
             eprintln!("launcher: the agent does not listen: {error}");
+            // Half a frame may be out: nothing that follows could be understood. The agent connects anew.
+            let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
@@ -217,90 +213,4 @@ fn look(store: &Store, order: &Order) -> Disk {
     let wal = store.has_wal().unwrap_or(false);
     let fits = matches!(store.read_mark(), Ok(Some(mark)) if mark.identity() == order.identity);
     Disk { wal, fits }
-}
-
-/// Blocks the signals that the launcher waits for, before any thread exists. Children inherit the mask: Go unblocks what it
-/// listens for by itself, the sidecar does it with [`unblock_signals`].
-pub fn block_signals() -> io::Result<SigSet> {
-    let signals = awaited_signals();
-    signals.thread_block()?;
-    Ok(signals)
-}
-
-/// Undoes what was inherited from a parent that blocks signals, before any thread exists.
-pub fn unblock_signals() -> io::Result<()> {
-    Ok(awaited_signals().thread_unblock()?)
-}
-
-fn awaited_signals() -> SigSet {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGINT);
-    signals
-}
-
-fn watch_signals(signals: SigSet, tx: Sender<Input>) {
-    thread::spawn(move || while signals.wait().is_ok() && tx.send(Input::Machine(Event::Terminate)).is_ok() {});
-}
-
-fn listen(path: &Path, tx: Sender<Input>) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            // A peer that stops reading must not block the parent of etcd.
-            let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
-            if tx.send(Input::Agent(stream)).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(())
-}
-
-fn read_requests(number: u64, mut stream: UnixStream, tx: Sender<Input>) {
-    thread::spawn(move || {
-        while let Ok(request) = protocol::read(&mut stream) {
-            if tx.send(Input::AgentSaid(number, request)).is_err() {
-                return;
-            }
-        }
-        let _ = tx.send(Input::AgentGone(number));
-    });
-}
-
-/// Waits for etcd's end and the last of its output.
-fn wait_for(mut child: Child, oom_before: u64, tx: Sender<Input>) {
-    let tail = Tail::default();
-    let out = child.stdout.take().map(|from| output::pass(from, io::stdout(), tail.clone()));
-    let err = child.stderr.take().map(|from| output::pass(from, io::stderr(), tail.clone()));
-    thread::spawn(move || {
-        let status = child.wait();
-        for pipe in [out, err].into_iter().flatten() {
-            let _ = pipe.join();
-        }
-        let (code, signal) = status.map_or((None, None), |status| (status.code(), status.signal()));
-        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let exit = Exit {
-            code,
-            signal,
-            ordered: false,
-            out_of_memory: oom_kills() > oom_before,
-            tail: tail.lines(),
-            at: i64::try_from(at).unwrap_or_default(),
-        };
-        let _ = tx.send(Input::Machine(Event::Ended(exit)));
-    });
-}
-
-/// How many processes of this container the kernel has killed for memory: `memory.events` of cgroup v2,
-/// `memory.oom_control` of v1. 0 where neither can be read.
-fn oom_kills() -> u64 {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    let text = read("/sys/fs/cgroup/memory.events").or_else(|| read("/sys/fs/cgroup/memory/memory.oom_control"));
-    let count = |line: &str| line.strip_prefix("oom_kill ").and_then(|n| n.trim().parse().ok());
-    text.and_then(|text| text.lines().find_map(count)).unwrap_or(0)
 }

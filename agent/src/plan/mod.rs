@@ -5,3 +5,4 @@ pub mod gate;
 pub mod health;
 pub mod publish;
 pub mod start;
+mod words;

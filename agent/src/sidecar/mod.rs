@@ -16,6 +16,7 @@ mod handover;
 mod ledger;
 mod notes;
 mod orders;
+mod report;
 mod turn;
 
 use std::{net::Ipv6Addr, time::Duration};
@@ -43,6 +44,7 @@ use crate::{
         ledger::Ledger,
         turn::{Sidecar, Wires},
     },
+    signals,
     volume::{Store, lock::Lock},
 };
 
@@ -58,7 +60,7 @@ const TOGETHER: Duration = Duration::from_secs(55);
 pub fn main(config: args::Sidecar) -> anyhow::Result<()> {
     logs::start(Format::Text, &config.log);
     // PID 1 of the container blocks SIGTERM for itself, and a blocked SIGTERM would leave us until SIGKILL.
-    launch::unblock_signals()?;
+    signals::unblock()?;
     // An error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

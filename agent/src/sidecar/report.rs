@@ -1,0 +1,143 @@
+//! What the loop tells others: the page for whoever asks, the EtcdMember for everybody else.
+
+use std::time::{Duration, Instant};
+
+use etcd_operator_shared::api::{EtcdMemberStatus, member::Claim};
+use tracing::info;
+
+use super::{
+    ledger::Claiming,
+    notes::{self, Starting},
+    turn::Sidecar,
+};
+use crate::{
+    args, crash,
+    facts::{etcd::Observed, launcher::Launcher},
+    names::task::WhoAmI,
+    plan::{
+        health::{Health, judge},
+        publish,
+    },
+    serve::Page,
+};
+
+/// How often an agent whose claim does not stand may say so: its word must not drown the claimant's.
+const UNCLAIMED_PAUSE: Duration = Duration::from_secs(30);
+
+impl Sidecar {
+    pub(super) fn judge(&self, launcher: &Launcher, observed: &Observed) -> Health {
+        let verdict = notes::verdict(launcher);
+        let starting = Starting {
+            step: self.step.as_ref(),
+            waiting_for_names: &self.waiting_for_names,
+            running_since: self.running.map(|(_, since)| since),
+            volume_trouble: self.wires.writable.borrow().trouble(Instant::now()),
+        };
+        judge(&notes::facts(launcher, observed, verdict.as_ref(), starting))
+    }
+
+    pub(super) fn show(&self, launcher: &Launcher, observed: &Observed, health: &Health) {
+        let mark = self.disk.mark();
+        let state = launcher.state.as_ref();
+        let page = Page {
+            health: health.clone(),
+            etcd: observed.status.clone(),
+            answered: observed.answered,
+            pid: self.running.map(|(pid, _)| pid),
+            restarts: state.map_or(0, |s| s.restarts),
+            last_exit: state.and_then(|s| s.last_exit.clone()),
+            members: observed.members.len(),
+            active_peers: observed.active_peers,
+            volume_id: mark.map(|m| m.volume_id.clone()),
+            counter: mark.map_or(0, |m| m.counter),
+            claim: mark.map_or(0, |m| m.claim),
+            api_server: self.wires.seen.borrow().connected,
+            turned: Instant::now(),
+            ..first_page(&self.config, health.clone())
+        };
+        self.page.send_replace(page);
+    }
+
+    /// Writes the status when it is worth it and nothing else is being written.
+    pub(super) fn publish(&mut self, launcher: &Launcher, observed: &Observed, health: &Health) {
+        let (Some(object), Some(mark)) = (self.ledger.object(), self.disk.mark()) else { return };
+        let standing = self.ledger.claim();
+        let mine = standing.is_none_or(|claim| claim.volume_id == mark.volume_id);
+        if !self.ledger.is_free() || (!mine && self.ledger.age() < UNCLAIMED_PAUSE) {
+            return;
+        }
+        let counter = if mine { mark.counter } else { notes::known(object, &self.config).counter };
+        let next = self.status(launcher, observed, health, standing.cloned(), counter);
+        if publish::is_due(object.status.as_ref(), &next, self.ledger.age()) {
+            self.ledger.write(next, None);
+        }
+    }
+
+    fn status(
+        &self,
+        launcher: &Launcher,
+        observed: &Observed,
+        health: &Health,
+        claim: Option<Claim>,
+        counter: i64,
+    ) -> EtcdMemberStatus {
+        let state = launcher.state.as_ref();
+        publish::status(&publish::Inputs {
+            generation: self.ledger.object().and_then(|o| o.metadata.generation),
+            claim,
+            counter,
+            pod_uid: &self.config.pod_uid,
+            address: &self.config.pod_ip,
+            health,
+            etcd: observed.status.as_ref(),
+            member_id: self.disk.mark().and_then(|m| m.member_id.as_deref()),
+            restarts: state.map_or(0, |s| s.restarts),
+            last_exit: state.and_then(|s| s.last_exit.as_ref()).map(notes::published),
+            agent_version: env!("CARGO_PKG_VERSION"),
+        })
+    }
+
+    /// Claims the member for this volume. Only the answer counts, see [`Self::note_claim`].
+    pub(super) fn claim(&mut self, number: i64, member_id: &str) {
+        let Some(mark) = self.disk.mark() else { return };
+        if !self.ledger.is_free() {
+            return;
+        }
+        crash::point("before-claim");
+        let (volume_id, counter) = (mark.volume_id.clone(), mark.counter);
+        let claim = Claim { number, volume_id: volume_id.clone() };
+        let (launcher, observed) = (self.wires.launcher.borrow().clone(), self.wires.observed.borrow().clone());
+        let next = self.status(&launcher, &observed, &self.judge(&launcher, &observed), Some(claim), counter);
+        self.ledger.write(next, Some(Claiming { volume_id, number, member_id: member_id.to_owned() }));
+    }
+
+    pub(super) async fn note_claim(&mut self, Claiming { volume_id, number, member_id }: Claiming) {
+        crash::point("after-claim-accepted");
+        info!(number, member_id, "the API server accepted this volume's claim to the member");
+        self.disk.note_claim(&volume_id, number, member_id).await;
+        crash::point("after-claim-marked");
+    }
+}
+
+/// The page before anything is known.
+pub(super) fn first_page(config: &args::Sidecar, health: Health) -> Page {
+    Page {
+        who: WhoAmI { cluster_uid: config.cluster_uid.clone(), member: config.member.clone() },
+        cluster: config.cluster.clone(),
+        namespace: config.namespace.clone(),
+        incarnation: config.incarnation,
+        health,
+        etcd: None,
+        answered: None,
+        pid: None,
+        restarts: 0,
+        last_exit: None,
+        members: 0,
+        active_peers: None,
+        volume_id: None,
+        counter: 0,
+        claim: 0,
+        api_server: false,
+        turned: Instant::now(),
+    }
+}
