@@ -1,14 +1,17 @@
 //! EtcdCluster: what a user wants, and what the coordinator adds up from the members.
 
+mod status;
+
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::core::v1::{Affinity, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint},
-    apimachinery::pkg::apis::meta::v1::Condition,
+use k8s_openapi::api::core::v1::{
+    Affinity, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use status::{EtcdClusterStatus, Incarnation, MemberSummary, Phase};
 
 /// What is wanted of one etcd cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -238,104 +241,6 @@ pub struct PodTemplate {
     /// Further annotations of the pods.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-}
-
-/// What the coordinator adds up from the members.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct EtcdClusterStatus {
-    /// Generation of the spec that this status speaks of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// What the cluster is doing, in one word.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<Phase>,
-    /// Ready, Reconciling and Stalled as kstatus reads them, and conditions of etcd's own world.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
-    /// The present life of the cluster's data. Written before anything else is made; the number only rises.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub incarnation: Option<Incarnation>,
-    /// etcd's cluster ID, in hexadecimal as etcdctl prints it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster_id: Option<String>,
-    /// Name of the member that leads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leader: Option<String>,
-    /// Version that the members run: the lowest while they differ.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Members that serve, of those wanted, such as `3/3`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ready: Option<String>,
-    /// Number of pods.
-    #[serde(default)]
-    pub replicas: i32,
-    /// Label selector of the pods, for the scale subresource.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<String>,
-    /// Largest database file of a member, rounded, such as `20Mi`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub db_size: Option<String>,
-    /// The members, by ordinal.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub members: Vec<MemberSummary>,
-}
-
-/// What the cluster is doing, in one word.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// The first members are being started.
-    Creating,
-    /// All wanted members serve.
-    Running,
-    /// The number of members is changing.
-    Scaling,
-    /// Pods are being replaced, one at a time, because their template changed.
-    Upgrading,
-    /// Members are missing, but a quorum serves.
-    Degraded,
-    /// No quorum serves.
-    Unavailable,
-    /// Size 0: no pods run; membership and data are kept.
-    Stopped,
-    /// Something only a person can decide holds the cluster; the Stalled condition says what.
-    Stalled,
-}
-
-/// One life of a cluster's data.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Incarnation {
-    /// 1 for the first life; it only rises.
-    pub number: i64,
-    /// etcd's --initial-cluster-token.
-    pub token: String,
-    /// Names of the members that form the cluster. Fixed for the incarnation.
-    pub initial_members: Vec<String>,
-    /// Whether all of these members' EtcdMembers were made. From then on one made again can never bootstrap.
-    #[serde(default)]
-    pub members_created: bool,
-}
-
-/// One member in the cluster's status.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct MemberSummary {
-    /// Name of the member, its pod and its EtcdMember.
-    pub name: String,
-    /// etcd's member ID, in hexadecimal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// Leader, Follower, Learner or Unknown.
-    pub role: String,
-    /// True, False or Unknown: a silent member is Unknown, not dead.
-    pub ready: String,
-    /// Why it is not ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
 }
 
 fn default_size() -> i32 {
