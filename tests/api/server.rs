@@ -1,7 +1,7 @@
 //! The API server with the committed kinds in it.
 
 use anyhow::{Context, Result, bail};
-use etcd_operator_shared::api::EtcdCluster;
+use etcd_operator_shared::api::{EtcdCluster, EtcdMember};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client,
@@ -10,6 +10,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use testbed::Cluster;
+use tokio::sync::OnceCell;
 
 const KINDS: &str = include_str!("../../manifests/crds/etcd.etcd.io.yaml");
 
@@ -27,29 +28,35 @@ pub struct Room {
 }
 
 impl Server {
+    /// The kinds are applied once for all tests: while a kind is being made, the API server turns readers away.
     pub async fn with_kinds() -> Result<Self> {
-        let client = Cluster::connect().await?.client();
-        for document in KINDS.split("\n---\n") {
-            let object: DynamicObject = serde_yaml::from_str(document)?;
-            let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-            let kinds = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::from_gvk(&kind));
-            let name = object.metadata.name.clone().context("a kind without a name")?;
-            kinds.patch(&name, &PatchParams::apply("etcd-tests").force(), &Patch::Apply(&object)).await?;
-        }
-        let server = Self { client };
-        server.served().await?;
+        static APPLIED: OnceCell<()> = OnceCell::const_new();
+        let server = Self { client: Cluster::connect().await?.client() };
+        APPLIED.get_or_try_init(|| server.apply_kinds()).await?;
         Ok(server)
     }
 
-    /// Waits until the kinds are served, which takes a moment the first time.
-    async fn served(&self) -> Result<()> {
+    async fn apply_kinds(&self) -> Result<()> {
+        for document in KINDS.split("\n---\n") {
+            let object: DynamicObject = serde_yaml::from_str(document)?;
+            let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+            let kinds = Api::<DynamicObject>::all_with(self.client.clone(), &ApiResource::from_gvk(&kind));
+            let name = object.metadata.name.clone().context("a kind without a name")?;
+            kinds.patch(&name, &PatchParams::apply("etcd-tests").force(), &Patch::Apply(&object)).await?;
+        }
+        self.served(self.clusters(NAMESPACE)).await?;
+        self.served(Api::namespaced_with(self.client.clone(), NAMESPACE, &ApiResource::erase::<EtcdMember>(&()))).await
+    }
+
+    /// Waits until a kind is served, which takes a moment the first time.
+    async fn served(&self, kind: Api<DynamicObject>) -> Result<()> {
         for _ in 0..100 {
-            if self.clusters(NAMESPACE).list(&Default::default()).await.is_ok() {
+            if kind.list(&Default::default()).await.is_ok() {
                 return Ok(());
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
-        bail!("EtcdClusters are not served")
+        bail!("the kinds are not served after ten seconds")
     }
 
     pub fn clusters(&self, namespace: &str) -> Api<DynamicObject> {
