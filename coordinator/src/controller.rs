@@ -40,7 +40,7 @@ use crate::{
     ledger::Ledger,
     reconcile::{after_failure, reconcile},
     report,
-    stores::Writers,
+    stores::{Stores, Writers},
 };
 
 /// Clusters reconciled at a time. One takes some milliseconds, and a call that hangs gives its slot back after 10 s.
@@ -59,7 +59,7 @@ impl<K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + S
 /// Runs until `shutdown`. Reconciliations under way are finished then.
 pub async fn run(scope: Scope, ctx: Arc<Context>, writers: Writers, shutdown: CancellationToken) {
     let Writers { clusters, sets, members, pods, claims } = writers;
-    let (client, ledger) = (ctx.api.client(), Arc::clone(&ctx.ledger));
+    let (client, ledger, stores) = (ctx.api.client(), Arc::clone(&ctx.ledger), ctx.stores.clone());
     let all = watcher::Config::default;
     let controller = Controller::for_stream(
         cached(scope.api(&client), all(), clusters, &scope, &ledger),
@@ -88,10 +88,20 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, writers: Writers, shutdown: Ca
                 debug!(%error, "controller");
             }
         });
-    // A controller whose first list never came does not stop when asked: hence the deadline. Dropping it aborts.
+    // Dropping the controller aborts it: reconciliations are safe to be cut short anywhere.
     tokio::select! {
         () = running => {}
-        () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN).await } => warn!("reconciliations cut short"),
+        () = drained(&stores, shutdown) => {}
+    }
+}
+
+/// Returns when a shutdown has waited long enough. A controller whose first lists have not come does not stop when asked
+/// (kube-runtime 5.0, `controller/runner.rs`), but it reconciles nothing either.
+async fn drained(stores: &Stores, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    if stores.are_filled() {
+        tokio::time::sleep(DRAIN).await;
+        warn!("reconciliations cut short");
     }
 }
 

@@ -84,9 +84,11 @@ impl Stores {
         tokio::time::timeout(FIRST_LISTS, looking).await.is_ok()
     }
 
-    fn are_filled(&self) -> bool {
+    /// Whether every cache was filled once. Before that nothing is reconciled.
+    pub fn are_filled(&self) -> bool {
         let filled = |look: Option<Result<(), WriterDropped>>| look.is_some_and(|answer| answer.is_ok());
-        filled(self.sets.wait_until_ready().now_or_never())
+        filled(self.clusters.wait_until_ready().now_or_never())
+            && filled(self.sets.wait_until_ready().now_or_never())
             && filled(self.members.wait_until_ready().now_or_never())
             && filled(self.pods.wait_until_ready().now_or_never())
             && filled(self.claims.wait_until_ready().now_or_never())
