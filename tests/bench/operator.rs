@@ -22,6 +22,7 @@ pub struct Operator {
     pub cluster: Cluster,
     pub namespace: String,
     coordinator: Child,
+    log: PathBuf,
 }
 
 impl Operator {
@@ -32,16 +33,16 @@ impl Operator {
         Api::<Namespace>::all(cluster.client()).create(&PostParams::default(), &body).await?;
         let binary = std::env::var_os("BENCH_COORDINATOR").map_or_else(default_coordinator, PathBuf::from);
         let kubeconfig = cluster.testbed().context("the benchmark needs the testbed")?.kubeconfig();
-        let log = std::fs::File::create(std::env::temp_dir().join(format!("{namespace}.log")))?;
+        let log = std::env::temp_dir().join(format!("{namespace}.log"));
         let coordinator = Command::new(&binary)
             .arg("--kubeconfig")
             .arg(kubeconfig)
             .args(["--namespace", &namespace, "--lease-namespace", &namespace, "--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
-            .stderr(log)
+            .stderr(std::fs::File::create(&log)?)
             .spawn()
             .with_context(|| format!("start {}", binary.display()))?;
-        Ok(Self { cluster, namespace, coordinator })
+        Ok(Self { cluster, namespace, coordinator, log })
     }
 
     pub fn client(&self) -> Client {
@@ -85,7 +86,9 @@ impl Operator {
         };
         while !self.clusters().get_opt(name).await?.is_some_and(|object| ready(&object)) {
             if started.elapsed() > Duration::from_secs(120) {
-                bail!("{name} is not Ready after two minutes\n{}", self.cluster.evidence(&self.namespace).await);
+                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                let evidence = self.cluster.evidence(&self.namespace).await;
+                bail!("{name} is not Ready after two minutes\n{evidence}\n--- coordinator\n{log}");
             }
             sleep(Duration::from_millis(10)).await;
         }
@@ -109,6 +112,8 @@ impl Operator {
         // It has ended already, or it ends now.
         let _ = self.coordinator.kill();
         let _ = self.coordinator.wait();
+        // Gone already after the first stop.
+        let _ = std::fs::remove_file(&self.log);
     }
 }
 

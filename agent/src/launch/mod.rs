@@ -44,7 +44,7 @@ use crate::{
 pub const SOCKET: &str = "launcher.sock";
 /// How long the main loop sleeps at most when nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
-/// How often it looks for the first WAL. etcd writes it within 50 ms of its start, and may vote some milliseconds later.
+/// How often it looks for the first WAL. etcd makes it before it hears a peer; the record must not be far behind.
 const WAL_POLL: Duration = Duration::from_millis(1);
 
 /// Where the launcher works.
