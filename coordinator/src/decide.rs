@@ -65,7 +65,7 @@ mod tests {
 
     fn life(size: u32) -> Incarnation {
         let initial_members = crate::founding::initial_members("demo", size);
-        Incarnation { number: 1, token: "t".into(), initial_members, members_created: true }
+        Incarnation { number: 1, token: "t".into(), initial_members, members_created: true, ended: None }
     }
 
     #[test]

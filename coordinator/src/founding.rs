@@ -84,6 +84,7 @@ pub fn first(cluster: &EtcdCluster, wanted: &Wanted) -> Incarnation {
         token: names::token(&namespace, &name, &uid, 1),
         initial_members: initial_members(&name, wanted.size),
         members_created: false,
+        ended: None,
     }
 }
 

@@ -123,7 +123,15 @@ fn work(seat: &Seat) -> Work {
         Voice::NotReady(_) if !pod.ready && !pod.etcd_runs => Work::Dead,
         Voice::NotReady(status) if !pod.ready => match status.phase {
             Some(MemberPhase::Failing | MemberPhase::Waiting) => Work::Dead,
-            Some(MemberPhase::Starting | MemberPhase::Running | MemberPhase::Held) | None => Work::Idle,
+            Some(
+                MemberPhase::Starting
+                | MemberPhase::Joining
+                | MemberPhase::Running
+                | MemberPhase::Held
+                | MemberPhase::Leaving
+                | MemberPhase::Left,
+            )
+            | None => Work::Idle,
         },
         // The agent's container fails: it cannot speak, and kubelet says why.
         Voice::Unknown if pod.trouble.is_some() => Work::Idle,

@@ -50,6 +50,8 @@ pub mod env {
     pub const CLUSTER_UID: &str = "CLUSTER_UID";
     /// Number of the incarnation that the pod belongs to.
     pub const INCARNATION: &str = "INCARNATION";
+    /// etcd's cluster ID of that incarnation, in hexadecimal: only who answers with it is a member of this cluster.
+    pub const CLUSTER_ID: &str = "CLUSTER_ID";
     /// Version of etcd in the pod, such as `v3.5.21`.
     pub const ETCD_VERSION: &str = "ETCD_VERSION";
     /// `EtcdOptions` as JSON.

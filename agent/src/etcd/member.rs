@@ -9,7 +9,7 @@ use etcd_client::{Client, ConnectOptions, GetOptions};
 use etcd_operator_shared::names::PORT_CLIENT;
 use thiserror::Error;
 
-use super::ids::hex;
+use etcd_operator_shared::ids::hex;
 
 /// How long a question may take. A member on a busy disk answers Status within milliseconds; one that is stopped never.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,5 +1,4 @@
-//! etcd as this operator needs it: its IDs, its flags, and a few verbs.
+//! etcd as this operator needs it: its flags, and a few verbs.
 
 pub mod flags;
-pub mod ids;
 pub mod member;

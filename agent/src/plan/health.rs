@@ -109,7 +109,10 @@ pub fn judge(facts: &Facts<'_>) -> Health {
 fn soon(problem: &Problem, facts: &Facts<'_>) -> bool {
     match problem.phase {
         MemberPhase::Waiting | MemberPhase::Starting => problem.check != "voter" && facts.process != Process::Stopping,
-        MemberPhase::Running | MemberPhase::Held | MemberPhase::Failing => false,
+        MemberPhase::Joining => true,
+        MemberPhase::Running | MemberPhase::Held | MemberPhase::Failing | MemberPhase::Leaving | MemberPhase::Left => {
+            false
+        }
     }
 }
 

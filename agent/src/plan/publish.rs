@@ -63,6 +63,8 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         message: steady(&health.message),
         member_id: etcd.map(|e| e.member_id.clone()).or_else(|| member_id.map(Into::into)),
         cluster_id: etcd.map(|e| e.cluster_id.clone()),
+        left_pod_uid: None,
+        membership: None,
         role: health.role,
         leader_id: etcd.and_then(|e| e.leader_id.clone()),
         term: etcd.map(|e| signed(e.term)),

@@ -23,7 +23,7 @@ async fn move_away(member: &Member, members: &[Entry]) {
     if own.leader_id.as_deref() != Some(&own.member_id) {
         return;
     }
-    let others = members.iter().filter(|m| !m.is_learner && crate::etcd::ids::hex(m.id) != own.member_id);
+    let others = members.iter().filter(|m| !m.is_learner && etcd_operator_shared::ids::hex(m.id) != own.member_id);
     for other in others {
         match member.move_leader(other.id).await {
             Ok(()) => {

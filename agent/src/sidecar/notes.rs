@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use etcd_operator_shared::{
     api::{EtcdMember, member::Exit as PublishedExit},
+    ids,
     names::peer_url,
 };
 use jiff::Timestamp;
 
 use crate::{
     args,
-    etcd::ids,
     facts::{etcd::Observed, launcher::Launcher},
     launch::protocol::{self, Exit},
     plan::{

@@ -51,9 +51,12 @@ fn member(seat: &Seat) -> Option<Problem> {
             let flags = said.last_exit.as_ref().is_some_and(|exit| exit.class == "WrongFlags");
             ("MemberFailing".to_owned(), flags, format!("member {name}: {words}"))
         }
-        MemberPhase::Waiting | MemberPhase::Starting | MemberPhase::Running => {
-            (said.reason.clone(), false, format!("member {name}: {words}"))
-        }
+        MemberPhase::Left => return None,
+        MemberPhase::Waiting
+        | MemberPhase::Starting
+        | MemberPhase::Joining
+        | MemberPhase::Running
+        | MemberPhase::Leaving => (said.reason.clone(), false, format!("member {name}: {words}")),
     };
     Some(Problem { reason: camel(&reason), message, held })
 }

@@ -11,7 +11,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use status::{EtcdClusterStatus, Incarnation, MemberSummary, Phase};
+pub use status::{End, EtcdClusterStatus, Incarnation, MemberSummary, Phase};
 
 /// What is wanted of one etcd cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -77,6 +77,21 @@ pub struct EtcdClusterSpec {
     /// What the members' pods carry beside etcd.
     #[serde(default)]
     pub pod: PodTemplate,
+
+    /// What a person decides when the data cannot be served any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+}
+
+/// What a person decides when the data cannot be served any more: nothing here happens by itself.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// Number of the incarnation (`status.incarnation.number`) whose data is given up: all pods are stopped, and the cluster
+    /// begins again, empty, as the next incarnation. Data that is left is set aside on its volume, never deleted. A number that
+    /// is not the present one does nothing.
+    #[schemars(range(min = 1))]
+    pub abandon_incarnation: i64,
 }
 
 /// The volume of each member.
@@ -112,9 +127,16 @@ pub enum Medium {
 }
 
 /// When volumes are deleted.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
+    /// What becomes of the volume of a member that has left, because the size fell. Its data is of no use to the others.
+    #[serde(default = "delete")]
+    pub when_scaled: Keep,
+    /// What becomes of the volumes when the cluster is stopped (size 0). Deleted, the cluster begins empty when it is started
+    /// again.
+    #[serde(default)]
+    pub when_stopped: Keep,
     /// What becomes of the volumes when the EtcdCluster is deleted.
     #[serde(default)]
     pub when_deleted: Keep,
@@ -246,6 +268,9 @@ pub struct PodTemplate {
 fn default_size() -> i32 {
     3
 }
+fn delete() -> Keep {
+    Keep::Delete
+}
 fn default_repository() -> String {
     "quay.io/coreos/etcd".into()
 }
@@ -273,6 +298,12 @@ impl Default for Storage {
             medium: Medium::default(),
             retention: Retention::default(),
         }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { when_scaled: Keep::Delete, when_stopped: Keep::Retain, when_deleted: Keep::Retain }
     }
 }
 

@@ -93,7 +93,8 @@ pub struct EtcdMemberSpec {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub peers: Vec<Peer>,
-    /// Desired number of members of the cluster.
+    /// Desired number of members of the cluster: a member whose ordinal is not below it leaves. While the cluster is stopped
+    /// this is the size before.
     pub size: i32,
     /// Whether the cluster is stopped (size 0): the membership stays as it is.
     #[serde(default)]
@@ -148,6 +149,12 @@ pub struct EtcdMemberStatus {
     /// etcd's cluster ID, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
+    /// UID of the pod whose member has left the cluster for good: that pod never joins again, its successor may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_pod_uid: Option<String>,
+    /// The membership of the cluster, told by the leader's agent and nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub membership: Option<Membership>,
     /// Part that the member plays in Raft.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
@@ -196,6 +203,38 @@ pub struct Claim {
     pub volume_id: String,
 }
 
+/// The membership as a linearizable read found it.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Membership {
+    /// Generation of the EtcdMember's spec that its agent knew before it read the list. Only then does absence from the list say
+    /// anything of that spec.
+    pub generation: i64,
+    /// The entries, by ID.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub members: Vec<MemberEntry>,
+}
+
+/// One entry of the membership.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberEntry {
+    /// etcd's member ID, in hexadecimal.
+    pub id: String,
+    /// Name of the member that the entry's peer URL is of; the URL itself if it is nobody's here.
+    pub name: String,
+    /// Whether it is a learner.
+    #[serde(default)]
+    pub learner: bool,
+    /// Whether it has ever told the cluster that it runs.
+    #[serde(default)]
+    pub started: bool,
+    /// Whether the leader has a connection to it.
+    #[serde(default)]
+    pub connected: bool,
+}
+
 /// What a member is doing, in one word.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberPhase {
@@ -203,12 +242,18 @@ pub enum MemberPhase {
     Waiting,
     /// etcd was started and does not serve yet.
     Starting,
+    /// The member is being added to the cluster under a new ID, or catches up as a learner.
+    Joining,
     /// etcd serves, or did and is being brought back.
     Running,
     /// Starting would endanger data: a person must look at the reason.
     Held,
     /// etcd cannot run: the reason names what it says.
     Failing,
+    /// The member is not wanted any more and is on its way out.
+    Leaving,
+    /// The member is out of the cluster for good; its pod may go.
+    Left,
 }
 
 /// Part that a member plays in Raft.

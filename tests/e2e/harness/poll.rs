@@ -1,10 +1,12 @@
 //! Asking until the answer is yes: each wait has a name and an end, and says at its end what the last answer was.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use std::time::{Duration, Instant};
 
 /// Between two questions: often enough for a figure in tenths of a second, rare enough for two cores.
 const PAUSE: Duration = Duration::from_millis(50);
+/// What the last question gets at least.
+const LAST: Duration = Duration::from_secs(2);
 
 /// Asks until there is an answer. An error is the reason why there is none yet; it is told when the time is up.
 ///
@@ -12,20 +14,20 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// When there is none within the time.
 pub async fn until<T>(what: &str, within: Duration, question: impl AsyncFn() -> Result<T>) -> Result<T> {
     let started = Instant::now();
-    loop {
-        // A question that hangs must not outlive the deadline.
-        let left = within.saturating_sub(started.elapsed());
-        let answer = tokio::time::timeout(left.max(PAUSE), question()).await;
-        let why = match answer {
+    let mut last: Option<Error> = None;
+    while started.elapsed() < within {
+        // A question that hangs must not outlive the deadline by much, and one asked just before it gets its answer.
+        let left = within.saturating_sub(started.elapsed()).max(LAST);
+        match tokio::time::timeout(left, question()).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(why)) => why,
-            Err(_) => anyhow!("the question itself was not answered in time"),
-        };
-        if started.elapsed() >= within {
-            return Err(why.context(format!("waited {within:?} until {what}")));
+            Ok(Err(why)) => last = Some(why),
+            // What was answered before says more.
+            Err(_) => last = last.or_else(|| Some(anyhow!("the question itself was never answered"))),
         }
         tokio::time::sleep(PAUSE).await;
     }
+    let why = last.unwrap_or_else(|| anyhow!("it was never asked"));
+    Err(why.context(format!("waited {within:?} until {what}")))
 }
 
 /// Asks for some time, and fails when an answer is no.

@@ -82,6 +82,18 @@ pub struct Incarnation {
     /// Whether all of these members' EtcdMembers were made. From then on one made again can never bootstrap.
     #[serde(default)]
     pub members_created: bool,
+    /// Why this life is over, once no pod of it is left. Only then is the next one begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<End>,
+}
+
+/// Why a life of a cluster's data is over.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The cluster was stopped, and its volumes are deleted as `retention.whenStopped` says.
+    Stopped,
+    /// A person gave the data up (`recovery.abandonIncarnation`); it is set aside on the volumes.
+    Abandoned,
 }
 
 /// One member in the cluster's status.

@@ -1,0 +1,51 @@
+//! The agent: one binary, five parts. A library only so that the model in `tests/model` runs the very plans that the agent runs.
+//!
+//! ```text
+//!  container agent                          container etcd
+//!  ┌──────────────────────────────┐         ┌───────────────────────────────┐
+//!  │ run ── child ── sidecar      │ socket  │ launch ── child ── etcd       │
+//!  │                 probes :2382 ╪═════════╪═ orders, states               │
+//!  │ install (postStart) ─────────┼─────────┼─▶ /agent/etcd-agent, hosts    │
+//!  └──────────────────────────────┘         └───────────────────────────────┘
+//!  kubectl exec … status
+//! ```
+
+pub mod args;
+mod cli;
+mod crash;
+mod etcd;
+mod facts;
+mod install;
+mod kube;
+mod launch;
+mod names;
+pub mod plan;
+mod run;
+mod serve;
+mod sidecar;
+mod signals;
+pub mod volume;
+
+use std::path::Path;
+
+use etcd_operator_shared::names::{AGENT_DIR, VOLUME_DIR};
+
+use crate::args::Command;
+
+/// Runs one command.
+///
+/// # Errors
+/// With what a person should read.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run => Ok(run::run()?),
+        Command::Sidecar(config) => sidecar::main(*config),
+        Command::Install => Ok(install::run(Path::new(AGENT_DIR))?),
+        Command::Launch => Ok(launch::run(&launch::Places { volume: VOLUME_DIR.into(), shared: AGENT_DIR.into() })?),
+        Command::Status { output } => cli::status::run(output),
+        Command::Version => {
+            println!("etcd-agent {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    }
+}
