@@ -92,6 +92,8 @@ test: setup lint unit images crash-image testbed-program ## do all set-up and pa
 lint: setup ## check format and lints
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	@test -z "$$(gofmt -l tests/client)" || { gofmt -d tests/client; exit 1; }
+	@cd tests/client && go vet ./...
 
 .PHONY: audit
 audit: setup ## check licences, sources and duplicates of dependencies (installs cargo-deny)
@@ -101,6 +103,7 @@ audit: setup ## check licences, sources and duplicates of dependencies (installs
 .PHONY: unit
 unit: setup ## test everything that needs no cluster
 	@$(CARGO) test -p etcd-operator-shared -p etcd-agent -p etcd-coordinator
+	@cd tests/client && go test ./...
 
 .PHONY: api
 api: setup testbed-program ## test the kinds against a real API server

@@ -2,7 +2,7 @@
 
 use crate::harness::demo::spec;
 use crate::harness::pods::runs;
-use crate::harness::{Demo, Manner, PATIENCE, Part, Stage, Writer, play, until};
+use crate::harness::{Client, Demo, Manner, PATIENCE, Part, Stage, play, until};
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use nix::sys::signal::Signal;
@@ -15,22 +15,22 @@ const BACK: Duration = Duration::from_secs(60);
 fn all_etcds_killed_at_once_lose_nothing() {
     play("all_etcds_killed", Manner::Beside, async |stage| {
         let Some(faults) = stage.faults_or_skip() else { return Ok(()) };
-        let (demo, id, mut writer) = written_to(stage).await?;
+        let (demo, id, client) = written_to(stage).await?;
         let mut etcds = Vec::new();
         for ordinal in 0..demo.size {
             etcds.push(demo.process(faults, ordinal, Part::Etcd).await?);
         }
         etcds.iter().for_each(|etcd| etcd.signal(Signal::SIGKILL));
-        comes_back(&demo, &mut writer, Instant::now()).await?;
+        comes_back(&demo, &client, Instant::now()).await?;
         ensure!(demo.restarts().await? == 0, "containers were restarted");
-        lost_nothing(&demo, writer, &id).await
+        lost_nothing(&demo, client, &id).await
     });
 }
 
 #[test]
 fn all_pods_deleted_at_once_lose_nothing() {
     play("all_pods_deleted", Manner::Beside, async |stage| {
-        let (demo, id, mut writer) = written_to(stage).await?;
+        let (demo, id, client) = written_to(stage).await?;
         for grace in [60, 0] {
             let old: Vec<_> = demo.pods().await?.iter().map(|pod| pod.uid()).collect();
             for ordinal in 0..demo.size {
@@ -43,9 +43,9 @@ fn all_pods_deleted_at_once_lose_nothing() {
                 Ok(())
             })
             .await?;
-            comes_back(&demo, &mut writer, Instant::now()).await?;
+            comes_back(&demo, &client, Instant::now()).await?;
         }
-        lost_nothing(&demo, writer, &id).await
+        lost_nothing(&demo, client, &id).await
     });
 }
 
@@ -53,32 +53,32 @@ fn all_pods_deleted_at_once_lose_nothing() {
 fn a_node_stopped_and_started_loses_nothing() {
     play("node_stopped", Manner::Alone, async |stage| {
         let Some(faults) = stage.faults_or_skip() else { return Ok(()) };
-        let (demo, id, mut writer) = written_to(stage).await?;
+        let (demo, id, client) = written_to(stage).await?;
         let leader = demo.pod(demo.leader().await?).await?;
         let node = leader.spec.and_then(|spec| spec.node_name).context("a Ready pod has a node")?;
         stage.stop_node(faults, &node).await?;
         let stopped = Instant::now();
-        writer.next(BACK).await.context("the members on the other nodes serve")?;
+        client.next(BACK).await.context("the members on the other nodes serve")?;
         stage.say(format!("written to again {:.2} s after the leader's node stopped", stopped.elapsed().as_secs_f64()));
         // Long enough that the others notice, and the coordinator too.
-        writer.keeps_on(Duration::from_secs(5)).await?;
+        client.keeps_on(Duration::from_secs(5)).await?;
         stage.start_node(faults, &node).await?;
-        comes_back(&demo, &mut writer, Instant::now()).await?;
-        lost_nothing(&demo, writer, &id).await
+        comes_back(&demo, &client, Instant::now()).await?;
+        lost_nothing(&demo, client, &id).await
     });
 }
 
-async fn written_to(stage: &Stage) -> Result<(Demo<'_>, String, Writer)> {
+async fn written_to(stage: &Stage) -> Result<(Demo<'_>, String, Client)> {
     let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;
     let id = demo.all_vote().await?;
-    let writer = Writer::start(&demo).await?;
-    writer.keeps_on(Duration::from_secs(2)).await?;
-    Ok((demo, id, writer))
+    let client = Client::start(&demo).await?;
+    client.keeps_on(Duration::from_secs(2)).await?;
+    Ok((demo, id, client))
 }
 
 /// Waits until writes are accepted and every member serves, and says how long that took.
-async fn comes_back(demo: &Demo<'_>, writer: &mut Writer, since: Instant) -> Result<()> {
-    writer.next(BACK).await?;
+async fn comes_back(demo: &Demo<'_>, client: &Client, since: Instant) -> Result<()> {
+    client.next(BACK).await?;
     let written = since.elapsed();
     demo.serves(BACK).await?;
     let (written, all) = (written.as_secs_f64(), since.elapsed().as_secs_f64());
@@ -86,9 +86,9 @@ async fn comes_back(demo: &Demo<'_>, writer: &mut Writer, since: Instant) -> Res
     demo.ready().await
 }
 
-async fn lost_nothing(demo: &Demo<'_>, writer: Writer, id: &str) -> Result<()> {
-    writer.keeps_on(Duration::from_secs(1)).await?;
-    let report = writer.finish(demo).await?;
-    ensure!(report.cluster_id == id && demo.all_vote().await? == id, "the cluster ID changed");
+async fn lost_nothing(demo: &Demo<'_>, client: Client, id: &str) -> Result<()> {
+    client.keeps_on(Duration::from_secs(1)).await?;
+    let report = client.finish(demo).await?;
+    ensure!(report.cluster == id && demo.all_vote().await? == id, "the cluster ID changed");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Promise: what cannot work is refused or named in one clear sentence, and mending the object mends the cluster.
 
 use crate::harness::demo::{spec, spec_with};
-use crate::harness::{Demo, Manner, PATIENCE, Stage, Writer, play, until};
+use crate::harness::{Client, Demo, Manner, PATIENCE, Stage, play, until};
 use anyhow::{Result, bail, ensure};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
@@ -70,16 +70,16 @@ fn a_changed_option_rolls_through_a_running_cluster_without_losing_a_write() {
     play("option_rolls", Manner::Beside, async |stage| {
         let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;
         let id = demo.all_vote().await?;
-        let writer = Writer::start(&demo).await?;
+        let client = Client::start(&demo).await?;
         let readiness = demo.watch_readiness();
         demo.patch_spec(json!({"etcd": {"extraArgs": {"max-txn-ops": "256"}}})).await?;
         demo.ready().await?;
         let (lapses, worst) = (readiness.lapses(), readiness.worst());
-        let report = writer.finish(&demo).await?;
+        let report = client.finish(&demo).await?;
         stage.say(format!("rolled: {}", lapses.join(" ")));
         ensure!(worst == 1, "{worst} pods were not Ready at once");
         ensure!(lapses.len() == 3, "pods stopped being Ready {} times", lapses.len());
-        ensure!(report.cluster_id == id && demo.all_vote().await? == id, "the cluster ID changed");
+        ensure!(report.cluster == id && demo.all_vote().await? == id, "the cluster ID changed");
         Ok(())
     });
 }
@@ -89,14 +89,14 @@ fn a_bad_option_on_a_running_cluster_stops_after_one_member_and_mending_recovers
     play("bad_roll", Manner::Beside, async |stage| {
         let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;
         let id = demo.all_vote().await?;
-        let mut writer = Writer::start(&demo).await?;
+        let client = Client::start(&demo).await?;
         let readiness = demo.watch_readiness();
         demo.patch_spec(json!({"etcd": {"extraArgs": {"bogus": "1"}}})).await?;
         let sentence = names_it(stage, &demo, "MemberFailing", "bogus").await?;
         stage.say(format!("the roll stops: {sentence}"));
         // The roll must not go on while one member fails.
-        writer.keeps_on(std::time::Duration::from_secs(15)).await?;
-        writer.next(PATIENCE).await?;
+        client.keeps_on(std::time::Duration::from_secs(15)).await?;
+        client.next(PATIENCE).await?;
         ensure!(readiness.worst() == 1, "{} pods were not Ready at once", readiness.worst());
         let stopped: std::collections::BTreeSet<String> = readiness.lapses().into_iter().collect();
         ensure!(stopped.len() == 1, "the roll went on to {stopped:?}");
@@ -104,8 +104,8 @@ fn a_bad_option_on_a_running_cluster_stops_after_one_member_and_mending_recovers
         demo.patch_spec(json!({"etcd": {"extraArgs": {"bogus": null}}})).await?;
         demo.ready().await?;
         ensure!(readiness.worst() == 1, "{} pods were not Ready at once", readiness.worst());
-        let report = writer.finish(&demo).await?;
-        ensure!(report.cluster_id == id && demo.all_vote().await? == id, "the cluster ID changed");
+        let report = client.finish(&demo).await?;
+        ensure!(report.cluster == id && demo.all_vote().await? == id, "the cluster ID changed");
         Ok(())
     });
 }

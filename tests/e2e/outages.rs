@@ -3,7 +3,7 @@
 use crate::harness::demo::spec;
 use crate::harness::etcd::Etcd;
 use crate::harness::http;
-use crate::harness::{Demo, Manner, PATIENCE, Part, Stage, Writer, play, until};
+use crate::harness::{Client, Demo, Manner, PATIENCE, Part, Stage, play, until};
 use anyhow::{Context, Result, ensure};
 use etcd_operator_shared::names::{PORT_AGENT, PORT_CLIENT};
 use nix::sys::signal::Signal;
@@ -23,17 +23,17 @@ fn members_come_back_while_coordinator_and_api_server_are_away() {
         let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;
         let id = demo.all_vote().await?;
         let seats = Seat::all(faults, &demo).await?;
-        let mut writer = Writer::start(&demo).await?;
-        writer.next(PATIENCE).await?;
+        let client = Client::start(&demo).await?;
+        client.next(PATIENCE).await?;
         stage.kill_coordinator().await?;
         stage.stop_part(faults, Component::ApiServer).await?;
 
         seats[0].etcd_comes_back(stage).await?;
         seats[1].agent_comes_back(stage).await?;
         seats[2].agent_container_comes_back(stage).await?;
-        writer.next(PATIENCE).await?;
+        client.next(PATIENCE).await?;
         seats[1].etcd_container_comes_back(stage).await?;
-        writer.next(PATIENCE).await?;
+        client.next(PATIENCE).await?;
 
         stage.start_part(faults, Component::ApiServer).await?;
         stage.start_coordinator(&crate::harness::stage::agent_image())?;
@@ -41,8 +41,8 @@ fn members_come_back_while_coordinator_and_api_server_are_away() {
         let spec = json!({"service": {"annotations": {"after": "the outage"}}});
         until("the API server takes a change", PATIENCE, async || demo.patch_spec(spec.clone()).await).await?;
         demo.ready().await?;
-        let report = writer.finish(&demo).await?;
-        ensure!(report.cluster_id == id && demo.all_vote().await? == id, "the cluster ID changed");
+        let report = client.finish(&demo).await?;
+        ensure!(report.cluster == id && demo.all_vote().await? == id, "the cluster ID changed");
         let status = demo.get().await?.status.context("it has a status")?;
         let leader = demo.member(demo.leader().await?);
         ensure!(status.leader.as_deref() == Some(&leader), "status names {:?}, etcd {leader}", status.leader);

@@ -5,6 +5,7 @@ pub mod bare_etcd;
 pub mod boot;
 pub mod cgroups;
 pub mod check;
+pub mod client;
 pub mod cluster;
 pub mod command;
 pub mod control_plane;

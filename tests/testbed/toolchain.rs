@@ -26,14 +26,22 @@ pub struct Tool {
 }
 
 macro_rules! sources {
-    ($($folder:literal)+, $main:literal) => {
-        &[
-            ("go.mod", include_str!(concat!("tools/", $($folder,)+ "/go.mod"))),
-            ("go.sum", include_str!(concat!("tools/", $($folder,)+ "/go.sum"))),
-            ($main, include_str!(concat!("tools/", $($folder,)+ "/", $main))),
-        ]
+    ($folder:expr, $($file:literal)+) => {
+        &[$(($file, include_str!(concat!($folder, "/", $file)))),+]
     };
 }
+
+/// The application of the tests (`tests/client`): built when the first test needs it, no part of a testbed.
+pub const CLIENT: Tool = Tool {
+    name: "client",
+    sources: sources!(
+        "../client",
+        "go.mod" "go.sum" "check.go" "final.go" "history.go" "keys.go" "linear.go" "load.go" "main.go" "members.go" "watch.go"
+    ),
+    programs: &[(".", "client")],
+    aliases: &[],
+    ldflags: "-s -w",
+};
 
 const ETCD_PROGRAMS: &[(&str, &str)] = &[
     ("go.etcd.io/etcd/server/v3", "etcd"),
@@ -45,7 +53,7 @@ macro_rules! etcd {
     ($version:literal) => {
         Tool {
             name: concat!("etcd-", $version),
-            sources: sources!("etcd/" $version, "tools.go"),
+            sources: sources!(concat!("tools/etcd/", $version), "go.mod" "go.sum" "tools.go"),
             programs: ETCD_PROGRAMS,
             aliases: &[],
             ldflags: "-s -w",
@@ -55,7 +63,7 @@ macro_rules! etcd {
 
 pub const KUBERNETES: Tool = Tool {
     name: "kubernetes-v1.34.4",
-    sources: sources!("kubernetes", "main.go"),
+    sources: sources!("tools/kubernetes", "go.mod" "go.sum" "main.go"),
     programs: &[(".", "kubernetes")],
     aliases: &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"],
     ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4 -X k8s.io/component-base/version.gitMajor=1 \
@@ -65,7 +73,7 @@ pub const KUBERNETES: Tool = Tool {
 
 pub const COREDNS: Tool = Tool {
     name: "coredns-v1.15.0",
-    sources: sources!("coredns", "main.go"),
+    sources: sources!("tools/coredns", "go.mod" "go.sum" "main.go"),
     programs: &[(".", "coredns")],
     aliases: &[],
     ldflags: "-s -w",
@@ -124,7 +132,11 @@ impl Tool {
         Ok(cache()?.join(format!("{}-{}", self.name, short_hex(digest.finish().as_ref()))))
     }
 
-    fn ready(&self, progress: Progress) -> Result<PathBuf> {
+    /// The folder with its programs, built if the cache lacks them.
+    ///
+    /// # Errors
+    /// When `go` is missing or the build fails.
+    pub fn ready(&self, progress: Progress) -> Result<PathBuf> {
         let folder = self.folder()?;
         if folder.exists() {
             return Ok(folder);

@@ -93,13 +93,6 @@ impl Etcd {
         let answer = bounded(self.client.clone().get(key, None)).await?;
         Ok(answer.kvs().first().map(|kv| String::from_utf8_lossy(kv.value()).into_owned()))
     }
-
-    /// A linearizable read of every key with the prefix: key, value and the revision of its last change.
-    pub async fn all(&self, prefix: &str) -> Result<Vec<(String, String, i64)>> {
-        let answer = bounded(self.client.clone().get(prefix, Some(GetOptions::new().with_prefix()))).await?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(answer.kvs().iter().map(|kv| (text(kv.key()), text(kv.value()), kv.mod_revision())).collect())
-    }
 }
 
 /// An ID as etcdctl prints it.

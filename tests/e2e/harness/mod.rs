@@ -3,10 +3,11 @@
 //! ```text
 //!   play ─▶ turn       two at a time, or alone
 //!        ─▶ stage      a namespace, a coordinator of its own, faults that heal; struck at the end, whatever happened
-//!        ─▶ the test   demo (an EtcdCluster) · etcd · process · writer · pods · http · kubectl · poll
+//!        ─▶ the test   demo (an EtcdCluster) · etcd · process · client · pods · http · kubectl · poll
 //!        ─▶ evidence   when it failed
 //! ```
 
+pub mod client;
 pub mod coordinator;
 pub mod demo;
 pub mod etcd;
@@ -21,8 +22,8 @@ pub mod process;
 pub mod say;
 pub mod stage;
 pub mod turn;
-pub mod writer;
 
+pub use client::Client;
 pub use demo::{Demo, PATIENCE};
 pub use play::play;
 pub use poll::{holds, until};
@@ -30,4 +31,3 @@ pub use process::Part;
 pub use say::say;
 pub use stage::Stage;
 pub use turn::Manner;
-pub use writer::Writer;

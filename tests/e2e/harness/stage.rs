@@ -262,6 +262,8 @@ pub fn agent_image() -> String {
 }
 
 async fn prepare(cluster: &Cluster, kubectl: &Kubectl) -> Result<()> {
+    // A build beside a test would slow it down.
+    testbed::client::Client::build().await?;
     leftovers::sweep(&cluster.client()).await?;
     let crds = tokio::process::Command::new(coordinator::program()?).arg("crds").output().await?;
     let crds = String::from_utf8(crds.stdout)?;
