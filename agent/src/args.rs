@@ -66,6 +66,8 @@ pub struct Sidecar {
     pub cluster_uid: String,
     #[arg(long, env = env::INCARNATION)]
     pub incarnation: i64,
+    #[arg(long, env = env::CLUSTER_ID)]
+    pub cluster_id: String,
     #[arg(long, env = env::ETCD_VERSION)]
     pub version: Version,
     #[arg(long, env = env::ETCD_OPTIONS, value_parser = options)]

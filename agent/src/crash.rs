@@ -3,9 +3,9 @@
 //! Without the feature `crash-points` a point is nothing. With it, each point ends the process once in the life of a pod:
 //! a file beside the launcher's binary remembers it, so that the next start gets further.
 
-/// Every point, in the order in which a first start passes them.
+/// Every point, in the order in which a first start passes them, then what joining and what leaving adds.
 #[cfg(feature = "crash-points")]
-pub const POINTS: [&str; 8] = [
+pub const POINTS: [&str; 23] = [
     "before-touch",
     "after-touch",
     "before-claim",
@@ -14,6 +14,21 @@ pub const POINTS: [&str; 8] = [
     "before-order",
     "after-order",
     "after-running",
+    "before-set-aside",
+    "after-set-aside",
+    "after-renew",
+    "before-add",
+    "after-add",
+    "after-id-marked",
+    "before-promote",
+    "after-promote",
+    "before-move-leader",
+    "after-move-leader",
+    "before-remove",
+    "after-remove",
+    "before-kill",
+    "before-retire",
+    "after-retire",
 ];
 
 /// A place where the process may die.

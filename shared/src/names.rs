@@ -123,6 +123,14 @@ pub fn peer_url(member: &str, cluster: &str, namespace: &str) -> String {
     format!("http://{}:{PORT_PEER}", peer_host(member, cluster, namespace))
 }
 
+/// The member that a peer URL is of, or `None` if it is none of this cluster's.
+#[must_use]
+pub fn member_of_peer_url(url: &str, cluster: &str, namespace: &str) -> Option<String> {
+    let member = url.strip_prefix("http://")?.split('.').next()?;
+    ordinal(cluster, member)?;
+    (peer_url(member, cluster, namespace) == url).then(|| member.to_owned())
+}
+
 /// Client URL that a member advertises.
 #[must_use]
 pub fn client_url(member: &str, cluster: &str, namespace: &str) -> String {
@@ -144,6 +152,17 @@ mod tests {
         assert_eq!(ordinal("demo", &member("demo", 12)), Some(12));
         for other in ["demo", "demo-", "demo-x", "demo-01", "demo-1-2", "other-1", "demo-+1"] {
             assert_eq!(ordinal("demo", other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_read_back_from_its_peer_url() {
+        let of = |url: &str| member_of_peer_url(url, "demo", "ns");
+        assert_eq!(of(&peer_url("demo-1", "demo", "ns")), Some("demo-1".into()));
+        for other in
+            ["http://demo-1.demo-peer.other.svc:2380", "http://10.0.0.1:2380", "http://demo-x.demo-peer.ns.svc:2380"]
+        {
+            assert_eq!(of(other), None, "{other}");
         }
     }
 

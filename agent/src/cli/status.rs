@@ -55,7 +55,7 @@ fn human(page: &Value) -> String {
             "Database",
             format!("{} ({} in use)", mebibytes(&etcd["dbSizeBytes"]), mebibytes(&etcd["dbSizeInUseBytes"])),
         );
-        line("Members", format!("{}, connected to {}", etcd["members"], text(&etcd["activePeers"])));
+        line("Members", format!("{}, connected to {}", etcd["members"], text(&etcd["connectedPeers"])));
     }
     line("Restarts", text(&page["process"]["restarts"]));
     if let Some(exit) = page["process"]["lastExit"].as_object() {

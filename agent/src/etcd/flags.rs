@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use etcd_operator_shared::{
-    names::{PORT_CLIENT, PORT_METRICS, PORT_PEER, client_url, peer_url},
+    names::{PORT_CLIENT, PORT_METRICS, PORT_PEER, client_url, ordinal, peer_url},
     validate::{Compaction, Flags},
     version::{Minor, Version},
 };
@@ -25,6 +25,8 @@ pub struct Whose<'a> {
 pub enum Entry<'a> {
     /// It forms the cluster with these members.
     New { members: &'a [String], token: &'a str },
+    /// It joins as a learner: the membership with its own entry, by name.
+    Added { members: &'a [String] },
     /// It has its membership on its disk.
     OnDisk,
 }
@@ -60,12 +62,21 @@ fn identity(whose: &Whose<'_>) -> Vec<String> {
 }
 
 fn entry_flags(whose: &Whose<'_>, entry: &Entry<'_>) -> Vec<String> {
-    let url = |member: &str| format!("{member}={}", peer_url(member, whose.cluster, whose.namespace));
+    // An entry that is nobody's here is named by its URL.
+    let url = |member: &str| match ordinal(whose.cluster, member) {
+        Some(_) => format!("{member}={}", peer_url(member, whose.cluster, whose.namespace)),
+        None => format!("stranger={member}"),
+    };
     match entry {
         Entry::New { members, token } => vec![
             flag("initial-cluster-state", "new"),
             flag("initial-cluster", members.iter().map(|m| url(m)).collect::<Vec<_>>().join(",")),
             flag("initial-cluster-token", token),
+        ],
+        // etcd compares URLs and numbers with what its peers say, so the list must be the one that holds the new entry.
+        Entry::Added { members } => vec![
+            flag("initial-cluster-state", "existing"),
+            flag("initial-cluster", members.iter().map(|m| url(m)).collect::<Vec<_>>().join(",")),
         ],
         // Without a WAL this refuses to start: a second guard, should the data vanish between the look and the start.
         Entry::OnDisk => vec![flag("initial-cluster-state", "existing"), flag("initial-cluster", url(whose.member))],
@@ -124,6 +135,15 @@ mod tests {
             &"--initial-cluster=demo-0=http://demo-0.demo-peer.ns.svc:2380,demo-1=http://demo-1.demo-peer.ns.svc:2380".into()
         ));
         assert!(flags.contains(&"--initial-cluster-token=ns/demo/u/1".into()));
+    }
+
+    #[test]
+    fn a_learner_names_every_member_and_joins_what_exists() {
+        let members = ["demo-0".to_owned(), "http://10.0.0.9:2380".to_owned(), "demo-1".to_owned()];
+        let flags = flags("v3.5.21", &Entry::Added { members: &members });
+        assert!(flags.contains(&"--initial-cluster-state=existing".into()));
+        let list = flags.iter().find(|f| f.starts_with("--initial-cluster=")).unwrap();
+        assert!(list.contains("stranger=http://10.0.0.9:2380,demo-1=http://demo-1."), "{list}");
     }
 
     #[test]

@@ -8,11 +8,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::launcher::Launcher;
+use super::{launcher::Launcher, links::Links};
 use crate::{
-    etcd::member::{Entry, Member, Status},
+    etcd::member::{Member, Status},
     launch::protocol::Process,
     names::task::get,
+    plan::list::Entry,
 };
 
 /// The last answers of one run of etcd. All are gone when its process changes.
@@ -29,10 +30,11 @@ pub struct Observed {
     pub confirmed: bool,
     /// Why the last linearizable read failed; `None` while they succeed.
     pub no_quorum: Option<String>,
-    /// The membership, from a confirmed read.
+    /// The membership, from a confirmed read, and when it was asked for.
     pub members: Vec<Entry>,
-    /// Peers that etcd has a live connection to.
-    pub active_peers: Option<usize>,
+    pub members_asked: Option<Instant>,
+    /// Members that etcd has a live connection to; `None` until it was asked.
+    pub links: Option<Links>,
 }
 
 /// How often etcd is asked while it is starting, and after that.
@@ -40,13 +42,21 @@ const EAGER: Duration = Duration::from_millis(20);
 const CALM: Duration = Duration::from_secs(1);
 /// How often the slower questions are asked: a linearizable read, the membership, the connections.
 const SLOW: Duration = Duration::from_secs(5);
+/// The same while the membership changes.
+const HURRIED: Duration = Duration::from_millis(100);
 
-/// Asks until the receiver of `told` is gone.
-pub async fn observe(member: Member, mut launcher: watch::Receiver<Launcher>, told: watch::Sender<Observed>) {
+/// Asks until the receiver of `told` is gone. `hurry` is true while the membership changes.
+pub async fn observe(
+    member: Member,
+    mut launcher: watch::Receiver<Launcher>,
+    mut hurry: watch::Receiver<bool>,
+    told: watch::Sender<Observed>,
+) {
     let mut seen = Observed::default();
     let mut slow_due = Instant::now();
     loop {
         let pid = running(&launcher.borrow_and_update());
+        let hurried = *hurry.borrow_and_update();
         if seen.pid != pid {
             seen = Observed { pid, ..Observed::default() };
             slow_due = Instant::now();
@@ -54,16 +64,21 @@ pub async fn observe(member: Member, mut launcher: watch::Receiver<Launcher>, to
         if pid.is_some() {
             ask_status(&member, &mut seen).await;
             let leads = seen.status.as_ref().is_some_and(|status| status.leader_id.is_some());
-            if leads && (!seen.confirmed || Instant::now() >= slow_due) {
+            if leads && (!seen.confirmed || hurried || Instant::now() >= slow_due) {
                 ask_slowly(&member, &mut seen).await;
                 slow_due = Instant::now() + SLOW;
             }
         }
         told.send_replace(seen.clone());
-        let nap = if pid.is_some() && !seen.confirmed { EAGER } else { CALM };
-        // Both arms are cancel-safe: a change stays pending in the watch, a nap has no effect.
+        let nap = match pid {
+            Some(_) if !seen.confirmed => EAGER,
+            Some(_) if hurried => HURRIED,
+            Some(_) | None => CALM,
+        };
+        // All arms are cancel-safe: a change stays pending in its watch, a nap has no effect.
         tokio::select! {
             changed = launcher.changed() => if changed.is_err() { return },
+            changed = hurry.changed() => if changed.is_err() { return },
             () = sleep(nap) => {}
         }
     }
@@ -88,37 +103,23 @@ async fn ask_status(member: &Member, seen: &mut Observed) {
 }
 
 async fn ask_slowly(member: &Member, seen: &mut Observed) {
+    let asked = Instant::now();
     match member.members().await {
-        Ok(members) => {
+        Ok((_, members)) => {
             seen.members = members;
+            seen.members_asked = Some(asked);
             seen.confirmed = true;
             seen.no_quorum = None;
         }
         Err(error) => seen.no_quorum = Some(error.to_string()),
     }
-    seen.active_peers = active_peers().await;
+    if let Some(metrics) = metrics().await {
+        seen.links.get_or_insert_default().take(&metrics, Instant::now());
+    }
 }
 
-/// Counts etcd's live connections: `etcd_network_active_peers` on its own metrics port.
-/// Source: etcd `server/etcdserver/api/rafthttp/metrics.go`.
-async fn active_peers() -> Option<usize> {
+async fn metrics() -> Option<String> {
     let authority = format!("127.0.0.1:{PORT_METRICS}");
     let text = timeout(Duration::from_secs(2), get(&authority, "/metrics")).await.ok()?.ok()?;
-    Some(count_active(&String::from_utf8_lossy(&text)))
-}
-
-fn count_active(metrics: &str) -> usize {
-    let active = |line: &&str| line.starts_with("etcd_network_active_peers{") && line.ends_with(" 1");
-    metrics.lines().filter(active).count()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn only_live_connections_are_counted() {
-        let text = "# HELP etcd_network_active_peers x\n\
-                    etcd_network_active_peers{Local=\"a\",Remote=\"b\"} 1\n\
-                    etcd_network_active_peers{Local=\"a\",Remote=\"c\"} 0\n";
-        assert_eq!(super::count_active(text), 1);
-    }
+    Some(String::from_utf8_lossy(&text).into_owned())
 }

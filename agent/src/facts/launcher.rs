@@ -20,6 +20,8 @@ use crate::launch::protocol::{self, Message, Request, State, VERSION};
 pub struct Launcher {
     pub connected: bool,
     pub version: Option<String>,
+    /// Version of the protocol that it speaks.
+    pub protocol: u32,
     pub state: Option<State>,
     /// It got SIGTERM and waits for leadership to be handed over.
     pub terminating: bool,
@@ -83,7 +85,7 @@ async fn talk(
 fn take(known: &mut Launcher, message: Message) {
     known.connected = true;
     match message {
-        Message::Hello { protocol: _, version } => known.version = Some(version),
+        Message::Hello { protocol, version } => (known.protocol, known.version) = (protocol, Some(version)),
         Message::State(state) => known.state = Some(state),
         Message::Terminating => known.terminating = true,
     }

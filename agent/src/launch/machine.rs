@@ -155,17 +155,27 @@ impl Machine {
         match request {
             Request::Hello { protocol: _ } => vec![],
             Request::Release => self.release(now),
-            Request::Halt => match self.process {
-                Process::Running { .. } => self.stop(now),
-                Process::Pausing { .. } => {
-                    self.idle();
-                    vec![]
-                }
-                // Said again, so that an agent that asks twice is answered twice.
-                Process::Idle => vec![self.tell()],
-                Process::Stopping { .. } => vec![],
-            },
+            Request::Halt => self.halt(now, Action::Stop),
+            Request::Kill => self.halt(now, Action::Kill),
             Request::Start(order) => self.ordered(order, disk),
+        }
+    }
+
+    /// Stops etcd so, for good.
+    fn halt(&mut self, now: Duration, how: Action) -> Vec<Action> {
+        match self.process {
+            Process::Running { pid } => {
+                self.stopping(pid, now);
+                vec![how]
+            }
+            Process::Pausing { .. } => {
+                self.idle();
+                vec![]
+            }
+            // Said again, so that an agent that asks twice is answered twice.
+            Process::Idle => vec![self.tell()],
+            Process::Stopping { .. } if how == Action::Kill => vec![how],
+            Process::Stopping { .. } => vec![],
         }
     }
 
@@ -259,9 +269,13 @@ impl Machine {
 
     fn stop(&mut self, now: Duration) -> Vec<Action> {
         let Process::Running { pid } = self.process else { return vec![] };
+        self.stopping(pid, now);
+        vec![Action::Stop]
+    }
+
+    fn stopping(&mut self, pid: i32, now: Duration) {
         self.process = Process::Stopping { pid };
         self.deadline = Some(now + STOP_WITHIN);
-        vec![Action::Stop]
     }
 
     fn tick(&mut self, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {

@@ -114,16 +114,15 @@ impl Launcher {
 
     /// Sets `lived` as soon as a WAL is seen. True while it still has to be looked for.
     fn look_for_wal(&self) -> bool {
-        if self.machine.running().is_none_or(|order| !order.first) {
-            return false;
-        }
+        let Some(order) = self.machine.running().filter(|order| order.first) else { return false };
+        let volume_id = &order.identity.volume_id;
         match self.store.has_wal() {
             Ok(true) => {
-                if let Err(error) = self.store.set_lived() {
+                if let Err(error) = self.store.set_lived(volume_id) {
                     eprintln!("launcher: cannot record that a WAL was seen: {error}");
                 }
                 // Done again until the record is there: set_lived is idempotent and cheap.
-                !self.store.lived().unwrap_or(false)
+                !self.store.lived(volume_id).unwrap_or(false)
             }
             Ok(false) => true,
             Err(error) => {
@@ -211,6 +210,6 @@ impl Launcher {
 /// What the volume says about an order.
 fn look(store: &Store, order: &Order) -> Disk {
     let wal = store.has_wal().unwrap_or(false);
-    let fits = matches!(store.read_mark(), Ok(Some(mark)) if mark.identity() == order.identity);
+    let fits = matches!(store.read_mark(), Ok(Some(mark)) if mark.identity == order.identity);
     Disk { wal, fits }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::volume::mark::Identity;
 
 /// Version of the protocol that this program speaks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Longest frame in bytes that is read: an order with every flag has about 3 KiB.
 pub const MAX_FRAME: u32 = 1 << 20;
 
@@ -24,6 +24,9 @@ pub enum Request {
     Start(Order),
     /// Stop etcd and do not start it again. Acknowledged by a state whose process is `Idle`.
     Halt,
+    /// The same at once, without etcd's own way out: it is out of its cluster and can finish nothing that it has begun. Since
+    /// version 2.
+    Kill,
     /// Leadership is handed over (or need not be): go on with the termination.
     Release,
 }

@@ -11,7 +11,10 @@ pub const BELIEF: Duration = Duration::from_secs(15);
 /// What stands behind an address when it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    Itself,
+    /// The member itself, and whether it believes this member's own address.
+    Itself {
+        knows_me: bool,
+    },
     SomebodyElse,
     Silence,
 }
@@ -22,6 +25,7 @@ struct Entry {
     /// When the address was first offered or last confirmed.
     since: Duration,
     confirmed: bool,
+    knows_me: bool,
     dropped: bool,
 }
 
@@ -38,7 +42,8 @@ impl Book {
         let offered: BTreeMap<String, String> = offered.into_iter().collect();
         self.entries.retain(|name, _| offered.contains_key(name));
         for (name, address) in offered {
-            let fresh = Entry { address: address.clone(), since: now, confirmed: false, dropped: false };
+            let fresh =
+                Entry { address: address.clone(), since: now, confirmed: false, knows_me: false, dropped: false };
             let entry = self.entries.entry(name).or_insert_with(|| fresh.clone());
             if entry.address != address {
                 *entry = fresh;
@@ -50,10 +55,12 @@ impl Book {
     pub fn heard(&mut self, name: &str, address: &str, answer: Answer, now: Duration) {
         let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.address == address) else { return };
         match answer {
-            Answer::Itself => *entry = Entry { since: now, confirmed: true, dropped: false, address: address.into() },
+            Answer::Itself { knows_me } => {
+                *entry = Entry { since: now, confirmed: true, knows_me, dropped: false, address: address.into() };
+            }
             Answer::SomebodyElse => entry.dropped = true,
             Answer::Silence => {
-                entry.confirmed = false;
+                (entry.confirmed, entry.knows_me) = (false, false);
                 entry.dropped |= now.saturating_sub(entry.since) > BELIEF;
             }
         }
@@ -76,6 +83,12 @@ impl Book {
     #[must_use]
     pub fn confirmed(&self) -> BTreeSet<String> {
         self.entries.iter().filter(|(_, entry)| entry.confirmed).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Members that believed this member's own address when they were last asked: their etcd finds it.
+    #[must_use]
+    pub fn acquainted(&self) -> BTreeSet<String> {
+        self.entries.iter().filter(|(_, entry)| entry.knows_me).map(|(name, _)| name.clone()).collect()
     }
 }
 
@@ -102,7 +115,7 @@ mod tests {
         assert!(book.believed().is_empty());
         book.offer(offered("10.0.0.1"), at(17));
         assert!(book.believed().is_empty(), "the same offer is no news");
-        book.heard("demo-1", "10.0.0.1", Answer::Itself, at(18));
+        book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true }, at(18));
         assert_eq!(book.believed(), offered("10.0.0.1"));
     }
 
@@ -119,7 +132,7 @@ mod tests {
         let mut book = Book::default();
         book.offer(offered("10.0.0.1"), at(0));
         book.offer(offered("10.0.0.2"), at(1));
-        book.heard("demo-1", "10.0.0.1", Answer::Itself, at(2));
+        book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true }, at(2));
         assert!(book.confirmed().is_empty());
         assert_eq!(book.believed(), offered("10.0.0.2"));
     }

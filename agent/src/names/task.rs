@@ -1,6 +1,7 @@
 //! The task that keeps the book: takes offers, asks the addresses, writes the hosts file.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::PathBuf,
     time::{Duration, Instant},
@@ -29,6 +30,8 @@ use super::{
 /// How often all addresses are asked while they are all confirmed, and while one is not.
 const CALM: Duration = Duration::from_secs(5);
 const EAGER: Duration = Duration::from_millis(200);
+/// How long the others may take to learn this member's address, before it is asked for as seldom as the rest.
+const NEWS: Duration = Duration::from_secs(15);
 /// How long an agent may take to answer: it is one hop away and answers from memory.
 const PATIENCE: Duration = Duration::from_millis(700);
 
@@ -37,6 +40,9 @@ const PATIENCE: Duration = Duration::from_millis(700);
 pub struct WhoAmI {
     pub cluster_uid: String,
     pub member: String,
+    /// The addresses that stand in its hosts file, by member.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, String>,
 }
 
 /// Whose names are kept, and where.
@@ -56,22 +62,26 @@ pub async fn keep(names: Names, mut offers: watch::Receiver<Vec<(String, String)
     let epoch = Instant::now();
     let kubelets = fs::read_to_string("/etc/hosts").unwrap_or_else(|_| "127.0.0.1\tlocalhost\n".into());
     let mut book = Book::default();
+    let mut changed = Instant::now();
     loop {
         book.offer(offers.borrow_and_update().clone(), epoch.elapsed());
         write(&names, &kubelets, &book);
         // Told before the addresses are asked: a forming cluster starts on what is offered.
         told.send_if_modified(|old| replace(old, &book));
-        let answers =
-            join_all(book.addresses().into_iter().map(|(name, address)| ask(&names.cluster_uid, name, address)));
+        let answers = join_all(book.addresses().into_iter().map(|(name, address)| ask(&names, name, address)));
         for (name, address, answer) in answers.await {
             book.heard(&name, &address, answer, epoch.elapsed());
         }
         write(&names, &kubelets, &book);
         told.send_if_modified(|old| replace(old, &book));
-        let calm = book.confirmed().len() == book.addresses().len();
+        let strangers = book.acquainted().len() < book.addresses().len() && changed.elapsed() < NEWS;
+        let calm = book.confirmed().len() == book.addresses().len() && !strangers;
         // Both arms are cancel-safe: a change stays pending in the watch, a nap has no effect.
         tokio::select! {
-            changed = offers.changed() => if changed.is_err() { return },
+            news = offers.changed() => match news {
+                Ok(()) => changed = Instant::now(),
+                Err(_) => return,
+            },
             () = sleep(if calm { CALM } else { EAGER }) => {}
         }
     }
@@ -93,9 +103,12 @@ fn write(names: &Names, kubelets: &str, book: &Book) {
     }
 }
 
-async fn ask(cluster_uid: &str, member: String, address: String) -> (String, String, Answer) {
+async fn ask(names: &Names, member: String, address: String) -> (String, String, Answer) {
+    let (own, own_address) = &names.own;
     let answer = match timeout(PATIENCE, whoami(&address)).await {
-        Ok(Ok(said)) if said.cluster_uid == cluster_uid && said.member == member => Answer::Itself,
+        Ok(Ok(said)) if said.cluster_uid == names.cluster_uid && said.member == member => {
+            Answer::Itself { knows_me: said.addresses.get(own) == Some(own_address) }
+        }
         Ok(Ok(_)) => Answer::SomebodyElse,
         Ok(Err(_)) | Err(_) => Answer::Silence,
     };

@@ -12,6 +12,8 @@ use etcd_operator_shared::quorum::quorum;
 pub enum Start {
     First,
     Again,
+    /// As a learner. `confirmed` are the members that know this one's address, too: their etcd looks for it when it is added.
+    Added,
 }
 
 /// A forming cluster with a quorum of addresses goes on after this: pods of one StatefulSet get theirs within a second.
@@ -20,6 +22,8 @@ const QUORUM_PATIENCE: Duration = Duration::from_secs(2);
 const FORMING_PATIENCE: Duration = Duration::from_secs(15);
 /// A member that resumes goes on after this: its peers may be down.
 const RESUME_PATIENCE: Duration = Duration::from_secs(1);
+/// A member that joins goes on after this: some of the others may be down.
+const JOIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The members that are still waited for; empty when etcd may start. `wanted` are all members but this one.
 #[must_use]
@@ -40,7 +44,8 @@ pub fn missing(
             if enough || waited >= FORMING_PATIENCE { vec![] } else { lacking }
         }
         Start::Again if waited >= RESUME_PATIENCE => vec![],
-        Start::Again => lacking(confirmed),
+        Start::Added if waited >= JOIN_PATIENCE => vec![],
+        Start::Again | Start::Added => lacking(confirmed),
     }
 }
 

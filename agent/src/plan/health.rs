@@ -10,6 +10,7 @@ use etcd_operator_shared::{
 use super::{
     exit::{Class, Verdict},
     start::Start,
+    words,
 };
 use crate::etcd::member::Status;
 
@@ -31,9 +32,13 @@ pub struct Facts<'a> {
     pub confirmed: bool,
     pub no_quorum: Option<&'a str>,
     pub volume_trouble: Option<String>,
-    /// Voters in the membership, and peers with a live connection.
+    /// Why the last act on the membership failed.
+    pub trouble: Option<&'a str>,
+    /// Why the member is on its way out, while it is.
+    pub leaving: Option<&'a str>,
+    /// Voters in the membership, and members with a live connection.
     pub voters: usize,
-    pub active_peers: Option<usize>,
+    pub connected: Option<usize>,
 }
 
 /// What etcd's process is doing, as the launcher says.
@@ -59,7 +64,7 @@ pub struct Health {
     /// Whether readiness may come any moment, so that a probe is worth holding open.
     pub soon: bool,
     pub role: Option<Role>,
-    /// Whether this member is ready, caught up and connected to every other voter.
+    /// Whether this member is ready and caught up and, if it leads, connected to every other voter.
     pub settled: bool,
     pub checks: Vec<Check>,
     /// Lost quorum and raised alarms: shown, but a reason to empty the Service only where the user says so.
@@ -82,23 +87,25 @@ struct Problem {
 /// Judges the facts.
 #[must_use]
 pub fn judge(facts: &Facts<'_>) -> Health {
-    let problems: Vec<Problem> = [started(facts), answering(facts), voting(facts), caught_up(facts), writable(facts)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let looks = [started, answering, staying, voting, caught_up, writable];
+    let problems: Vec<Problem> = looks.iter().filter_map(|look| look(facts)).collect();
     let first = problems.first();
-    let checks = ["started", "answering", "voter", "caught-up", "volume"]
+    let checks = ["started", "answering", "member", "voter", "caught-up", "volume"]
         .map(|name| Check { name, failed: problems.iter().find(|p| p.check == name).map(|p| p.message.clone()) });
     let ready = first.is_none();
     let running = facts.process == Process::Running;
-    let connected = facts.active_peers.is_some_and(|peers| peers + 1 >= facts.voters) || facts.voters == 1;
+    let role = facts.status.filter(|_| running).and_then(role);
+    // A follower hears from its leader only; the leader hears from all.
+    let connected = role != Some(Role::Leader)
+        || facts.voters == 1
+        || facts.connected.is_some_and(|connected| connected + 1 >= facts.voters);
     Health {
         phase: first.map_or(MemberPhase::Running, |p| p.phase),
         ready,
         reason: first.map_or("", |p| p.reason),
         message: first.map(|p| p.message.clone()).unwrap_or_default(),
         soon: first.is_some_and(|p| soon(p, facts)),
-        role: facts.status.filter(|_| running).and_then(role),
+        role,
         settled: ready && facts.no_quorum.is_none() && connected && lag(facts) < LAG / 10,
         checks: checks.into(),
         notices: notices(facts),
@@ -151,7 +158,16 @@ fn idle(facts: &Facts<'_>) -> Problem {
     // What a person must look at comes before how etcd ended: it does not run now because of the former.
     match facts.start {
         Some(Start::Hold(hold)) => return problem(MemberPhase::Held, hold.reason(), hold.sentence()),
-        Some(Start::Join(lost)) => return problem(MemberPhase::Held, lost.reason(), lost.sentence().into()),
+        Some(Start::Stranded(lost)) => return problem(lost.phase(), lost.reason(), lost.sentence()),
+        Some(Start::Left) => {
+            return problem(MemberPhase::Left, "Left", "the member has left the cluster; this pod may go".into());
+        }
+        Some(step @ (Start::SetAside(_) | Start::Renew { .. } | Start::Add | Start::Remove { .. } | Start::Join)) => {
+            return joining(step, facts);
+        }
+        Some(Start::Retire) => {
+            return problem(MemberPhase::Leaving, "Leaving", "the member has left the cluster".into());
+        }
         _ => {}
     }
     // A refusal to run outlives the moment in which the next start is being decided.
@@ -159,7 +175,7 @@ fn idle(facts: &Facts<'_>) -> Problem {
         return problem(MemberPhase::Failing, class.as_str(), format!("etcd does not run: {line}"));
     }
     let (phase, reason, message) = match facts.start {
-        Some(Start::Wait(wait)) => (MemberPhase::Waiting, wait.reason(), wait.sentence().into()),
+        Some(Start::Wait(wait)) => (wait.phase(), wait.reason(), wait.sentence()),
         _ if !facts.waiting_for_names.is_empty() => {
             let names = facts.waiting_for_names.join(", ");
             (MemberPhase::Waiting, "WaitingForPeers", format!("the addresses of {names} are not known yet"))
@@ -167,6 +183,29 @@ fn idle(facts: &Facts<'_>) -> Problem {
         _ => (MemberPhase::Waiting, "Starting", "etcd is about to be started".into()),
     };
     problem(phase, reason, message)
+}
+
+/// On the way to a new place in the cluster, and what it waits for.
+fn joining(step: &Start, facts: &Facts<'_>) -> Problem {
+    let problem = |reason, message: String| Problem { check: "started", phase: MemberPhase::Joining, reason, message };
+    match (step, facts.trouble) {
+        (Start::Add, _) if !facts.waiting_for_names.is_empty() => {
+            let names = facts.waiting_for_names.join(", ");
+            problem("WaitingForPeers", format!("{names} must learn this member's address before it is added"))
+        }
+        (Start::Add | Start::Remove { .. }, Some(why)) => problem("WaitingForCluster", words::refusal(why)),
+        (Start::SetAside(lost), _) => problem(lost.reason(), lost.sentence()),
+        _ => problem("Joining", "the member is being added to the cluster as a learner".into()),
+    }
+}
+
+fn staying(facts: &Facts<'_>) -> Option<Problem> {
+    facts.leaving.map(|message| Problem {
+        check: "member",
+        phase: MemberPhase::Leaving,
+        reason: "Leaving",
+        message: message.into(),
+    })
 }
 
 fn answering(facts: &Facts<'_>) -> Option<Problem> {
@@ -200,7 +239,7 @@ fn voting(facts: &Facts<'_>) -> Option<Problem> {
     let learner = facts.status.is_some_and(|status| status.is_learner);
     learner.then(|| Problem {
         check: "voter",
-        phase: MemberPhase::Starting,
+        phase: MemberPhase::Joining,
         reason: "Learner",
         message: "the member is a learner: it catches up before it votes".into(),
     })
@@ -264,7 +303,9 @@ mod tests {
             no_quorum: None,
             volume_trouble: None,
             voters: 3,
-            active_peers: Some(2),
+            trouble: None,
+            leaving: None,
+            connected: Some(2),
         }
     }
 
@@ -293,9 +334,12 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_misses_a_connection_is_ready_but_not_settled() {
+    fn a_leader_that_misses_a_connection_is_ready_but_not_settled() {
         let status = status();
-        let health = judge(&Facts { active_peers: Some(1), ..serving(&status) });
+        let health = judge(&Facts { connected: Some(1), ..serving(&status) });
+        assert!(health.ready && health.settled, "a follower need not hear from the other followers");
+        let leader = Status { leader_id: Some("a".into()), ..status };
+        let health = judge(&Facts { connected: Some(1), ..serving(&leader) });
         assert!(health.ready && !health.settled);
     }
 
@@ -313,7 +357,7 @@ mod tests {
     #[test]
     fn lost_data_is_named_whatever_ended_etcd() {
         let verdict = Verdict { class: Class::Killed, line: "killed by signal 9".into() };
-        let (start, status) = (Start::Join(Lost::Data), status());
+        let (start, status) = (Start::Stranded(Lost::Data), status());
         let facts =
             Facts { process: Process::Idle, start: Some(&start), last_exit: Some(&verdict), ..serving(&status) };
         let health = judge(&facts);

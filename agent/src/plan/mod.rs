@@ -3,6 +3,10 @@
 pub mod exit;
 pub mod gate;
 pub mod health;
+pub mod learn;
+pub mod leave;
+pub mod list;
 pub mod publish;
 pub mod start;
+pub mod steward;
 mod words;

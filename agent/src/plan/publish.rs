@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etcd_operator_shared::api::{
     EtcdMemberStatus,
-    member::{Claim, Exit},
+    member::{Claim, Exit, Membership},
 };
 
 use super::health::Health;
@@ -21,6 +21,9 @@ pub struct Inputs<'a> {
     pub counter: i64,
     pub pod_uid: &'a str,
     pub address: &'a str,
+    /// Whether this pod's member is out of the cluster for good.
+    pub left: bool,
+    pub membership: Option<Membership>,
     pub health: &'a Health,
     pub etcd: Option<&'a Status>,
     /// The ID on the mark, known before etcd answers.
@@ -44,6 +47,8 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         counter,
         pod_uid,
         address,
+        left,
+        membership,
         health,
         etcd,
         member_id,
@@ -63,8 +68,8 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         message: steady(&health.message),
         member_id: etcd.map(|e| e.member_id.clone()).or_else(|| member_id.map(Into::into)),
         cluster_id: etcd.map(|e| e.cluster_id.clone()),
-        left_pod_uid: None,
-        membership: None,
+        left_pod_uid: left.then(|| (*pod_uid).to_owned()),
+        membership: membership.clone(),
         role: health.role,
         leader_id: etcd.and_then(|e| e.leader_id.clone()),
         term: etcd.map(|e| signed(e.term)),

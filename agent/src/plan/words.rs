@@ -1,52 +1,109 @@
 //! What a person is told when etcd is not started: a CamelCase reason and a sentence for each step that is no start.
 
+use etcd_operator_shared::api::member::MemberPhase;
+
 use super::start::{Hold, Lost, Wait};
 
 impl Wait {
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn phase(&self) -> MemberPhase {
+        match self {
+            Self::Turn { .. } => MemberPhase::Joining,
+            Self::FirstAnswer
+            | Self::ApiServer
+            | Self::Object
+            | Self::Incarnation
+            | Self::Stopped
+            | Self::Confirmation => MemberPhase::Waiting,
+        }
+    }
+
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::FirstAnswer | Self::ApiServer => "WaitingForAPIServer",
             Self::Object => "WaitingForCoordinator",
             Self::Incarnation => "WaitingForIncarnation",
             Self::Stopped => "Stopped",
+            Self::Confirmation => "WaitingForConfirmation",
+            Self::Turn { .. } => "WaitingForTurn",
         }
     }
 
     #[must_use]
-    pub fn sentence(self) -> &'static str {
+    pub fn sentence(&self) -> String {
         match self {
-            Self::FirstAnswer => "the API server has not answered yet",
+            Self::FirstAnswer => "the API server has not answered yet".into(),
             Self::ApiServer => {
-                "the volume is empty, and without the API server nothing proves that this member never ran"
+                "the volume holds no data of this member, and without the API server nothing says that it may join"
+                    .into()
             }
-            Self::Object => "the coordinator has not made this member's EtcdMember yet",
-            Self::Incarnation => "this pod belongs to another incarnation of the cluster's data than its EtcdMember",
-            Self::Stopped => "the cluster is stopped (size 0)",
+            Self::Object => "the coordinator has not made this member's EtcdMember yet".into(),
+            Self::Incarnation => {
+                "this pod belongs to another incarnation of the cluster's data than its EtcdMember".into()
+            }
+            Self::Stopped => "the cluster is stopped (size 0)".into(),
+            Self::Confirmation => {
+                "etcd says that it was removed from the cluster; the other members must confirm it".into()
+            }
+            Self::Turn { behind } => format!("{behind} joins first: members are added one at a time"),
         }
     }
 }
 
 impl Lost {
+    /// A new member only waits; one that lost something may need a person, should nobody ever answer.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn phase(self) -> MemberPhase {
         match self {
-            Self::Data => "DataLost",
-            Self::Volume => "VolumeLost",
-            Self::Proof => "NoProofOfFirstStart",
+            Self::New | Self::Retired | Self::Removed => MemberPhase::Joining,
+            Self::Data | Self::Volume | Self::Proof | Self::Incarnation => MemberPhase::Held,
         }
     }
 
     #[must_use]
-    pub fn sentence(self) -> &'static str {
+    pub fn reason(self) -> &'static str {
         match self {
+            Self::New | Self::Retired => "WaitingForQuorum",
+            Self::Removed => "Removed",
+            Self::Data => "DataLost",
+            Self::Volume => "VolumeLost",
+            Self::Proof => "NoProofOfFirstStart",
+            Self::Incarnation => "OtherIncarnation",
+        }
+    }
+
+    #[must_use]
+    pub fn sentence(self) -> String {
+        let what = match self {
+            Self::New | Self::Retired => "this member is to join",
+            Self::Removed => "this member was removed from the cluster and may join only under a new ID",
             Self::Data => "this member ran on this volume and its data is gone; its old ID may never start again",
             Self::Volume => {
                 "this member was claimed by another volume, which is gone; its old ID may never start again"
             }
             Self::Proof => "nothing proves that this member never ran before, so it may not start on an empty volume",
-        }
+            Self::Incarnation => "this volume holds an older incarnation of the cluster's data",
+        };
+        format!("{what}; it joins when a quorum of the other members answers")
     }
+}
+
+/// etcd's refusal of a change of the membership, in words that say what it waits for. Source: etcd `server/etcdserver/errors`.
+#[must_use]
+pub fn refusal(said: &str) -> String {
+    let meaning = if said.contains("too many learner") {
+        "another member joins first"
+    } else if said.contains("unhealthy cluster") {
+        "etcd lets nobody join before all voters have been connected for 5 s"
+    } else if said.contains("not enough started members") {
+        "etcd changes nothing while too few members run"
+    } else if said.contains("member not found") {
+        "a member with the same address was removed within this second"
+    } else {
+        "it is tried again"
+    };
+    format!("{meaning} ({said})")
 }
 
 impl Hold {

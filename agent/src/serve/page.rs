@@ -1,6 +1,6 @@
 //! The member at one moment, as it is shown.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use etcd_operator_shared::process::probe::Check;
 use serde_json::{Value, json};
@@ -18,7 +18,10 @@ use crate::{
 /// What the sidecar publishes for everybody who asks.
 #[derive(Debug, Clone)]
 pub struct Page {
-    pub who: WhoAmI,
+    pub cluster_uid: String,
+    pub member: String,
+    /// The addresses in etcd's hosts file, by member.
+    pub addresses: BTreeMap<String, String>,
     pub cluster: String,
     pub namespace: String,
     pub incarnation: i64,
@@ -31,7 +34,8 @@ pub struct Page {
     pub last_exit: Option<Exit>,
     /// Voters and learners in the membership as last confirmed.
     pub members: usize,
-    pub active_peers: Option<usize>,
+    /// Members that etcd has a connection to.
+    pub connected: Option<usize>,
     pub volume_id: Option<String>,
     pub counter: i64,
     pub claim: i64,
@@ -43,14 +47,15 @@ pub struct Page {
 /// `/whoami`: how siblings know that an address is this member's.
 #[must_use]
 pub fn who_am_i(page: &Page) -> String {
-    serde_json::to_string(&page.who).unwrap_or_default()
+    let Page { cluster_uid, member, addresses, .. } = page.clone();
+    serde_json::to_string(&WhoAmI { cluster_uid, member, addresses }).unwrap_or_default()
 }
 
 /// `/status`.
 #[must_use]
 pub fn json(page: &Page) -> String {
     let value = json!({
-        "member": page.who.member,
+        "member": page.member,
         "cluster": format!("{}/{}", page.namespace, page.cluster),
         "incarnation": page.incarnation,
         "phase": page.health.phase,
@@ -91,7 +96,7 @@ fn etcd(page: &Page, status: &Status) -> Value {
         "dbSizeBytes": status.db_size,
         "dbSizeInUseBytes": status.db_size_in_use,
         "members": page.members,
-        "activePeers": page.active_peers,
+        "connectedPeers": page.connected,
         "alarms": status.errors,
         "answeredSecondsAgo": page.answered.map(|at| at.elapsed().as_secs()),
     })

@@ -14,7 +14,7 @@ use crate::{
     plan::start::Identity,
     volume::{
         Mark, Store, Volume,
-        mark::{Address, FORMAT},
+        mark::{self, Address, FORMAT},
         store::Marked,
     },
 };
@@ -60,28 +60,61 @@ impl Disk {
     /// Writes the first mark on a blank volume.
     pub(super) async fn touch(&mut self, me: &Identity) {
         crash::point("before-touch");
-        let volume_id = format!("{:032x}", rand::rng().random::<u128>());
-        info!(volume_id, "the volume is marked for this member");
-        let mark = Mark {
-            format: FORMAT,
-            cluster_uid: me.cluster_uid.clone(),
-            incarnation: me.incarnation,
-            member: me.member.clone(),
-            volume_id,
-            claim: 0,
-            member_id: None,
-            counter: 0,
-            peers: vec![],
-        };
-        self.write(mark).await;
+        self.write(fresh(me, false)).await;
         crash::point("after-touch");
     }
 
+    /// Writes a fresh mark over one whose data is gone or set aside.
+    pub(super) async fn renew(&mut self, me: &Identity, replacing: bool) {
+        self.write(fresh(me, replacing)).await;
+        crash::point("after-renew");
+    }
+
     pub(super) async fn set_lived(&self) {
-        let store = self.store.clone();
-        if let Err(error) = blocking(move || store.set_lived()).await {
+        let (store, Some(mark)) = (self.store.clone(), self.mark().cloned()) else { return };
+        if let Err(error) = blocking(move || store.set_lived(&mark.volume_id)).await {
             warn!(%error, "cannot record that a WAL was seen");
         }
+    }
+
+    /// Renames the data away.
+    pub(super) async fn set_aside(&mut self) {
+        let Some(incarnation) = self.mark().map(|mark| mark.incarnation) else { return };
+        crash::point("before-set-aside");
+        let store = self.store.clone();
+        match blocking(move || store.set_aside(incarnation)).await {
+            Ok(Some(name)) => info!(name, "data that is not this member's any more is set aside"),
+            Ok(None) => {}
+            Err(error) => warn!(%error, "cannot set the data aside"),
+        }
+        crash::point("after-set-aside");
+    }
+
+    /// Deletes what was set aside of this incarnation: the member votes again.
+    pub(super) async fn clear_asides(&self) {
+        let Some(incarnation) = self.mark().map(|mark| mark.incarnation) else { return };
+        let store = self.store.clone();
+        match blocking(move || store.clear_asides(incarnation)).await {
+            Ok(names) if names.is_empty() => {}
+            Ok(names) => info!(?names, "data that was set aside is deleted: the member votes again without it"),
+            Err(error) => warn!(%error, "cannot delete the data that was set aside"),
+        }
+    }
+
+    /// The ID under which the member was added goes onto the mark: etcd may start with it once.
+    pub(super) async fn note_added(&mut self, id: String) {
+        let Some(mark) = self.mark().filter(|mark| mark.replacing || mark.joined).cloned() else { return };
+        let identity = mark::Identity { member_id: Some(id), ..mark.identity };
+        self.write(Mark { identity, joined: true, replacing: false, ..mark }).await;
+        crash::point("after-id-marked");
+    }
+
+    /// The member is out of the cluster with this pod.
+    pub(super) async fn retire(&mut self, pod_uid: &str) {
+        let Some(mark) = self.mark().cloned() else { return };
+        crash::point("before-retire");
+        self.write(Mark { retired: Some(pod_uid.to_owned()), ..mark }).await;
+        crash::point("after-retire");
     }
 
     /// An accepted claim goes onto the mark with the ID that the volume is for, and the counter rises for the start that
@@ -89,7 +122,8 @@ impl Disk {
     pub(super) async fn note_claim(&mut self, volume_id: &str, number: i64, member_id: String) {
         let Some(mark) = self.mark().filter(|mark| mark.volume_id == volume_id).cloned() else { return };
         let counter = mark.counter + 1;
-        self.counted_for_start = self.write(Mark { claim: number, member_id: Some(member_id), counter, ..mark }).await;
+        let identity = mark::Identity { claim: number, member_id: Some(member_id), ..mark.identity };
+        self.counted_for_start = self.write(Mark { identity, counter, ..mark }).await;
     }
 
     /// Whether the counter is due to rise by time alone.
@@ -117,13 +151,31 @@ impl Disk {
             return false;
         }
         self.volume = match &self.volume {
-            Volume::Marked(Marked { mark: _, lived, wal }) => Volume::Marked(Marked { mark, lived: *lived, wal: *wal }),
+            Volume::Marked(old) => {
+                let lived = old.lived && old.mark.volume_id == mark.volume_id;
+                Volume::Marked(Marked { mark, lived, wal: old.wal })
+            }
             Volume::Blank | Volume::Unmarked | Volume::Unreadable(_) => {
                 Volume::Marked(Marked { mark, lived: false, wal: false })
             }
         };
         true
     }
+}
+
+/// A mark that nobody has started on.
+fn fresh(me: &Identity, replacing: bool) -> Mark {
+    let volume_id = format!("{:032x}", rand::rng().random::<u128>());
+    info!(volume_id, "the volume is marked for this member");
+    let identity = mark::Identity {
+        cluster_uid: me.cluster_uid.clone(),
+        incarnation: me.incarnation,
+        member: me.member.clone(),
+        volume_id,
+        claim: 0,
+        member_id: None,
+    };
+    Mark { format: FORMAT, identity, joined: false, replacing, retired: None, counter: 0, peers: vec![] }
 }
 
 /// Runs a piece of disk I/O where it may hang without stopping the probes.

@@ -4,10 +4,7 @@ use etcd_operator_shared::api::member::Role;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::{
-    etcd::member::{Entry, Member},
-    launch::protocol::Request,
-};
+use crate::{etcd::member::Member, launch::protocol::Request, plan::list::Entry};
 
 /// Moves leadership away if this member leads, then lets the launcher go on. The launcher bounds the whole.
 pub async fn hand_over(member: Member, members: Vec<Entry>, role: Option<Role>, requests: mpsc::Sender<Request>) {
@@ -23,14 +20,14 @@ async fn move_away(member: &Member, members: &[Entry]) {
     if own.leader_id.as_deref() != Some(&own.member_id) {
         return;
     }
-    let others = members.iter().filter(|m| !m.is_learner && etcd_operator_shared::ids::hex(m.id) != own.member_id);
+    let others = members.iter().filter(|m| !m.learner && m.id != own.member_id);
     for other in others {
-        match member.move_leader(other.id).await {
+        match member.move_leader(&other.id).await {
             Ok(()) => {
-                info!(to = other.name, "leadership is handed over");
+                info!(to = other.member, "leadership is handed over");
                 return;
             }
-            Err(error) => warn!(to = other.name, %error, "cannot hand leadership over"),
+            Err(error) => warn!(to = other.member, %error, "cannot hand leadership over"),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //!  kube/watch ──── Seen ─────┐                           ┌──▶ volume: mark, lived     (this loop only)
 //!  facts/launcher  Launcher ─┤                           ├──▶ launcher: orders
-//!  facts/etcd ──── Observed ─┼──▶ turn: facts → plan ────┼──▶ EtcdMember: claim, status (one write at a time)
+//!  facts/etcd ──── Observed ─┤                           ├──▶ EtcdMember: claim, status (one write at a time)
+//!  facts/cluster   Heard ────┼──▶ turn: facts → plan ────┼──▶ errands: one act on the membership at a time
 //!  facts/volume    Writable ─┤    one task owns the state├──▶ names/task: addresses on offer
 //!  names/task ──── Book ─────┘                           └──▶ Page ──▶ serve: probes, status, metrics
 //! ```
@@ -11,12 +12,15 @@
 //! Invariants: the loop is the only writer of the mark and of the EtcdMember's status; it never waits for etcd or for the
 //! API server; every turn may be the last, and the next one begins from what is on the disk.
 
+mod belonging;
 mod disk;
+mod errands;
 mod handover;
 mod ledger;
 mod notes;
 mod orders;
 mod report;
+mod starting;
 mod turn;
 
 use std::{net::Ipv6Addr, time::Duration};
@@ -36,11 +40,15 @@ use tracing::{info, warn};
 
 use crate::{
     args,
-    etcd::member::Member,
+    etcd::{
+        member::{Member, Whose},
+        peers::Peers,
+    },
     facts, kube, launch,
     names::task,
     serve,
     sidecar::{
+        errands::Errands,
         ledger::Ledger,
         turn::{Sidecar, Wires},
     },
@@ -105,11 +113,16 @@ struct Tasks {
 
 async fn wire(config: args::Sidecar, store: &Store) -> anyhow::Result<(Sidecar, Tasks)> {
     let api = kube::members(&config.namespace)?;
-    let member = Member::local().await?;
+    let whose = Whose { cluster: config.cluster.clone(), namespace: config.namespace.clone() };
+    let member = Member::local(whose.clone()).await?;
+    let peers = Peers::new(whose, config.cluster_id.clone());
     let (seen_to, seen) = watch::channel(kube::watch::Seen { object: kube::watch::View::Unheard, connected: false });
     let (launcher_to, launcher) = watch::channel(facts::launcher::Launcher::default());
     let (observed_to, observed) = watch::channel(facts::etcd::Observed::default());
     let (writable_to, writable) = watch::channel(facts::volume::Writable::default());
+    let (heard_to, heard) = watch::channel(facts::cluster::Heard::default());
+    let (ask, asked) = watch::channel(facts::cluster::Ask::default());
+    let (hurry, hurried) = watch::channel(false);
     let (book_to, book) = watch::channel(crate::names::Book::default());
     let (offers, offered) = watch::channel(Vec::new());
     let (requests, requested) = mpsc::channel(8);
@@ -122,11 +135,15 @@ async fn wire(config: args::Sidecar, store: &Store) -> anyhow::Result<(Sidecar, 
     };
     tokio::spawn(kube::watch::follow(api.clone(), config.member.clone(), seen_to));
     tokio::spawn(facts::launcher::follow(config.shared.join(launch::SOCKET), requested, launcher_to));
-    tokio::spawn(facts::etcd::observe(member.clone(), launcher.clone(), observed_to));
+    tokio::spawn(facts::etcd::observe(member.clone(), launcher.clone(), hurried, observed_to));
+    tokio::spawn(facts::cluster::listen(peers.clone(), asked, heard_to));
     tokio::spawn(facts::volume::try_now_and_then(store.clone(), writable_to));
     tokio::spawn(task::keep(names, offered, book_to));
-    let wires = Wires { member, seen, launcher: launcher.clone(), observed, writable, book, offers, requests };
-    let (sidecar, pages) = Sidecar::new(config, store.clone(), Ledger::new(api), wires);
+    let errands = Errands::new(member.clone(), peers);
+    let launchers = launcher.clone();
+    let wires =
+        Wires { member, seen, launcher: launchers, observed, heard, ask, hurry, writable, book, offers, requests };
+    let (sidecar, pages) = Sidecar::new(config, store.clone(), Ledger::new(api), errands, wires);
     Ok((sidecar, Tasks { launcher, pages }))
 }
 

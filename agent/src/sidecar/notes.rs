@@ -11,17 +11,18 @@ use jiff::Timestamp;
 
 use crate::{
     args,
-    facts::{etcd::Observed, launcher::Launcher},
+    facts::{etcd::Observed, launcher::Launcher, links::Links},
     launch::protocol::{self, Exit},
     plan::{
-        exit::{Verdict, classify},
+        exit::{Class, Verdict, classify},
         health::{Facts, Process},
         start::{Claim, Known, Start},
     },
 };
 
 /// The parts of an EtcdMember that a start depends on.
-pub(super) fn known(object: &EtcdMember, config: &args::Sidecar) -> Known {
+/// `current` says whether the watch on it works.
+pub(super) fn known(object: &EtcdMember, config: &args::Sidecar, current: bool) -> Known {
     let status = object.status.as_ref();
     let url = peer_url(&config.member, &config.cluster, &config.namespace);
     Known {
@@ -35,6 +36,9 @@ pub(super) fn known(object: &EtcdMember, config: &args::Sidecar) -> Known {
             .map(|c| Claim { number: c.number, volume_id: c.volume_id.clone() }),
         counter: status.map_or(0, |s| s.counter),
         stopped: object.spec.stopped,
+        size: object.spec.size.max(0).unsigned_abs(),
+        left: status.and_then(|s| s.left_pod_uid.clone()),
+        current,
     }
 }
 
@@ -55,6 +59,11 @@ pub(super) fn verdict(launcher: &Launcher) -> Option<Verdict> {
     Some(classify(&exit.ended()))
 }
 
+/// Whether etcd's last run ended because it found itself removed.
+pub(super) fn is_expelled(launcher: &Launcher) -> bool {
+    verdict(launcher).is_some_and(|verdict| verdict.class == Class::Removed)
+}
+
 /// The last exit as the EtcdMember shows it.
 pub(super) fn published(exit: &Exit) -> PublishedExit {
     let verdict = classify(&exit.ended());
@@ -68,8 +77,13 @@ pub(super) fn published(exit: &Exit) -> PublishedExit {
 }
 
 /// What only the loop knows about the start.
+#[derive(Default)]
 pub(super) struct Starting<'a> {
     pub step: Option<&'a Start>,
+    /// Why the last act on the membership failed.
+    pub trouble: Option<&'a str>,
+    /// Why the member is on its way out, while it is.
+    pub leaving: Option<&'a str>,
     pub waiting_for_names: &'a [String],
     pub running_since: Option<Instant>,
     pub volume_trouble: Option<String>,
@@ -85,6 +99,8 @@ pub(super) fn facts<'a>(
     Facts {
         process: process(launcher),
         start: starting.step,
+        trouble: starting.trouble,
+        leaving: starting.leaving,
         waiting_for_names: starting.waiting_for_names,
         last_exit: verdict,
         status: observed.status.as_ref(),
@@ -93,7 +109,7 @@ pub(super) fn facts<'a>(
         confirmed: observed.confirmed,
         no_quorum: observed.no_quorum.as_deref(),
         volume_trouble: starting.volume_trouble,
-        voters: observed.members.iter().filter(|m| !m.is_learner).count(),
-        active_peers: observed.active_peers,
+        voters: observed.members.iter().filter(|m| !m.learner).count(),
+        connected: observed.links.as_ref().map(Links::connected),
     }
 }

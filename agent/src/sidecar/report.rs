@@ -1,6 +1,9 @@
 //! What the loop tells others: the page for whoever asks, the EtcdMember for everybody else.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use etcd_operator_shared::api::{EtcdMemberStatus, member::Claim};
 use tracing::info;
@@ -12,11 +15,11 @@ use super::{
 };
 use crate::{
     args, crash,
-    facts::{etcd::Observed, launcher::Launcher},
-    names::task::WhoAmI,
+    facts::{etcd::Observed, launcher::Launcher, links::Links},
     plan::{
         health::{Health, judge},
         publish,
+        start::Start,
     },
     serve::Page,
 };
@@ -29,6 +32,8 @@ impl Sidecar {
         let verdict = notes::verdict(launcher);
         let starting = Starting {
             step: self.step.as_ref(),
+            trouble: self.errands.trouble(),
+            leaving: self.belonging.leaving.as_deref(),
             waiting_for_names: &self.waiting_for_names,
             running_since: self.running.map(|(_, since)| since),
             volume_trouble: self.wires.writable.borrow().trouble(Instant::now()),
@@ -47,7 +52,8 @@ impl Sidecar {
             restarts: state.map_or(0, |s| s.restarts),
             last_exit: state.and_then(|s| s.last_exit.clone()),
             members: observed.members.len(),
-            active_peers: observed.active_peers,
+            connected: observed.links.as_ref().map(Links::connected),
+            addresses: self.addresses(),
             volume_id: mark.map(|m| m.volume_id.clone()),
             counter: mark.map_or(0, |m| m.counter),
             claim: mark.map_or(0, |m| m.claim),
@@ -63,10 +69,13 @@ impl Sidecar {
         let (Some(object), Some(mark)) = (self.ledger.object(), self.disk.mark()) else { return };
         let standing = self.ledger.claim();
         let mine = standing.is_none_or(|claim| claim.volume_id == mark.volume_id);
-        if !self.ledger.is_free() || (!mine && self.ledger.age() < UNCLAIMED_PAUSE) {
+        // Another pod wrote after this one did: there are two, and one without the claim is the quieter.
+        let contested = !mine && object.status.as_ref().and_then(|s| s.pod_uid.as_ref()) != Some(&self.config.pod_uid);
+        if !self.ledger.is_free() || (contested && self.ledger.age() < UNCLAIMED_PAUSE) {
             return;
         }
-        let counter = if mine { mark.counter } else { notes::known(object, &self.config).counter };
+        let told = object.status.as_ref().map_or(0, |status| status.counter);
+        let counter = if mine { mark.counter } else { told };
         let next = self.status(launcher, observed, health, standing.cloned(), counter);
         if publish::is_due(object.status.as_ref(), &next, self.ledger.age()) {
             self.ledger.write(next, None);
@@ -88,6 +97,8 @@ impl Sidecar {
             counter,
             pod_uid: &self.config.pod_uid,
             address: &self.config.pod_ip,
+            left: self.step == Some(Start::Left),
+            membership: self.membership(observed, health.role),
             health,
             etcd: observed.status.as_ref(),
             member_id: self.disk.mark().and_then(|m| m.member_id.as_deref()),
@@ -95,6 +106,11 @@ impl Sidecar {
             last_exit: state.and_then(|s| s.last_exit.as_ref()).map(notes::published),
             agent_version: env!("CARGO_PKG_VERSION"),
         })
+    }
+
+    /// The addresses that etcd finds in its hosts file.
+    fn addresses(&self) -> BTreeMap<String, String> {
+        self.wires.book.borrow().believed().into_iter().collect()
     }
 
     /// Claims the member for this volume. Only the answer counts, see [`Self::note_claim`].
@@ -122,7 +138,8 @@ impl Sidecar {
 /// The page before anything is known.
 pub(super) fn first_page(config: &args::Sidecar, health: Health) -> Page {
     Page {
-        who: WhoAmI { cluster_uid: config.cluster_uid.clone(), member: config.member.clone() },
+        cluster_uid: config.cluster_uid.clone(),
+        member: config.member.clone(),
         cluster: config.cluster.clone(),
         namespace: config.namespace.clone(),
         incarnation: config.incarnation,
@@ -133,7 +150,8 @@ pub(super) fn first_page(config: &args::Sidecar, health: Health) -> Page {
         restarts: 0,
         last_exit: None,
         members: 0,
-        active_peers: None,
+        connected: None,
+        addresses: BTreeMap::new(),
         volume_id: None,
         counter: 0,
         claim: 0,

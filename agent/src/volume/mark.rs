@@ -2,24 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Identity of a volume. Everything but `counter` and `peers` names who may start on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The mark of a volume: who may start on it, and how it came to be so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
     /// Layout of this file; readers refuse a newer one.
     pub format: u32,
-    /// UID of the EtcdCluster that the volume was first used for.
-    pub cluster_uid: String,
-    /// Number of the incarnation whose data the volume holds.
-    pub incarnation: i64,
-    /// Name of the member.
-    pub member: String,
-    /// Random, drawn when the volume was first touched.
-    pub volume_id: String,
-    /// Number of the last claim that the API server accepted for this volume; 0 before the first.
-    pub claim: i64,
-    /// etcd's member ID that this volume is for, in hexadecimal. Written before etcd may start.
-    pub member_id: Option<String>,
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// Whether the ID was given by the cluster when the member was added. Such an ID is fresh: it needs no proof and, to begin
+    /// with, no claim.
+    #[serde(default)]
+    pub joined: bool,
+    /// Whether this volume is to join under a new ID. It never bootstraps.
+    #[serde(default)]
+    pub replacing: bool,
+    /// UID of the pod with which the member left the cluster for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<String>,
     /// Rises at each start, at each ordered stop and every 15 minutes, here first and then in the EtcdMember.
     pub counter: i64,
     /// Addresses of the members when they were last known, for a start without the API server.
@@ -28,7 +28,7 @@ pub struct Mark {
 }
 
 /// Where a member was last seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Address {
     pub name: String,
     pub address: String,
@@ -37,30 +37,28 @@ pub struct Address {
 /// The newest layout that this program reads and writes.
 pub const FORMAT: u32 = 1;
 
-/// What must stay the same for the launcher to start etcd again by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Who may start on a volume: what must stay the same for the launcher to start etcd again by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
+    /// UID of the EtcdCluster that the volume was first used for.
     pub cluster_uid: String,
+    /// Number of the incarnation whose data the volume holds.
     pub incarnation: i64,
+    /// Name of the member.
     pub member: String,
+    /// Random, drawn when the volume was first touched, and anew when its data was lost or set aside.
     pub volume_id: String,
+    /// Number of the last claim that the API server accepted for this volume; 0 before the first.
     pub claim: i64,
+    /// etcd's member ID that this volume is for, in hexadecimal. Written before etcd may start.
     pub member_id: Option<String>,
 }
 
-impl Mark {
-    #[must_use]
-    pub fn identity(&self) -> Identity {
-        let Self { format: _, cluster_uid, incarnation, member, volume_id, claim, member_id, counter: _, peers: _ } =
-            self;
-        Identity {
-            cluster_uid: cluster_uid.clone(),
-            incarnation: *incarnation,
-            member: member.clone(),
-            volume_id: volume_id.clone(),
-            claim: *claim,
-            member_id: member_id.clone(),
-        }
+impl std::ops::Deref for Mark {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.identity
     }
 }

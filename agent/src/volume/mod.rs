@@ -3,13 +3,14 @@
 //! ```text
 //! /var/lib/etcd/            the volume's root (may hold lost+found)
 //!   mark.json               identity of the volume; written by the agent only
-//!   lived                   present from the moment a WAL was seen; set by agent or launcher, never taken back
+//!   lived                   the volume ID under which a WAL was last seen; set by agent or launcher
 //!   agent.lock launcher.lock
 //!   data/                   etcd's --data-dir
+//!   aside-<incarnation>-<n>/  a data directory that is this member's no more, renamed
 //! ```
 //!
-//! Invariants: a file is written beside, fsynced and renamed, and its directory fsynced; `lived` only appears; nothing is
-//! ever deleted here.
+//! Invariants: a file is written beside, fsynced and renamed, and its directory fsynced; a volume ID that lived has lived for
+//! ever, and a new one is drawn only when the data is gone or set aside.
 
 pub mod lock;
 pub mod mark;

@@ -9,7 +9,7 @@ use std::{
 use super::mark::{FORMAT, Mark};
 
 /// What is found on the volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Volume {
     /// It cannot be read, or its mark cannot be understood: nothing is known of it.
     Unreadable(String),
@@ -21,13 +21,18 @@ pub enum Volume {
 }
 
 /// A volume that knows whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Marked {
     pub mark: Mark,
-    /// A WAL was once seen here: the ID on the mark has run on this volume.
+    /// A WAL was once seen under the mark's volume ID: the member ID on the mark has run here.
     pub lived: bool,
     /// etcd's own test for data: a WAL is there now.
     pub wal: bool,
+}
+
+/// How the name of a data directory of an incarnation begins that was set aside.
+fn aside(incarnation: i64) -> String {
+    format!("aside-{incarnation}-")
 }
 
 /// The volume's directory.
@@ -75,7 +80,7 @@ impl Store {
         let Some(mark) = self.read_mark()? else {
             return Ok(if wal { Volume::Unmarked } else { Volume::Blank });
         };
-        let lived = self.lived()?;
+        let lived = self.lived(&mark.volume_id)?;
         Ok(Volume::Marked(Marked { mark, lived, wal }))
     }
 
@@ -117,17 +122,52 @@ impl Store {
         write_durably(&self.root, "mark.json", &text)
     }
 
-    /// Whether a WAL was ever seen here.
-    pub fn lived(&self) -> io::Result<bool> {
-        self.lived_path().try_exists()
+    /// Whether a WAL was ever seen here under this volume ID.
+    pub fn lived(&self, volume_id: &str) -> io::Result<bool> {
+        match fs::read_to_string(self.lived_path()) {
+            Ok(seen) => Ok(seen.trim_end() == volume_id),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Records that a WAL was seen. Idempotent.
-    pub fn set_lived(&self) -> io::Result<()> {
-        if self.lived()? {
+    /// Records that a WAL was seen under this volume ID. Idempotent.
+    pub fn set_lived(&self, volume_id: &str) -> io::Result<()> {
+        if self.lived(volume_id)? {
             return Ok(());
         }
-        write_durably(&self.root, "lived", b"a WAL was seen beside this file\n")
+        write_durably(&self.root, "lived", format!("{volume_id}\n").as_bytes())
+    }
+
+    /// Renames the data directory of an incarnation away, so that there is no WAL any more; durable when it returns. Nothing
+    /// is deleted. Returns the new name, or `None` if there was no directory.
+    pub fn set_aside(&self, incarnation: i64) -> io::Result<Option<String>> {
+        if !self.data_dir().try_exists()? {
+            return Ok(None);
+        }
+        let prefix = aside(incarnation);
+        let number = |name: &String| name.strip_prefix(&prefix)?.parse::<u32>().ok();
+        let last = self.asides(incarnation)?.iter().filter_map(number).max().unwrap_or(0);
+        let name = format!("{prefix}{}", last + 1);
+        fs::rename(self.data_dir(), self.root.join(&name))?;
+        File::open(&self.root)?.sync_all()?;
+        Ok(Some(name))
+    }
+
+    /// Deletes what was set aside of an incarnation. Only for a member that votes in it: then the cluster holds all that
+    /// could be of use there, and a second loss would find no room.
+    pub fn clear_asides(&self, incarnation: i64) -> io::Result<Vec<String>> {
+        let names = self.asides(incarnation)?;
+        for name in &names {
+            fs::remove_dir_all(self.root.join(name))?;
+        }
+        Ok(names)
+    }
+
+    fn asides(&self, incarnation: i64) -> io::Result<Vec<String>> {
+        let names = fs::read_dir(&self.root)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let names: io::Result<Vec<String>> = names.collect();
+        Ok(names?.into_iter().filter(|name| name.starts_with(&aside(incarnation))).collect())
     }
 
     /// Whether a small file can be written and fsynced now.
@@ -152,6 +192,7 @@ pub fn write_durably(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::mark::Identity;
 
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
@@ -160,17 +201,15 @@ mod tests {
     }
 
     fn mark() -> Mark {
-        Mark {
-            format: FORMAT,
+        let identity = Identity {
             cluster_uid: "u".into(),
             incarnation: 1,
             member: "demo-0".into(),
             volume_id: "v".into(),
             claim: 0,
             member_id: None,
-            counter: 0,
-            peers: vec![],
-        }
+        };
+        Mark { format: FORMAT, identity, joined: false, replacing: false, retired: None, counter: 0, peers: vec![] }
     }
 
     fn put_wal(store: &Store) {
@@ -200,9 +239,29 @@ mod tests {
         store.write_mark(&mark()).unwrap();
         assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: false, wal: false }));
         put_wal(&store);
-        store.set_lived().unwrap();
-        store.set_lived().unwrap();
+        store.set_lived("v").unwrap();
+        store.set_lived("v").unwrap();
         assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: true, wal: true }));
+    }
+
+    #[test]
+    fn data_that_is_set_aside_is_kept_and_a_new_volume_id_has_not_lived() {
+        let (dir, store) = store();
+        store.write_mark(&mark()).unwrap();
+        for (incarnation, name) in [(1, "aside-1-1"), (1, "aside-1-2"), (2, "aside-2-1")] {
+            put_wal(&store);
+            store.set_lived("v").unwrap();
+            assert_eq!(store.set_aside(incarnation).unwrap().as_deref(), Some(name));
+            assert!(dir.path().join(name).join("member/wal").exists());
+        }
+        assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: true, wal: false }));
+        assert_eq!(store.set_aside(1).unwrap(), None, "there is nothing left to rename");
+        assert_eq!(store.clear_asides(1).unwrap().len(), 2);
+        assert!(dir.path().join("aside-2-1").exists(), "another incarnation's data is a person's to delete");
+        let mut fresh = mark();
+        fresh.identity.volume_id = "w".into();
+        store.write_mark(&fresh).unwrap();
+        assert_eq!(store.look(), Volume::Marked(Marked { mark: fresh, lived: false, wal: false }));
     }
 
     #[test]

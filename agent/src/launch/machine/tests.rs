@@ -125,6 +125,7 @@ fn an_agent_that_dies_during_the_hand_over_does_not_delay_the_stop() {
 fn halt_is_acknowledged_when_etcd_is_gone_and_not_before() {
     let mut m = running(FULL);
     assert!(m.step(Event::Asked(Request::Halt), at(1), |_| FULL).contains(&Action::Stop));
+    assert!(m.step(Event::Asked(Request::Kill), at(1), |_| FULL).contains(&Action::Kill), "it may be asked to hurry");
     assert!(matches!(m.process, Process::Stopping { .. }));
     let told = m.step(Event::Ended(crash()), at(2), |_| FULL);
     assert!(!spawns(&told));
@@ -146,7 +147,7 @@ proptest! {
                 1 => Event::Disconnected,
                 2 => { number += 1; Event::Asked(Request::Start(order(number, !wal))) }
                 3 => Event::Asked(Request::Start(order(number, wal))),
-                4 => Event::Asked(Request::Halt),
+                4 => Event::Asked(if wal { Request::Halt } else { Request::Kill }),
                 5 => Event::Asked(Request::Release),
                 6 if alive => { alive = false; Event::Ended(crash()) }
                 7 => { terminated = true; Event::Terminate }

@@ -4,26 +4,62 @@
 //! proves, and `start` may do nothing that it does not allow.
 
 use super::*;
-use crate::volume::mark::FORMAT;
+use crate::{
+    plan::list::Entry,
+    volume::mark::{self, FORMAT},
+};
 
 const INITIAL_ID: &str = "aaaa";
 
 fn me() -> Identity {
-    Identity { cluster_uid: "ours".into(), incarnation: 2, member: "demo-0".into() }
+    Identity {
+        cluster_uid: "ours".into(),
+        incarnation: 2,
+        member: "demo-0".into(),
+        ordinal: 0,
+        pod_uid: "this-pod".into(),
+    }
 }
 
 fn mark() -> Mark {
-    Mark {
-        format: FORMAT,
+    let identity = mark::Identity {
         cluster_uid: "ours".into(),
         incarnation: 2,
         member: "demo-0".into(),
         volume_id: "mine".into(),
         claim: 1,
         member_id: Some(INITIAL_ID.into()),
-        counter: 5,
-        peers: vec![],
-    }
+    };
+    Mark { format: FORMAT, identity, joined: false, replacing: false, retired: None, counter: 5, peers: vec![] }
+}
+
+/// A mark after the member was added with an ID that the cluster gave.
+fn added(claim: i64) -> Mark {
+    let identity = mark::Identity { claim, member_id: Some("bbbb".into()), ..mark().identity };
+    Mark { identity, joined: true, ..mark() }
+}
+
+fn entry(id: &str, member: &str) -> Entry {
+    Entry { id: id.into(), member: member.into(), learner: false, started: true }
+}
+
+/// What the others may say: nothing, or a list with this member under its first ID, under another one, or not at all.
+fn clusters() -> Vec<Cluster> {
+    let list = |own: &[Entry]| Cluster::Answers([own, &[entry("cccc", "demo-1")]].concat());
+    vec![
+        Cluster::Silent("no answer".into()),
+        list(&[entry(INITIAL_ID, "demo-0")]),
+        list(&[entry("bbbb", "demo-0")]),
+        list(&[]),
+    ]
+}
+
+fn silent() -> Cluster {
+    Cluster::Silent("no answer".into())
+}
+
+fn step(volume: &Volume, object: &Object, cluster: &Cluster) -> Start {
+    start(Facts { me: &me(), volume, object, cluster, expelled: false })
 }
 
 fn known() -> Known {
@@ -36,6 +72,9 @@ fn known() -> Known {
         claim: Some(Claim { number: 1, volume_id: "mine".into() }),
         counter: 5,
         stopped: false,
+        size: 3,
+        left: None,
+        current: true,
     }
 }
 
@@ -53,15 +92,16 @@ fn volumes() -> Vec<Volume> {
                     for member_id in [None, Some(INITIAL_ID), Some("bbbb")] {
                         for counter in [4, 5, 6] {
                             for (lived, wal) in [(false, false), (false, true), (true, false), (true, true)] {
-                                let mark = Mark {
+                                let identity = mark::Identity {
                                     cluster_uid: cluster_uid.into(),
                                     member: member.into(),
                                     incarnation,
                                     claim,
                                     member_id: member_id.map(Into::into),
-                                    counter,
-                                    ..mark()
+                                    ..mark().identity
                                 };
+                                let joined = member_id == Some("bbbb");
+                                let mark = Mark { identity, joined, counter, ..mark() };
                                 all.push(marked(mark, lived, wal));
                             }
                         }
@@ -82,9 +122,12 @@ fn objects() -> Vec<Object> {
             for initial in [false, true] {
                 for listed in [false, true] {
                     for claim in claims {
-                        for stopped in [false, true] {
+                        for (stopped, size, current) in
+                            [(false, 3, true), (true, 3, true), (false, 0, true), (false, 0, false)]
+                        {
+                            let cluster_uid = cluster_uid.into();
                             let mut known =
-                                Known { cluster_uid: cluster_uid.into(), incarnation, initial, stopped, ..known() };
+                                Known { cluster_uid, incarnation, initial, stopped, size, current, ..known() };
                             known.claim = claim.map(|(number, v)| Claim { number, volume_id: v.into() });
                             if !listed {
                                 known.initial_members.remove(0);
@@ -135,123 +178,295 @@ fn resume_is_safe(volume: &Volume, object: &Object) -> bool {
     intact && not_superseded
 }
 
+/// Whether the others, if they answer, list the ID that the mark names: without it there is nothing to start.
+fn is_listed(volume: &Volume, cluster: &Cluster) -> bool {
+    let id = mine(volume).and_then(|m| m.mark.member_id.clone()).unwrap_or_default();
+    cluster.list().is_none_or(|list| list::with_id(list, &id).is_some())
+}
+
+/// Whether the member is to leave and the others let it: then it does not start at all.
+fn leaves(object: &Object, cluster: &Cluster) -> bool {
+    matches!(object, Object::Known(k) if k.dooms(0)) && cluster.list().is_some()
+}
+
+/// Asks for every combination of facts.
+fn everywhere(mut check: impl FnMut(&Volume, &Object, &Cluster, &Start)) {
+    let (volumes, objects, clusters) = (volumes(), objects(), clusters());
+    for volume in &volumes {
+        for object in &objects {
+            for cluster in &clusters {
+                check(volume, object, cluster, &step(volume, object, cluster));
+            }
+        }
+    }
+}
+
 #[test]
 fn etcd_starts_exactly_when_the_oracle_calls_it_proven() {
     let mut seen = [0_u32; 2];
-    for volume in volumes() {
-        for object in objects() {
-            let step = start(&me(), &volume, &object);
-            let facts = || format!("{volume:?}\n{object:?}\n{step:?}");
-            assert_eq!(step == Start::Bootstrap, bootstrap_is_proven(&volume, &object), "{}", facts());
-            assert_eq!(step == Start::Resume, resume_is_safe(&volume, &object), "{}", facts());
-            seen[0] += u32::from(step == Start::Bootstrap);
-            seen[1] += u32::from(step == Start::Resume);
-        }
-    }
+    everywhere(|volume, object, cluster, step| {
+        let facts = || format!("{volume:?}\n{object:?}\n{cluster:?}\n{step:?}");
+        let stays = is_listed(volume, cluster) && !leaves(object, cluster);
+        assert_eq!(*step == Start::Bootstrap, bootstrap_is_proven(volume, object) && stays, "{}", facts());
+        assert_eq!(*step == Start::Resume, resume_is_safe(volume, object) && stays, "{}", facts());
+        seen[0] += u32::from(*step == Start::Bootstrap);
+        seen[1] += u32::from(*step == Start::Resume);
+    });
     assert!(seen.iter().all(|n| *n > 0), "the combinations must reach both starts: {seen:?}");
 }
 
 #[test]
 fn no_step_writes_on_a_volume_that_is_not_mine() {
-    for volume in volumes() {
-        for object in objects() {
-            let step = start(&me(), &volume, &object);
-            let passive = matches!(step, Start::Wait(_) | Start::Hold(_));
-            assert!(passive || volume == Volume::Blank || mine(&volume).is_some(), "{volume:?}\n{object:?}\n{step:?}");
-        }
-    }
+    everywhere(|volume, object, cluster, step| {
+        let passive = matches!(step, Start::Wait(_) | Start::Hold(_));
+        // An older life is set aside where pod and object agree on the newer one.
+        let older = matches!(volume, Volume::Marked(m) if m.mark.incarnation < 2
+            && m.mark.cluster_uid == "ours" && m.mark.member == "demo-0");
+        let agreed = matches!(object, Object::Known(k) if k.incarnation == 2 && k.cluster_uid == "ours");
+        let allowed = passive || *volume == Volume::Blank || mine(volume).is_some() || (older && agreed);
+        assert!(allowed, "{volume:?}\n{object:?}\n{cluster:?}\n{step:?}");
+    });
 }
 
 #[test]
-fn an_unclaimed_volume_never_takes_over_another_volumes_claim() {
-    for volume in volumes() {
-        for object in objects() {
-            let Object::Known(k) = &object else { continue };
-            let others = k.claim.as_ref().is_some_and(|c| c.volume_id != "mine");
-            let claims = matches!(start(&me(), &volume, &object), Start::Claim { .. });
-            assert!(!(others && claims), "{volume:?}\n{object:?}");
-        }
-    }
+fn nothing_is_moved_removed_or_added_while_the_others_are_silent() {
+    everywhere(|volume, object, cluster, step| {
+        let older = mine(volume).is_none();
+        let acts = matches!(step, Start::Remove { .. } | Start::Add | Start::Join | Start::Retire);
+        let moves = matches!(step, Start::SetAside(_) | Start::Renew { .. }) && !older;
+        assert!(cluster.list().is_some() || !(acts || moves), "{volume:?}\n{object:?}\n{step:?}");
+    });
+}
+
+#[test]
+fn an_entry_of_a_volume_that_may_still_run_is_never_removed() {
+    everywhere(|volume, object, cluster, step| {
+        let Start::Remove { id } = step else { return };
+        let doomed = matches!(object, Object::Known(k) if k.dooms(0));
+        let own = mine(volume).and_then(|m| m.mark.member_id.clone()) == Some(id.clone());
+        let wal = mine(volume).is_some_and(|m| m.wal);
+        assert!(doomed || !(own && wal), "{volume:?}\n{object:?}\n{cluster:?}\n{step:?}");
+    });
+}
+
+#[test]
+fn data_is_set_aside_only_when_its_id_is_out_of_the_membership() {
+    everywhere(|volume, object, cluster, step| {
+        let (Start::SetAside(_), Some(_)) = (step, mine(volume)) else { return };
+        assert!(!is_listed(volume, cluster), "{volume:?}\n{object:?}\n{cluster:?}");
+    });
+}
+
+#[test]
+fn an_unclaimed_volume_takes_over_another_volumes_claim_only_with_an_id_of_its_own() {
+    everywhere(|volume, object, _, step| {
+        let Object::Known(k) = object else { return };
+        let others = k.claim.as_ref().is_some_and(|c| c.volume_id != "mine");
+        let joined = mine(volume).is_some_and(|m| m.mark.joined && m.wal);
+        assert!(!(others && matches!(step, Start::Claim { .. })) || joined, "{volume:?}\n{object:?}");
+    });
 }
 
 #[test]
 fn a_claim_always_rises() {
-    for volume in volumes() {
-        for object in objects() {
-            if let (Start::Claim { number, member_id: _ }, Object::Known(k)) = (start(&me(), &volume, &object), &object)
-            {
-                let claimed = k.claim.as_ref().map_or(0, |c| c.number);
-                assert!(number > claimed && number > mine(&volume).unwrap().mark.claim);
+    everywhere(|volume, object, _, step| {
+        if let (Start::Claim { number, member_id: _ }, Object::Known(k)) = (step, object) {
+            let claimed = k.claim.as_ref().map_or(0, |c| c.number);
+            assert!(*number > claimed && *number > mine(volume).unwrap().mark.claim);
+        }
+    });
+}
+
+/// A small cluster and this member: the steps are played as the sidecar does them, until etcd starts or nothing moves.
+struct Stage {
+    volume: Volume,
+    known: Known,
+    cluster: Cluster,
+    done: Vec<Start>,
+}
+
+impl Stage {
+    fn new(volume: Volume, known: Known, cluster: Cluster) -> Self {
+        Self { volume, known, cluster, done: vec![] }
+    }
+
+    fn play(&mut self) -> Start {
+        for number in 0..20 {
+            let step = step(&self.volume, &Object::Known(self.known.clone()), &self.cluster);
+            self.done.push(step.clone());
+            match (&mut self.volume, &step) {
+                (volume, Start::Touch) => *volume = marked(blank(number, false), false, false),
+                (Volume::Marked(m), Start::Claim { number, member_id }) => {
+                    self.known.claim = Some(Claim { number: *number, volume_id: m.mark.volume_id.clone() });
+                    (m.mark.identity.claim, m.mark.identity.member_id) = (*number, Some(member_id.clone()));
+                }
+                (Volume::Marked(m), Start::SetLived) => m.lived = true,
+                (Volume::Marked(m), Start::SetAside(_)) => m.wal = false,
+                (volume, Start::Renew { replacing }) => *volume = marked(blank(number, *replacing), false, false),
+                (_, Start::Remove { id }) => self.list().retain(|entry| entry.id != *id),
+                (Volume::Marked(m), Start::Add) => {
+                    (m.mark.joined, m.mark.replacing) = (true, false);
+                    m.mark.identity.member_id = Some("fresh".into());
+                    self.list().push(Entry { learner: true, started: false, ..entry("fresh", "demo-0") });
+                }
+                (Volume::Marked(m), Start::Retire) => m.mark.retired = Some("this-pod".into()),
+                _ => return step,
             }
+        }
+        panic!("no end: {:?}", self.done)
+    }
+
+    fn list(&mut self) -> &mut Vec<Entry> {
+        match &mut self.cluster {
+            Cluster::Answers(list) => list,
+            Cluster::Silent(_) => panic!("nobody answers"),
         }
     }
 }
 
-/// Plays the steps as the sidecar does, with the API server accepting every claim, until etcd starts or nothing moves.
-fn play(mut volume: Volume, object: Object) -> Start {
-    let Object::Known(mut known) = object else { panic!("play needs an object") };
-    for _ in 0..10 {
-        let step = start(&me(), &volume, &Object::Known(known.clone()));
-        let Volume::Marked(m) = &mut volume else {
-            assert_eq!(step, Start::Touch);
-            let fresh = Mark { volume_id: "fresh".into(), claim: 0, member_id: None, counter: 0, ..mark() };
-            volume = marked(fresh, false, false);
-            continue;
-        };
-        match step {
-            Start::Claim { number, member_id } => {
-                known.claim = Some(Claim { number, volume_id: m.mark.volume_id.clone() });
-                m.mark.claim = number;
-                m.mark.member_id = Some(member_id);
-            }
-            Start::SetLived => m.lived = true,
-            Start::Touch | Start::Bootstrap | Start::Resume | Start::Join(_) | Start::Wait(_) | Start::Hold(_) => {
-                return step;
-            }
-        }
-    }
-    panic!("no end in ten steps")
+fn blank(number: usize, replacing: bool) -> Mark {
+    let volume_id = format!("volume-{number}");
+    let identity = mark::Identity { volume_id, claim: 0, member_id: None, ..mark().identity };
+    Mark { identity, replacing, counter: 0, ..mark() }
+}
+
+fn play(volume: Volume, known: Known) -> Start {
+    Stage::new(volume, known, silent()).play()
+}
+
+/// The others, with this member listed under its first ID.
+fn others() -> Cluster {
+    Cluster::Answers(vec![entry(INITIAL_ID, "demo-0"), entry("cccc", "demo-1"), entry("dddd", "demo-2")])
 }
 
 #[test]
 fn a_first_start_reaches_bootstrap() {
-    let object = Known { claim: None, counter: 0, ..known() };
-    assert_eq!(play(Volume::Blank, Object::Known(object)), Start::Bootstrap);
+    assert_eq!(play(Volume::Blank, Known { claim: None, counter: 0, ..known() }), Start::Bootstrap);
 }
 
 #[test]
 fn a_crash_after_an_accepted_claim_claims_again_and_goes_on() {
-    let volume = marked(Mark { claim: 0, member_id: None, counter: 0, ..mark() }, false, false);
-    let object = Known { counter: 0, ..known() };
-    assert_eq!(play(volume, Object::Known(object)), Start::Bootstrap);
+    let mut mark = blank(1, false);
+    mark.identity.volume_id = "mine".into();
+    assert_eq!(play(marked(mark, false, false), Known { counter: 0, ..known() }), Start::Bootstrap);
 }
 
 #[test]
-fn an_emptied_volume_whose_id_ran_never_starts_under_it_again() {
-    assert_eq!(play(marked(mark(), true, false), Object::Known(known())), Start::Join(Lost::Data));
-}
-
-#[test]
-fn a_blank_volume_of_a_claimed_member_never_starts_under_its_id() {
-    assert_eq!(play(Volume::Blank, Object::Known(known())), Start::Join(Lost::Volume));
+fn a_lost_disk_is_stranded_alone_and_joins_under_a_new_id_with_the_others() {
+    for (volume, lost) in [(marked(mark(), true, false), Lost::Data), (Volume::Blank, Lost::Volume)] {
+        assert_eq!(play(volume.clone(), known()), Start::Stranded(lost));
+        let mut stage = Stage::new(volume, known(), others());
+        assert_eq!(stage.play(), Start::Join);
+        let position = |wanted: &Start| stage.done.iter().position(|step| step == wanted).unwrap();
+        assert!(position(&Start::Remove { id: INITIAL_ID.into() }) < position(&Start::Add), "{:?}", stage.done);
+    }
 }
 
 #[test]
 fn an_object_made_again_proves_nothing() {
     let object = Known { initial: false, claim: None, counter: 0, ..known() };
-    assert_eq!(play(Volume::Blank, Object::Known(object.clone())), Start::Join(Lost::Proof));
-    assert_eq!(play(marked(mark(), true, true), Object::Known(object)), Start::Resume, "data needs no proof");
+    assert_eq!(play(Volume::Blank, object.clone()), Start::Stranded(Lost::Proof));
+    assert_eq!(play(marked(mark(), true, true), object), Start::Resume, "data needs no proof");
+}
+
+#[test]
+fn a_member_that_was_removed_sets_its_data_aside_and_joins_anew() {
+    let without_me = Cluster::Answers(vec![entry("cccc", "demo-1")]);
+    let mut stage = Stage::new(marked(mark(), true, true), known(), without_me);
+    assert_eq!(stage.play(), Start::Join);
+    assert_eq!(stage.done[0], Start::SetAside(Lost::Removed));
+    let asked = Facts {
+        me: &me(),
+        volume: &marked(mark(), true, true),
+        object: &Object::Known(known()),
+        cluster: &silent(),
+        expelled: true,
+    };
+    assert_eq!(start(asked), Start::Wait(Wait::Confirmation), "etcd's word alone is not enough");
+}
+
+#[test]
+fn an_entry_that_this_volume_was_given_is_taken_over_and_any_other_is_not() {
+    let list = |id: &str| Cluster::Answers(vec![Entry { learner: true, started: false, ..entry(id, "demo-0") }]);
+    let volume = marked(added(0), false, false);
+    assert_eq!(step(&volume, &Object::Known(known()), &list("bbbb")), Start::Join);
+    assert_eq!(step(&volume, &Object::Known(known()), &list("eeee")), Start::Remove { id: "eeee".into() });
+    let lived = marked(added(0), true, false);
+    assert_eq!(step(&lived, &Object::Known(known()), &list("bbbb")), Start::Renew { replacing: true });
+}
+
+#[test]
+fn a_learner_under_way_is_waited_for() {
+    let object = Object::Known(Known { initial: false, claim: None, initial_members: vec![], ..known() });
+    let learner = Entry { learner: true, ..entry("eeee", "demo-4") };
+    let list = Cluster::Answers(vec![entry("cccc", "demo-1"), learner]);
+    let volume = marked(blank(1, true), false, false);
+    assert_eq!(step(&volume, &object, &list), Start::Wait(Wait::Turn { behind: "demo-4".into() }));
+}
+
+#[test]
+fn an_unwanted_member_leaves_for_good_and_its_successor_joins() {
+    let unwanted = Known { size: 0, ..known() };
+    let mut stage = Stage::new(marked(mark(), true, true), unwanted, others());
+    assert_eq!(stage.play(), Start::Left);
+    stage.known.size = 3;
+    assert_eq!(stage.play(), Start::Left, "also when it is wanted again");
+    let successor = Identity { pod_uid: "next-pod".into(), ..me() };
+    let object = Object::Known(stage.known.clone());
+    let facts =
+        Facts { me: &successor, volume: &stage.volume, object: &object, cluster: &stage.cluster, expelled: false };
+    assert_eq!(start(facts), Start::SetAside(Lost::Retired));
+}
+
+#[test]
+fn an_unwanted_founder_forms_the_cluster_first_when_nobody_answers() {
+    let unwanted = Known { size: 0, claim: None, counter: 0, ..known() };
+    assert_eq!(play(Volume::Blank, unwanted), Start::Bootstrap);
+}
+
+#[test]
+fn without_the_api_server_the_membership_says_who_is_wanted() {
+    let lost = marked(mark(), true, false);
+    assert_eq!(step(&lost, &Object::Away, &others()), Start::Renew { replacing: true });
+    let without_me = Cluster::Answers(vec![entry("cccc", "demo-1")]);
+    assert_eq!(step(&lost, &Object::Away, &without_me), Start::Wait(Wait::ApiServer));
+    let removed_itself = marked(blank(1, true), false, false);
+    assert_eq!(step(&removed_itself, &Object::Away, &without_me), Start::Add);
+}
+
+#[test]
+fn a_volume_that_joined_without_a_claim_claims_later_unless_it_was_replaced() {
+    let other = Known { claim: Some(Claim { number: 3, volume_id: "gone".into() }), ..known() };
+    let volume = marked(added(0), true, true);
+    let id = || "bbbb".to_owned();
+    let list = |id: &str| Cluster::Answers(vec![entry(id, "demo-0")]);
+    let ask = |cluster: &Cluster| step(&volume, &Object::Known(other.clone()), cluster);
+    assert_eq!(ask(&silent()), Start::Claim { number: 4, member_id: id() });
+    assert_eq!(ask(&list("bbbb")), Start::Claim { number: 4, member_id: id() });
+    assert_eq!(ask(&list("eeee")), Start::Hold(Hold::Superseded { by: "gone".into() }));
 }
 
 #[test]
 fn an_intact_volume_starts_without_the_api_server_and_an_empty_one_does_not() {
-    assert_eq!(start(&me(), &marked(mark(), true, true), &Object::Away), Start::Resume);
-    assert_eq!(start(&me(), &marked(mark(), false, false), &Object::Away), Start::Wait(Wait::ApiServer));
+    assert_eq!(step(&marked(mark(), true, true), &Object::Away, &silent()), Start::Resume);
+    assert_eq!(step(&marked(mark(), false, false), &Object::Away, &silent()), Start::Wait(Wait::ApiServer));
 }
 
 #[test]
 fn an_older_copy_of_the_volume_is_held() {
-    let object = Known { counter: 9, ..known() };
-    let step = start(&me(), &marked(mark(), true, true), &Object::Known(object));
+    let object = Object::Known(Known { counter: 9, ..known() });
+    let step = step(&marked(mark(), true, true), &object, &silent());
     assert_eq!(step, Start::Hold(Hold::OlderCopy { volume: 5, object: 9 }));
+}
+
+#[test]
+fn an_older_incarnation_is_set_aside_where_pod_and_object_agree() {
+    let mut old = mark();
+    old.identity.incarnation = 1;
+    let fresh = Known { claim: None, counter: 0, ..known() };
+    let mut stage = Stage::new(marked(old.clone(), true, true), fresh, silent());
+    assert_eq!(stage.play(), Start::Bootstrap);
+    assert_eq!(stage.done[..2], [Start::SetAside(Lost::Incarnation), Start::Renew { replacing: false }]);
+    let hold = Start::Hold(Hold::OlderIncarnation { found: 1 });
+    assert_eq!(step(&marked(old, true, true), &Object::Away, &silent()), hold);
 }

@@ -1,0 +1,44 @@
+//! The membership as the plans see it.
+
+/// What the other members say of the membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cluster {
+    /// Nobody gave a linearizable answer, and the sentence says why: nothing is known, and nobody is absent.
+    Silent(String),
+    /// A linearizable list, asked for after this member's own last act, of the cluster with this incarnation's ID.
+    Answers(Vec<Entry>),
+}
+
+/// An entry of the membership.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Entry {
+    /// etcd's member ID, in hexadecimal.
+    pub id: String,
+    /// Name of the member that the peer URL is of; the URL itself if it is nobody's here.
+    pub member: String,
+    pub learner: bool,
+    /// Whether it has told the cluster that it runs. One that has not may run all the same.
+    pub started: bool,
+}
+
+impl Cluster {
+    /// The list, where there is one.
+    #[must_use]
+    pub fn list(&self) -> Option<&[Entry]> {
+        match self {
+            Self::Silent(_) => None,
+            Self::Answers(list) => Some(list),
+        }
+    }
+}
+
+/// The entry with this ID.
+#[must_use]
+pub fn with_id<'a>(list: &'a [Entry], id: &str) -> Option<&'a Entry> {
+    list.iter().find(|entry| entry.id == id)
+}
+
+/// The entries that have this member's URL.
+pub fn of<'a>(list: &'a [Entry], member: &str) -> impl Iterator<Item = &'a Entry> {
+    list.iter().filter(move |entry| entry.member == member)
+}
