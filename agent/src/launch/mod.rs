@@ -64,13 +64,27 @@ pub fn run(places: &Places) -> io::Result<()> {
     let signals = signals::block()?;
     let store = Store::new(places.volume.clone());
     // Another launcher on the volume means another pod: two etcds on one disk destroy it.
-    let _lock = Lock::take(&store.lock_path("launcher"))?;
+    let _lock = lock(&store)?;
     let (tx, rx) = mpsc::channel();
     listen(&places.shared.join(SOCKET), tx.clone())?;
     watch_signals(signals, tx.clone());
     eprintln!("launcher {} waits for the agent", env!("CARGO_PKG_VERSION"));
     Launcher { machine: Machine::new(), store, epoch: Instant::now(), agent: None, child: None, tx }.serve(&rx);
     Ok(())
+}
+
+/// Takes the volume's lock. An agent looks for a moment whether it is free.
+fn lock(store: &Store) -> io::Result<Lock> {
+    let mut tries = 0;
+    loop {
+        match Lock::take(&store.lock_path("launcher")) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < 20 => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 struct Launcher {

@@ -87,7 +87,7 @@ struct Problem {
 /// Judges the facts.
 #[must_use]
 pub fn judge(facts: &Facts<'_>) -> Health {
-    let looks = [started, answering, staying, voting, caught_up, writable];
+    let looks = [started, voting, answering, staying, caught_up, writable];
     let problems: Vec<Problem> = looks.iter().filter_map(|look| look(facts)).collect();
     let first = problems.first();
     let checks = ["started", "answering", "member", "voter", "caught-up", "volume"]
@@ -236,7 +236,8 @@ fn answering(facts: &Facts<'_>) -> Option<Problem> {
 }
 
 fn voting(facts: &Facts<'_>) -> Option<Problem> {
-    let learner = facts.status.is_some_and(|status| status.is_learner);
+    let running = facts.process == Process::Running;
+    let learner = running && facts.status.is_some_and(|status| status.is_learner);
     learner.then(|| Problem {
         check: "voter",
         phase: MemberPhase::Joining,

@@ -62,14 +62,16 @@ impl Belonging {
         self.asking_since.is_some_and(|since| asked >= since)
     }
 
-    /// Whether the membership is not yet as wished, or not yet known to be: then it is looked at more often.
-    pub(super) fn is_moving(&self, observed: &Observed, object: &Object, me: &str) -> bool {
-        let Object::Known(known) = object else { return false };
+    /// Whether the leader's agent must look more often: the membership is not yet as wished, or not yet known to be.
+    pub(super) fn must_hurry(&self, observed: &Observed, object: &Object) -> bool {
+        let (Object::Known(known), Some(status)) = (object, &observed.status) else { return false };
+        let leads = status.leader_id.as_ref() == Some(&status.member_id);
         let members = &observed.members;
         let settled = members.len() == known.size as usize && members.iter().all(|m| !m.learner && m.started);
         let told = self.wish.is_none_or(|(generation, _)| self.proven == Some(generation));
-        let ours = members.iter().any(|entry| entry.member == me);
-        known.current && !known.stopped && ours && !(settled && told)
+        // One that does not settle is looked at as seldom as any other: nothing there is a matter of milliseconds.
+        let lately = self.wish.is_some_and(|(_, since)| since.elapsed() < Duration::from_secs(120));
+        leads && known.current && !known.stopped && lately && !(settled && told)
     }
 
     fn note_list(&mut self, observed: &Observed) {

@@ -14,6 +14,7 @@ use crate::{
     plan::start::Identity,
     volume::{
         Mark, Store, Volume,
+        lock::Lock,
         mark::{self, Address, FORMAT},
         store::Marked,
     },
@@ -45,6 +46,13 @@ impl Disk {
             Volume::Marked(marked) => Some(&marked.mark),
             Volume::Unreadable(_) | Volume::Blank | Volume::Unmarked => None,
         }
+    }
+
+    /// Whether no launcher works on the volume: its lock is free. One that begins just now finds it taken for a moment and
+    /// tries again.
+    pub(super) async fn has_no_launcher(&self) -> bool {
+        let path = self.store.lock_path("launcher");
+        blocking(move || Lock::take(&path)).await.is_ok()
     }
 
     /// Looks at the volume afresh.

@@ -163,6 +163,11 @@ async fn lock(store: &Store) -> anyhow::Result<Lock> {
 /// Returns when the agent may leave: after SIGTERM, and when the launcher does not need it any more.
 async fn linger(asked: CancellationToken, mut launcher: watch::Receiver<facts::launcher::Launcher>) {
     asked.cancelled().await;
+    let runs =
+        |l: &facts::launcher::Launcher| l.state.as_ref().is_some_and(|s| s.process != launch::protocol::Process::Idle);
+    if !runs(&launcher.borrow()) {
+        return;
+    }
     // A closed channel or an elapsed bound means the same: nobody needs us.
     let wanted = tokio::time::timeout(ALONE, launcher.wait_for(|l| l.terminating)).await.is_ok_and(|said| said.is_ok());
     if wanted {

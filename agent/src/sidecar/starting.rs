@@ -20,8 +20,6 @@ use crate::{
 
 impl Sidecar {
     pub(super) async fn perform(&mut self, step: &Start, launcher: &Launcher) {
-        // A launcher that is not heard may run etcd: what moves data or changes whose it is waits for its word.
-        let at_rest = launcher.state.as_ref().is_some_and(|state| state.process == Process::Idle);
         match step {
             Start::Touch => self.disk.touch(&self.me).await,
             Start::SetLived => self.disk.set_lived().await,
@@ -29,23 +27,29 @@ impl Sidecar {
             Start::Bootstrap => self.order(gate::Start::First, launcher).await,
             Start::Resume => self.order(gate::Start::Again, launcher).await,
             Start::Join => self.order(gate::Start::Added, launcher).await,
-            Start::SetAside(_) if at_rest => self.disk.set_aside().await,
-            Start::Renew { replacing } if at_rest => self.disk.renew(&self.me, *replacing).await,
-            Start::Retire if at_rest => self.disk.retire(&self.me.pod_uid).await,
-            Start::Remove { id } => self.act(Act::Remove { id: id.clone() }),
-            Start::Add => self.add(),
-            Start::SetAside(_)
-            | Start::Renew { .. }
-            | Start::Retire
-            | Start::Left
-            | Start::Stranded(_)
-            | Start::Wait(_)
-            | Start::Hold(_) => {
+            Start::SetAside(_) | Start::Renew { .. } | Start::Retire | Start::Remove { .. } | Start::Add => {
+                // A launcher that is not heard may run etcd: what moves data, changes whose it is or takes its place away
+                // waits for its word, or for proof that there is none.
+                if launcher.state.is_some() || self.disk.has_no_launcher().await {
+                    self.belong_anew(step).await;
+                }
+            }
+            Start::Left | Start::Stranded(_) | Start::Wait(_) | Start::Hold(_) => {
                 self.orders.not_startable();
                 if self.step.as_ref() != Some(step) {
                     info!(?step, "etcd is not started");
                 }
             }
+        }
+    }
+
+    async fn belong_anew(&mut self, step: &Start) {
+        match step {
+            Start::SetAside(_) => self.disk.set_aside().await,
+            Start::Renew { replacing } => self.disk.renew(&self.me, *replacing).await,
+            Start::Retire => self.disk.retire(&self.me.pod_uid).await,
+            Start::Remove { id } => self.act(Act::Remove { id: id.clone() }),
+            _ => self.add(),
         }
     }
 
@@ -74,7 +78,7 @@ impl Sidecar {
             return;
         }
         let Some(identity) = self.disk.mark().map(|mark| mark.identity.clone()) else { return };
-        let first = how == gate::Start::First;
+        let first = how != gate::Start::Again;
         info!(order = state.order + 1, first, "etcd is started");
         crash::point("before-order");
         let order = Order { number: state.order + 1, first, args: self.arguments(how), identity };

@@ -200,7 +200,7 @@ impl Sidecar {
             *old = ask;
             changed
         });
-        let hurry = runs && self.belonging.is_moving(observed, object, &self.me.member);
+        let hurry = runs && self.belonging.must_hurry(observed, object);
         self.wires.hurry.send_if_modified(|old| std::mem::replace(old, hurry) != hurry);
     }
 
