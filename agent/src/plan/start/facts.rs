@@ -1,0 +1,75 @@
+//! What a start depends on.
+
+use crate::{plan::list::Cluster, volume::Volume};
+
+/// Who this pod is. From the pod's template and etcd's own arithmetic, not from the API server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    pub cluster_uid: String,
+    /// The incarnation that the pod was made for.
+    pub incarnation: i64,
+    pub member: String,
+    /// Number of the member within its cluster.
+    pub ordinal: u32,
+    /// What tells this pod from its predecessors of the same name.
+    pub pod_uid: String,
+}
+
+/// What is known of the member's EtcdMember.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Object {
+    /// The API server was not heard yet; it may answer any moment.
+    Awaited,
+    /// The API server does not answer.
+    Away,
+    /// It answered, and there is none.
+    Missing,
+    Known(Known),
+}
+
+/// The parts of an EtcdMember that a start depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Known {
+    pub cluster_uid: String,
+    pub incarnation: i64,
+    pub initial: bool,
+    pub initial_members: Vec<String>,
+    /// The ID that the member has as an initial member; depends on the token.
+    pub initial_id: String,
+    pub claim: Option<Claim>,
+    pub counter: i64,
+    pub stopped: bool,
+    /// Desired number of members.
+    pub size: u32,
+    /// The pod whose member has left for good, if one has.
+    pub left: Option<String>,
+    /// Whether the watch on it works now; otherwise it is what was last seen, and the wish may have changed.
+    pub current: bool,
+}
+
+/// A claim as it stands in the EtcdMember.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Claim {
+    pub number: i64,
+    pub volume_id: String,
+}
+
+/// All that a start depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub me: &'a Identity,
+    pub volume: &'a Volume,
+    pub object: &'a Object,
+    /// What the other members say. Asked only where a step needs it, see [`Start::needs_list`].
+    pub cluster: &'a Cluster,
+    /// Whether etcd's last run ended because it found itself removed.
+    pub expelled: bool,
+}
+
+impl Known {
+    /// Whether the member of this ordinal is to leave. A wish that may be old is no wish.
+    #[must_use]
+    pub fn dooms(&self, ordinal: u32) -> bool {
+        self.current && !self.stopped && ordinal >= self.size
+    }
+}

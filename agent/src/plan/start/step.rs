@@ -1,0 +1,132 @@
+//! What may come of it: one step, or the reason why there is none.
+
+/// The next step.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Start {
+    /// Write the first mark on a blank volume.
+    Touch,
+    /// Write this claim into the EtcdMember by compare-and-swap, then onto the mark, with the ID that the volume is for.
+    Claim { number: i64, member_id: String },
+    /// Record that a WAL is here, before anything else.
+    SetLived,
+    /// Start etcd with `new` and the static list of initial members.
+    Bootstrap,
+    /// Start etcd on its WAL.
+    Resume,
+    /// Rename the data away, fsync: it is not this member's any more, and nothing is deleted.
+    SetAside(Lost),
+    /// Write a fresh mark with a new volume ID over one whose data is gone or set aside. `replacing` bars it from ever
+    /// bootstrapping.
+    Renew { replacing: bool },
+    /// Remove this entry of the membership, which has this member's URL.
+    Remove { id: String },
+    /// Add this member as a learner, then write the ID that it was given onto the mark.
+    Add,
+    /// Start etcd with `existing` and the list of members, as the learner that the mark names.
+    Join,
+    /// Write onto the mark that this pod's member has left.
+    Retire,
+    /// This pod's member is out of the cluster for good.
+    Left,
+    /// The member needs a new ID, and nobody answers who could give it one.
+    Stranded(Lost),
+    /// Something is missing that comes by itself.
+    Wait(Wait),
+    /// Starting would endanger data.
+    Hold(Hold),
+}
+
+/// Why a member cannot start under the ID it had, or never had one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lost {
+    /// It is new: the cluster grows.
+    New,
+    /// The ID ran on this volume, and the data is gone.
+    Data,
+    /// Another volume has claimed the member.
+    Volume,
+    /// The EtcdMember was made again, or nothing else proves that the ID is unused.
+    Proof,
+    /// The ID is not in the membership any more.
+    Removed,
+    /// The member left with a former pod.
+    Retired,
+    /// The volume holds an older incarnation.
+    Incarnation,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Wait {
+    /// The API server's first answer.
+    FirstAnswer,
+    /// The API server: an empty volume may not start without it.
+    ApiServer,
+    /// The coordinator, which makes the EtcdMember.
+    Object,
+    /// The coordinator's object is of another incarnation than the pod; one of them will be replaced.
+    Incarnation,
+    /// The cluster is stopped.
+    Stopped,
+    /// etcd said that it was removed; the others must confirm it.
+    Confirmation,
+    /// Another member is being added: one at a time.
+    Turn { behind: String },
+}
+
+/// Why starting would endanger data.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Hold {
+    Unreadable(String),
+    Unmarked,
+    OtherCluster {
+        found: String,
+    },
+    OtherMember {
+        found: String,
+    },
+    /// The volume holds an older life of the data than the pod is for.
+    OlderIncarnation {
+        found: i64,
+    },
+    /// The volume holds a newer life of the data than the pod is for.
+    NewerIncarnation {
+        found: i64,
+    },
+    /// A higher claim stands in the EtcdMember: another pod or volume speaks for the member.
+    Superseded {
+        by: String,
+    },
+    /// The volume is behind what the EtcdMember remembers of it: an older copy was put back.
+    OlderCopy {
+        volume: i64,
+        object: i64,
+    },
+    /// There is data, but the mark names no ID: it was never meant to start.
+    NoIntent,
+}
+
+impl Start {
+    /// Whether the others' list is what this step lacks, or rests on.
+    #[must_use]
+    pub fn needs_list(&self) -> bool {
+        match self {
+            Self::SetAside(_)
+            | Self::Renew { .. }
+            | Self::Remove { .. }
+            | Self::Add
+            | Self::Join
+            | Self::Retire
+            | Self::Stranded(_)
+            | Self::Wait(Wait::Confirmation | Wait::Turn { .. } | Wait::ApiServer) => true,
+            Self::Touch
+            | Self::Claim { .. }
+            | Self::SetLived
+            | Self::Bootstrap
+            | Self::Resume
+            | Self::Left
+            | Self::Wait(Wait::FirstAnswer | Wait::Object | Wait::Incarnation | Wait::Stopped)
+            | Self::Hold(_) => false,
+        }
+    }
+}
