@@ -1,25 +1,36 @@
 //! Brings what was built to the API server. What is there already, unchanged, is not sent.
 
-use etcd_operator_shared::api::{EtcdMember, cluster::Keep, member::Peer};
+use std::collections::BTreeSet;
+
+use etcd_operator_shared::{
+    api::{EtcdMember, cluster::Keep},
+    names,
+};
 use futures::future::{join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
-    api::core::v1::{PersistentVolumeClaim, Pod},
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{PersistentVolumeClaim, Pod},
+    },
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
-use kube::ResourceExt;
+use kube::{ResourceExt, core::PartialObjectMeta};
 use serde_json::json;
 use tracing::info;
 
 use crate::{
-    apiserver::{Cause, Failed, Kind},
+    apiserver::{Failed, Kind},
     build::{Blueprint, Objects, member, owner},
     context::Context,
+    course::Course,
+    ending,
     events::Note,
     facts::Facts,
     found,
     ledger::{Key, fingerprint},
     replace::Victim,
+    retire::Retired,
 };
 
 /// Applies everything but members and StatefulSet, all at once. One that fails does not keep the others from being applied.
@@ -41,30 +52,76 @@ pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> Result<(), Failed> 
     [a, b, c, d, e, f].into_iter().collect()
 }
 
-/// Brings the EtcdMembers up to date: missing ones are made, and each gets the difference only.
-pub async fn members(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, peers: &[Peer]) -> Result<(), Failed> {
+/// Brings the EtcdMembers up to date: missing ones are made, and each gets the difference only. Those that are cleared away
+/// in the same turn are left alone.
+pub async fn members(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, course: &Course) -> Result<(), Failed> {
     let one = async |ordinal: u32| {
         let Some(object) = facts.seat(ordinal).member else {
-            return found::make(ctx, plan, ordinal, peers).await.map(|_| ());
+            return found::make(ctx, plan, ordinal).await.map(|_| ());
         };
-        let Some(patch) = member::update(plan, &object, peers) else { return Ok(()) };
+        let Some(patch) = member::update(plan, &object) else { return Ok(()) };
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         ctx.api.merge::<EtcdMember>(&namespace, &name, &patch).await?;
         Ok(())
     };
-    join_all((0..plan.members).map(one)).await.into_iter().collect()
+    let there = facts.seats.iter().filter(|(_, seat)| seat.member.is_some()).map(|(ordinal, _)| *ordinal);
+    let mut all: BTreeSet<u32> = there.chain(0..course.seats).collect();
+    all.retain(|ordinal| course.retired.iter().all(|r| r.ordinal != *ordinal));
+    join_all(all.into_iter().map(one)).await.into_iter().collect()
 }
 
-/// Applies the StatefulSet. `since` is the resourceVersion that it must still have, when replicas are lowered.
-pub async fn stateful_set(
-    ctx: &Context,
-    plan: &Blueprint<'_>,
-    replicas: u32,
-    since: Option<String>,
-) -> Result<(), Failed> {
-    let mut set = plan.stateful_set(replicas);
-    set.metadata.resource_version = since;
-    put(ctx, &set).await
+/// Applies the StatefulSet, if it is still the one that the decision was made on: whatever has been decided about members
+/// then still holds.
+pub async fn stateful_set(ctx: &Context, plan: &Blueprint<'_>, replicas: u32, facts: &Facts) -> Result<(), Failed> {
+    let set = plan.stateful_set(replicas);
+    let (key, print) = (Key::of(&set), fingerprint(&set));
+    if ctx.ledger.holds(&key, print) {
+        return Ok(());
+    }
+    let mut sent = set;
+    sent.metadata.resource_version = facts.set.as_ref().and_then(|set| set.resource_version.clone());
+    let (namespace, name) = (sent.namespace().unwrap_or_default(), sent.name_any());
+    let after = ctx.api.apply::<StatefulSet, _>(&namespace, &name, &sent).await?;
+    ctx.ledger.applied(key, print, &after);
+    let before = facts.set.as_ref().map(|set| set.replicas);
+    if before != Some(replicas) {
+        info!(%namespace, %name, replicas, "StatefulSet applied");
+    }
+    if let Some(before) = before.filter(|before| *before != replicas) {
+        ctx.events.note(plan.cluster, Note::scaled(before, replicas));
+    }
+    Ok(())
+}
+
+/// Clears away what members that are gone have left: the volume as the user wants it, then the EtcdMember, each by UID.
+pub async fn retire(ctx: &Context, plan: &Blueprint<'_>, retired: &[Retired]) -> Result<(), Failed> {
+    let namespace = plan.cluster.namespace().unwrap_or_default();
+    try_join_all(retired.iter().map(async |Retired { ordinal: _, name, uid }| {
+        match plan.cluster.spec.storage.retention.when_scaled {
+            Keep::Delete => delete_volume(ctx, plan, &namespace, name).await?,
+            Keep::Retain => ctx.events.note(plan.cluster, Note::volume_kept(&names::volume_claim(name))),
+        }
+        ending::gone(ctx.api.delete::<EtcdMember>(&namespace, name, uid).await)?;
+        info!(%namespace, member = name, "EtcdMember deleted: its member has left");
+        Ok(())
+    }))
+    .await?;
+    Ok(())
+}
+
+/// Deletes a member's volume, if it is one of this cluster's.
+async fn delete_volume(ctx: &Context, plan: &Blueprint<'_>, namespace: &str, member: &str) -> Result<(), Failed> {
+    let name = names::volume_claim(member);
+    let claim = ctx.api.get_metadata::<PersistentVolumeClaim>(namespace, &name).await?;
+    let ours = |claim: &PartialObjectMeta<PersistentVolumeClaim>| {
+        claim.labels().get(names::LABEL_CLUSTER_UID) == Some(&plan.uid()) && claim.metadata.deletion_timestamp.is_none()
+    };
+    let Some(claim) = claim.filter(ours) else { return Ok(()) };
+    let uid = claim.uid().unwrap_or_default();
+    ending::gone(ctx.api.delete::<PersistentVolumeClaim>(namespace, &name, &uid).await)?;
+    info!(%namespace, name, member, "PersistentVolumeClaim deleted: its member has left");
+    ctx.events.note(plan.cluster, Note::volume_deleted(&name, &format!("{member} has left")));
+    Ok(())
 }
 
 /// Deletes pods by UID, so that their successors get the newest template. One that is gone is as good as deleted.
@@ -77,8 +134,7 @@ pub async fn replace(ctx: &Context, plan: &Blueprint<'_>, victims: &[Victim]) ->
                 ctx.events.note(plan.cluster, Note::replaced(name, *why));
                 Ok(())
             }
-            Err(Failed { cause: Cause::Missing | Cause::Conflict, .. }) => Ok(()),
-            Err(failed) => Err(failed),
+            failed => ending::gone(failed),
         }
     }))
     .await?;

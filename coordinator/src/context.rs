@@ -21,6 +21,7 @@ pub struct Context {
     pub metrics: Metrics,
     pub agent_image: String,
     pub forming: Forming,
+    pub waiting: Waiting,
     pub failures: Failures,
 }
 
@@ -38,6 +39,30 @@ impl Forming {
     /// The cluster has its first list.
     pub fn done(&self, uid: &str) {
         lock(&self.0).remove(uid);
+    }
+}
+
+/// Since when clusters have waited for something, or were last looked at live because of it.
+#[derive(Debug, Default)]
+pub struct Waiting(Mutex<HashMap<String, Instant>>);
+
+/// Long enough that a watch has told by then what there is to tell, short enough for a person who waits.
+const LONG: Duration = Duration::from_secs(20);
+
+impl Waiting {
+    /// Whether a cluster has waited for long; then the time begins anew.
+    pub fn is_long(&self, uid: &str, waits: bool, now: Instant) -> bool {
+        let mut since = lock(&self.0);
+        if !waits {
+            since.remove(uid);
+            return false;
+        }
+        let begun = since.entry(uid.to_owned()).or_insert(now);
+        let long = now.duration_since(*begun) >= LONG;
+        if long {
+            *begun = now;
+        }
+        long
     }
 }
 
@@ -67,4 +92,18 @@ impl Failures {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_looked_at_live_now_and_then() {
+        let (waiting, begun) = (Waiting::default(), Instant::now());
+        assert!(!waiting.is_long("u", true, begun));
+        assert!(waiting.is_long("u", true, begun + LONG));
+        assert!(!waiting.is_long("u", true, begun + LONG), "the time begins anew");
+        assert!(!waiting.is_long("u", false, begun + 2 * LONG), "one that waits no more is not looked at");
+    }
 }

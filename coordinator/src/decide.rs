@@ -1,14 +1,30 @@
 //! What to do next, decided from facts alone.
 //!
+//! ```text
+//!   Stop, End ──▶ replicas 0 ──▶ no pod left ──▶ End: the incarnation is over
+//!   Run(n)
+//!     no replicas           ──▶ wake: one above the highest member, and only then scale
+//!     fewer than members    ──▶ put back
+//!     fewer than n          ──▶ n at once, while a quorum serves: agents queue themselves
+//!     more than n           ──▶ one above the highest that is not proven to be gone
+//!     a pod that has left, wanted again ──▶ deleted: its successor joins
+//!     settled               ──▶ pods with an old template are replaced
+//! ```
 //! Only the desired size and the pod template cause anything here. A pod that went away, a silent agent, an old status: none
 //! of them does. What cannot be undone by waiting is decided twice, on the cache and again on live reads.
 
-use etcd_operator_shared::{api::cluster::Incarnation, validate::Wanted};
+use etcd_operator_shared::{
+    api::cluster::{End, EtcdCluster, Incarnation},
+    validate::Wanted,
+};
 
 use crate::{
-    facts::Facts,
+    aim::Aim,
+    facts::{Facts, Set},
+    membership::Membership,
+    moves::{self, Pause},
     refusal::Refusal,
-    replace::{self, Victim},
+    replace::{self, Victim, Why},
 };
 
 /// One step.
@@ -16,94 +32,102 @@ use crate::{
 pub enum Step {
     /// The StatefulSet gets this many replicas.
     SetReplicas(u32),
-    /// These pods are deleted, so that their successors come up with the newest template.
+    /// These pods are deleted, so that their successors come up with the newest template or join anew.
     Replace(Vec<Victim>),
+    /// No pod is left, and the incarnation is over.
+    End(End),
     /// Something is under way; the sentence says what.
-    Wait(String),
+    Wait(Pause),
     /// Everything is as it should be.
     Nothing,
 }
 
-/// Number of members that the cluster has. Changing it comes with scaling; until then the founders are the members.
-#[must_use]
-pub fn members(life: &Incarnation) -> u32 {
-    u32::try_from(life.initial_members.len()).unwrap_or(u32::MAX)
+impl Step {
+    /// Whether it could not be taken back: then it is decided again on live reads.
+    #[must_use]
+    pub fn is_final(&self, facts: &Facts) -> bool {
+        match self {
+            Self::SetReplicas(n) => *n < facts.replicas(),
+            Self::Replace(_) | Self::End(_) => true,
+            Self::Wait(_) | Self::Nothing => false,
+        }
+    }
 }
 
 /// The next step of a cluster that was founded.
 #[must_use]
-pub fn decide(wanted: &Wanted, life: &Incarnation, facts: &Facts) -> Step {
-    let replicas = if wanted.size == 0 { 0 } else { members(life) };
-    match &facts.set {
-        Some(set) if set.replicas == replicas => replace::next(set, facts),
-        Some(_) | None => Step::SetReplicas(replicas),
+pub fn decide(aim: Aim, membership: &Membership, facts: &Facts) -> Step {
+    match (aim, &facts.set) {
+        (Aim::Run(size), Some(set)) if set.replicas > 0 => run(size, set, membership, facts),
+        (Aim::Run(size), _) => Step::SetReplicas(awake(size, membership, facts)),
+        (Aim::Rest, None) => Step::Nothing,
+        (Aim::Stop | Aim::End(_), None) => Step::SetReplicas(0),
+        (Aim::Stop | Aim::End(_) | Aim::Rest, Some(set)) if set.replicas > 0 => Step::SetReplicas(0),
+        (Aim::Stop | Aim::End(_) | Aim::Rest, Some(_)) if facts.pods().next().is_some() => stopping(facts),
+        (Aim::End(why), Some(_)) => Step::End(why),
+        (Aim::Stop | Aim::Rest, Some(_)) => Step::Nothing,
     }
+}
+
+fn run(size: u32, set: &Set, membership: &Membership, facts: &Facts) -> Step {
+    replicas(size, set.replicas, membership, facts)
+        .map(Step::SetReplicas)
+        .or_else(|| wanted_again(size, facts))
+        .unwrap_or_else(|| {
+            let row = set.replicas.min(size);
+            replace::next(set, row, membership, facts, moves::pending(size, membership, facts))
+        })
+}
+
+/// The number of replicas, where it must change.
+fn replicas(size: u32, now: u32, membership: &Membership, facts: &Facts) -> Option<u32> {
+    let serves = facts.serves();
+    let least = membership.least(serves);
+    if now < least {
+        return Some(least);
+    }
+    if now < size && serves {
+        let vacant = (now..size).take_while(|ordinal| moves::is_vacant(*ordinal, membership, facts));
+        return vacant.last().map(|ordinal| ordinal + 1);
+    }
+    let target = size.max(membership.floor());
+    (target < now).then_some(target)
+}
+
+/// How many pods a stopped cluster gets: its members, however many are wanted. Without any EtcdMember its volumes tell.
+fn awake(size: u32, membership: &Membership, facts: &Facts) -> u32 {
+    match membership.least(false) {
+        0 => facts.claims.keys().map(|ordinal| ordinal + 1).max().unwrap_or(0).max(size),
+        members => members,
+    }
+}
+
+/// Pods whose members have left for good, at places that are wanted again.
+fn wanted_again(size: u32, facts: &Facts) -> Option<Step> {
+    let left = facts.seats.range(..size).filter(|(_, seat)| seat.has_left());
+    let pods = left.filter_map(|(_, seat)| seat.pod.as_ref().filter(|pod| !pod.deleting));
+    let victims: Vec<Victim> =
+        pods.map(|p| Victim { name: p.name.clone(), uid: p.uid.clone(), why: Why::WantedAgain }).collect();
+    (!victims.is_empty()).then_some(Step::Replace(victims))
+}
+
+fn stopping(facts: &Facts) -> Step {
+    let names: Vec<&str> = facts.pods().map(|(_, pod)| pod.name.as_str()).collect();
+    Step::Wait(Pause::new("Stopping", format!("waiting until {} is gone", names.join(", "))))
 }
 
 /// What of the spec is not done although the rest is.
 #[must_use]
-pub fn objection(wanted: &Wanted, life: &Incarnation, facts: &Facts, storage: &str) -> Option<Refusal> {
-    let have = members(life);
-    if wanted.size != 0 && wanted.size != have {
-        return Some(Refusal::ScalingUnsupported { have, want: wanted.size });
+pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, life: &Incarnation, facts: &Facts) -> Option<Refusal> {
+    let asked = cluster.spec.recovery.as_ref().map_or(0, |r| r.abandon_incarnation);
+    if asked > life.number {
+        return Some(Refusal::NoSuchIncarnation { asked, present: life.number });
     }
     let made = &facts.set.as_ref()?.storage.size;
     let grown = etcd_operator_shared::quantity::bytes(made).is_ok_and(|bytes| bytes != wanted.storage);
-    grown.then(|| Refusal::GrowthUnsupported { have: made.clone(), want: storage.to_owned() })
+    let want = &cluster.spec.storage.size;
+    grown.then(|| Refusal::GrowthUnsupported { have: made.clone(), want: want.clone() })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::facts::tests::healthy;
-    use etcd_operator_shared::{api::EtcdCluster, validate};
-
-    fn wanted(size: u32) -> Wanted {
-        let spec = serde_json::from_value(serde_json::json!({"version": "v3.5.21", "size": size})).unwrap();
-        validate::cluster(&EtcdCluster::new("demo", spec)).unwrap()
-    }
-
-    fn life(size: u32) -> Incarnation {
-        let initial_members = crate::founding::initial_members("demo", size);
-        Incarnation { number: 1, token: "t".into(), initial_members, members_created: true, ended: None }
-    }
-
-    #[test]
-    fn a_founded_cluster_gets_as_many_pods_as_founders() {
-        assert_eq!(decide(&wanted(3), &life(3), &Facts::default()), Step::SetReplicas(3));
-    }
-
-    #[test]
-    fn size_zero_stops_and_any_other_size_wakes_all_members() {
-        let mut facts = healthy(3);
-        assert_eq!(decide(&wanted(0), &life(3), &facts), Step::SetReplicas(0));
-        facts.set.as_mut().unwrap().replicas = 0;
-        assert_eq!(decide(&wanted(0), &life(3), &facts), Step::Nothing);
-        assert_eq!(decide(&wanted(5), &life(3), &facts), Step::SetReplicas(3));
-    }
-
-    #[test]
-    fn a_changed_size_leaves_the_members_alone_and_says_so() {
-        assert_eq!(decide(&wanted(5), &life(3), &healthy(3)), Step::Nothing);
-        assert_eq!(
-            objection(&wanted(5), &life(3), &healthy(3), "8Gi"),
-            Some(Refusal::ScalingUnsupported { have: 3, want: 5 })
-        );
-        assert_eq!(objection(&wanted(3), &life(3), &healthy(3), "8Gi"), None);
-    }
-
-    #[test]
-    fn replicas_changed_by_hand_are_put_back() {
-        let mut facts = healthy(3);
-        facts.set.as_mut().unwrap().replicas = 5;
-        assert_eq!(decide(&wanted(3), &life(3), &facts), Step::SetReplicas(3));
-    }
-
-    #[test]
-    fn missing_pods_and_silent_members_change_nothing() {
-        let mut facts = healthy(3);
-        facts.seats.get_mut(&1).unwrap().pod = None;
-        facts.seats.get_mut(&2).unwrap().member = None;
-        assert_eq!(decide(&wanted(3), &life(3), &facts), Step::Nothing);
-    }
-}
+mod tests;

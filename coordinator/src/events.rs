@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_operator_shared::api::{
     EtcdCluster, EtcdClusterStatus,
-    cluster::{Incarnation, Phase},
+    cluster::{End, Incarnation, Phase},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -66,10 +66,41 @@ impl Events {
 }
 
 impl Note {
+    /// A life begins; `ended`: why the one before is over.
     #[must_use]
-    pub fn founded(life: &Incarnation) -> Self {
+    pub fn founded(life: &Incarnation, ended: Option<End>) -> Self {
+        let because = match ended {
+            None => "",
+            Some(End::Stopped) => ", empty: the cluster was stopped and its volumes were deleted",
+            Some(End::Abandoned) => ", empty: the data of the one before was given up",
+        };
         let members = life.initial_members.join(", ");
-        Self::normal("IncarnationWritten", "Found", format!("incarnation {} begins with {members}", life.number))
+        Self::normal(
+            "IncarnationWritten",
+            "Found",
+            format!("incarnation {} begins with {members}{because}", life.number),
+        )
+    }
+
+    #[must_use]
+    pub fn scaled(from: u32, to: u32) -> Self {
+        let reason = match (from, to) {
+            (_, 0) => "Stopping",
+            (0, _) => "Waking",
+            _ => "ReplicasSet",
+        };
+        Self::normal(reason, "Scale", format!("replicas set from {from} to {to}"))
+    }
+
+    #[must_use]
+    pub fn volume_deleted(claim: &str, because: &str) -> Self {
+        Self::normal("VolumeDeleted", "Retire", format!("deleted PersistentVolumeClaim {claim}: {because}"))
+    }
+
+    #[must_use]
+    pub fn volume_kept(claim: &str) -> Self {
+        let text = format!("kept PersistentVolumeClaim {claim}, as spec.storage.retention.whenScaled says");
+        Self::normal("VolumeKept", "Retire", text)
     }
 
     #[must_use]

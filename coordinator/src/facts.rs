@@ -6,7 +6,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use etcd_operator_shared::{
-    api::{EtcdMember, EtcdMemberStatus, member::Peer},
+    api::{
+        EtcdCluster, EtcdMember, EtcdMemberStatus,
+        member::{Peer, Role},
+    },
     names,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1 as core};
@@ -17,8 +20,23 @@ use crate::trouble::{self, Trouble};
 /// One cluster as observed.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// Name of the cluster.
+    pub cluster: String,
     pub set: Option<Set>,
     pub seats: BTreeMap<u32, Seat>,
+    /// The cluster's volume claims by ordinal; `true` for one that is being deleted.
+    pub claims: BTreeMap<u32, bool>,
+    /// EtcdMembers of an earlier incarnation.
+    pub former: Vec<Arc<EtcdMember>>,
+}
+
+/// Whose facts are looked for: objects of another cluster of the same name are not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose {
+    pub cluster: String,
+    pub uid: String,
+    /// 0 before the first.
+    pub incarnation: i64,
 }
 
 /// What the StatefulSet says.
@@ -77,23 +95,37 @@ pub enum Voice<'a> {
     Ready(&'a EtcdMemberStatus),
 }
 
+impl Whose {
+    #[must_use]
+    pub fn cluster(cluster: &EtcdCluster) -> Self {
+        let life = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
+        Self {
+            cluster: cluster.name_any(),
+            uid: cluster.uid().unwrap_or_default(),
+            incarnation: life.map_or(0, |life| life.number),
+        }
+    }
+}
+
 impl Facts {
-    /// Sorts what was read of a cluster into seats. Objects of another cluster of the same name are left out.
+    /// Sorts what was read of a cluster into seats. What an earlier incarnation's members said counts no more; its pods do.
     #[must_use]
     pub fn of(
-        cluster: &str,
-        uid: &str,
+        whose: &Whose,
         set: Option<&StatefulSet>,
         members: impl IntoIterator<Item = Arc<EtcdMember>>,
         pods: impl IntoIterator<Item = Arc<core::Pod>>,
     ) -> Self {
-        let mut facts = Self { set: set.map(Set::of), seats: BTreeMap::new() };
-        for member in members.into_iter().filter(|m| m.spec.cluster_uid == uid) {
-            if let Some(ordinal) = names::ordinal(cluster, &member.name_any()) {
+        let Whose { cluster, uid, incarnation } = whose;
+        let mut facts = Self { cluster: cluster.clone(), set: set.map(Set::of), ..Self::default() };
+        for member in members.into_iter().filter(|m| m.spec.cluster_uid == *uid) {
+            if member.spec.incarnation != *incarnation {
+                facts.former.push(member);
+            } else if let Some(ordinal) = names::ordinal(cluster, &member.name_any()) {
                 facts.seats.entry(ordinal).or_default().member = Some(member);
             }
         }
-        for pod in pods.into_iter().filter(|p| p.labels().get(names::LABEL_CLUSTER_UID).is_some_and(|l| l == uid)) {
+        for pod in pods.into_iter().filter(|p| p.labels().get(names::LABEL_CLUSTER_UID) == Some(uid)) {
             if let Some(ordinal) = names::ordinal(cluster, &pod.name_any()) {
                 facts.seats.entry(ordinal).or_default().pod = Some(Pod::of(&pod));
             }
@@ -105,6 +137,36 @@ impl Facts {
     #[must_use]
     pub fn seat(&self, ordinal: u32) -> Seat {
         self.seats.get(&ordinal).cloned().unwrap_or_default()
+    }
+
+    /// Number of replicas that the StatefulSet has; 0 before it exists.
+    #[must_use]
+    pub fn replicas(&self) -> u32 {
+        self.set.as_ref().map_or(0, |set| set.replicas)
+    }
+
+    /// The size that the members were told last; `None` when there are none.
+    #[must_use]
+    pub fn told(&self) -> Option<u32> {
+        let sizes = self.seats.values().filter_map(|seat| Some(seat.member.as_ref()?.spec.size));
+        sizes.max().map(|size| size.max(0).unsigned_abs())
+    }
+
+    /// The member that leads and whose agent says so: of several, the one of the latest term. Its ordinal, and its EtcdMember.
+    #[must_use]
+    pub fn leader(&self) -> Option<(u32, &EtcdMember)> {
+        let leaders = self.seats.iter().filter_map(|(ordinal, seat)| {
+            let member = seat.member.as_deref()?;
+            let said = seat.said()?;
+            (said.role == Some(Role::Leader)).then_some((said.term, (*ordinal, member)))
+        });
+        leaders.max_by_key(|(term, _)| *term).map(|(_, leader)| leader)
+    }
+
+    /// Whether a quorum serves, as far as a leader that serves shows it.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.leader().is_some_and(|(ordinal, _)| matches!(self.seat(ordinal).voice(), Voice::Ready(_)))
     }
 
     /// The pods, by ordinal.
@@ -127,20 +189,31 @@ impl Facts {
 }
 
 impl Seat {
+    /// What the agent of the very pod that is there has said.
+    #[must_use]
+    pub fn said(&self) -> Option<&EtcdMemberStatus> {
+        let (pod, status) = (self.pod.as_ref()?, self.member.as_ref()?.status.as_ref()?);
+        (status.pod_uid.as_deref() == Some(&pod.uid)).then_some(status)
+    }
+
+    /// Whether the member of the very pod that is there has left the cluster for good.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        let left = self.member.as_ref().and_then(|m| m.status.as_ref()?.left_pod_uid.as_deref());
+        self.pod.as_ref().is_some_and(|pod| left == Some(&pod.uid))
+    }
+
     /// Where its pod is: kubelet's word, or before that the agent's own, which comes a second earlier.
     fn address(&self) -> Option<String> {
         let pod = self.pod.as_ref().filter(|p| !p.deleting)?;
-        let status = self.member.as_ref().and_then(|m| m.status.as_ref());
-        let own = status.filter(|s| s.pod_uid.as_deref() == Some(&pod.uid)).and_then(|s| s.address.clone());
-        pod.address.clone().or(own)
+        pod.address.clone().or_else(|| self.said()?.address.clone())
     }
 
     /// What may be believed of this member now.
     #[must_use]
     pub fn voice(&self) -> Voice<'_> {
         let Some(pod) = self.pod.as_ref().filter(|p| !p.deleting) else { return Voice::Absent };
-        let status = self.member.as_ref().and_then(|m| m.status.as_ref());
-        match status.filter(|s| s.pod_uid.as_deref() == Some(&pod.uid)) {
+        match self.said() {
             Some(status) if status.ready && pod.ready => Voice::Ready(status),
             Some(status) if !status.ready => Voice::NotReady(status),
             // A lost node's pod keeps what its kubelet said last: that it runs.
@@ -196,99 +269,4 @@ impl Pod {
 }
 
 #[cfg(test)]
-pub mod tests {
-    use super::*;
-    use etcd_operator_shared::api::{EtcdMemberSpec, member::Role};
-
-    /// A pod as it is when all is well.
-    pub fn pod(ordinal: u32, revision: &str) -> Pod {
-        Pod {
-            name: names::member("demo", ordinal),
-            uid: format!("pod-{ordinal}"),
-            revision: revision.into(),
-            address: Some(format!("10.0.0.{ordinal}")),
-            ready: true,
-            deleting: false,
-            etcd_runs: true,
-            trouble: None,
-        }
-    }
-
-    /// A status as the agent of [`pod`] writes it when all is well.
-    pub fn status(ordinal: u32, role: Role) -> EtcdMemberStatus {
-        EtcdMemberStatus {
-            pod_uid: Some(format!("pod-{ordinal}")),
-            ready: true,
-            settled: true,
-            role: Some(role),
-            member_id: Some(format!("{ordinal:x}")),
-            cluster_id: Some("c".into()),
-            version: Some("v3.5.21".into()),
-            ..EtcdMemberStatus::default()
-        }
-    }
-
-    pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> EtcdMember {
-        let spec = EtcdMemberSpec {
-            cluster_name: "demo".into(),
-            cluster_uid: "u".into(),
-            incarnation: 1,
-            token: String::new(),
-            initial: true,
-            initial_members: vec![],
-            peers: vec![],
-            size: 3,
-            stopped: false,
-        };
-        EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) }
-    }
-
-    pub fn seat(ordinal: u32, revision: &str, role: Role) -> Seat {
-        Seat { pod: Some(pod(ordinal, revision)), member: Some(Arc::new(member(ordinal, Some(status(ordinal, role))))) }
-    }
-
-    /// A StatefulSet whose controller has seen everything.
-    pub fn set(replicas: u32, newest: &str) -> Set {
-        Set {
-            resource_version: Some("1".into()),
-            replicas,
-            newest: Some(newest.into()),
-            storage: Storage { size: "8Gi".into(), class: String::new() },
-        }
-    }
-
-    /// Members 0 to `n`, all well; member 0 leads.
-    pub fn healthy(n: u32) -> Facts {
-        let role = |i| if i == 0 { Role::Leader } else { Role::Follower };
-        Facts { set: Some(set(n, "a")), seats: (0..n).map(|i| (i, seat(i, "a", role(i)))).collect() }
-    }
-
-    #[test]
-    fn the_word_of_a_former_pods_agent_is_not_believed() {
-        let mut seat = seat(1, "a", Role::Follower);
-        assert!(matches!(seat.voice(), Voice::Ready(_)));
-        seat.pod.as_mut().unwrap().uid = "another".into();
-        assert_eq!(seat.voice(), Voice::Unknown);
-    }
-
-    #[test]
-    fn a_member_that_kubelet_contradicts_is_unknown_and_not_dead() {
-        let mut seat = seat(1, "a", Role::Follower);
-        seat.pod.as_mut().unwrap().ready = false;
-        assert_eq!(seat.voice(), Voice::Unknown);
-    }
-
-    #[test]
-    fn a_container_that_never_ran_is_down_and_not_unknown() {
-        let mut seat = seat(1, "a", Role::Follower);
-        let pod = seat.pod.as_mut().unwrap();
-        (pod.ready, pod.etcd_runs) = (false, false);
-        assert_eq!(seat.voice(), Voice::Down);
-    }
-
-    #[test]
-    fn objects_of_a_former_cluster_of_the_same_name_are_not_seen() {
-        let facts = Facts::of("demo", "new", None, [Arc::new(member(0, None))], []);
-        assert!(facts.seats.is_empty());
-    }
-}
+pub mod tests;

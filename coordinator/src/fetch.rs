@@ -15,7 +15,7 @@ use kube::{Api, ResourceExt, api::ListParams};
 
 use crate::{
     apiserver::{ApiServer, Cause, Failed},
-    facts::Facts,
+    facts::{Facts, Whose},
     founding::{Claim, Class, Ground, initial_members},
 };
 
@@ -32,7 +32,7 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
     let (members, pods) =
         try_join(api.list::<EtcdMember>(&namespace, &labels), api.list::<Pod>(&namespace, &labels)).await?;
     let (members, pods) = (members.into_iter().map(Into::into), pods.into_iter().map(Into::into));
-    Ok(Facts::of(&name, &uid, set.as_ref(), members, pods))
+    Ok(Facts::of(&Whose::cluster(cluster), set.as_ref(), members, pods))
 }
 
 /// What lies where the cluster is to be. All at once: the user waits.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use etcd_operator_shared::{
-    api::{EtcdCluster, EtcdMember, cluster::Incarnation, member::Peer},
+    api::{EtcdCluster, EtcdMember, cluster::Incarnation},
     names,
     validate::Wanted,
 };
@@ -17,10 +17,12 @@ use crate::{
     apply,
     build::{Blueprint, member},
     context::Context,
-    decide,
+    ending,
     events::Note,
     facts::Facts,
     fetch, founding,
+    membership::Word,
+    moves::Pause,
     refusal::Refusal,
 };
 
@@ -29,6 +31,8 @@ use crate::{
 pub enum Founded {
     /// All members are made and latched; the object is the newest that is known.
     Yes(Arc<EtcdCluster>, Incarnation),
+    /// The incarnation is over, and no next one has begun: none is wanted, or it waits.
+    Over(Incarnation, Option<Pause>),
     /// Size 0 from the beginning: there is nothing to found yet.
     NotWanted,
     Refused(Refusal),
@@ -42,12 +46,19 @@ pub async fn found(
     wanted: &Wanted,
     facts: &mut Facts,
 ) -> Result<Founded, Failed> {
-    let known = incarnation(cluster);
-    if known.is_none() && wanted.size == 0 {
+    if incarnation(cluster).is_none() && wanted.size == 0 {
         return Ok(Founded::NotWanted);
     }
+    let cluster = match incarnation(cluster).filter(|life| life.ended.is_some()) {
+        None => Arc::clone(cluster),
+        Some(life) => match ending::clear(ctx, cluster, wanted, &life, facts).await? {
+            _ if wanted.size == 0 => return Ok(Founded::Over(life, None)),
+            Some(pause) => return Ok(Founded::Over(life, Some(pause))),
+            None => write(ctx, cluster, founding::next(cluster, wanted, &life)).await?,
+        },
+    };
     if facts.set.is_none() {
-        let ground = fetch::ground(&ctx.api, cluster, wanted).await?;
+        let ground = fetch::ground(&ctx.api, &cluster, wanted).await?;
         let (uid, name) = (cluster.uid().unwrap_or_default(), cluster.name_any());
         if let Err(refusal) = founding::check(&uid, &name, &ground) {
             return Ok(Founded::Refused(refusal));
@@ -57,9 +68,9 @@ pub async fn found(
             return Err(Failed { attempt: format!("go by the cache of StatefulSet {name}"), cause: Cause::Conflict });
         }
     }
-    let cluster = match known {
-        Some(_) => Arc::clone(cluster),
-        None => write(ctx, cluster, founding::first(cluster, wanted)).await?,
+    let cluster = match incarnation(&cluster) {
+        Some(_) => cluster,
+        None => write(ctx, &cluster, founding::first(&cluster, wanted)).await?,
     };
     match incarnation(&cluster) {
         Some(life) if life.members_created => Ok(Founded::Yes(cluster, life)),
@@ -76,19 +87,23 @@ async fn populate(
     life: Incarnation,
     facts: &mut Facts,
 ) -> Result<Founded, Failed> {
+    let size = if wanted.size == 0 { founding::founders(&life) } else { wanted.size };
+    let word = Word { size, stopped: wanted.size == 0, peers: vec![] };
     let plan = Blueprint {
         cluster,
         wanted,
         life: &life,
         agent_image: &ctx.agent_image,
         server: ctx.api.version(),
-        members: decide::members(&life),
+        word: &word,
+        voters: founding::founders(&life),
+        learner: false,
         storage: None,
     };
     let latched = Incarnation { members_created: true, ..life.clone() };
     let founders = async {
         let ordinals = life.initial_members.iter().filter_map(|name| names::ordinal(&plan.name(), name));
-        let made = ordinals.map(async |ordinal| Ok((ordinal, make(ctx, &plan, ordinal, &[]).await?)));
+        let made = ordinals.map(async |ordinal| Ok((ordinal, make(ctx, &plan, ordinal).await?)));
         let made = try_join_all(made).await?;
         Ok((made, write(ctx, cluster, latched.clone()).await?))
     };
@@ -101,34 +116,48 @@ async fn populate(
     Ok(Founded::Yes(cluster, latched))
 }
 
-/// Makes one EtcdMember. One that exists is fine if it is this cluster's.
-pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32, peers: &[Peer]) -> Result<EtcdMember, Failed> {
-    let member = member::member(plan, ordinal, peers);
+/// Makes one EtcdMember. One that exists is fine if it is this incarnation's; one of an earlier incarnation makes room.
+pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<EtcdMember, Failed> {
+    let member = member::member(plan, ordinal);
     let (name, namespace) = (member.name_any(), member.namespace().unwrap_or_default());
-    match ctx.api.create(&member).await {
-        Ok(made) => {
-            info!(%namespace, %name, initial = made.spec.initial, "EtcdMember created");
-            Ok(made)
+    let failed = match create(ctx, &member).await {
+        Err(failed @ Failed { cause: Cause::Exists, .. }) => failed,
+        made => return made,
+    };
+    let there = ctx.api.get::<EtcdMember>(&namespace, &name).await?;
+    let Some(there) = there.filter(|m| m.spec.cluster_uid == plan.uid()) else { return Err(failed) };
+    match there.spec.incarnation {
+        number if number == plan.life.number => Ok(there),
+        number if number < plan.life.number => {
+            ctx.api.delete::<EtcdMember>(&namespace, &name, &there.uid().unwrap_or_default()).await?;
+            create(ctx, &member).await
         }
-        Err(failed @ Failed { cause: Cause::Exists, .. }) => {
-            let there = ctx.api.get::<EtcdMember>(&namespace, &name).await?;
-            there.filter(|m| m.spec.cluster_uid == plan.uid()).ok_or(failed)
-        }
-        Err(failed) => Err(failed),
+        _ => Err(failed),
     }
 }
 
+async fn create(ctx: &Context, member: &EtcdMember) -> Result<EtcdMember, Failed> {
+    let made = ctx.api.create(member).await?;
+    info!(namespace = made.namespace(), name = made.name_any(), initial = made.spec.initial, "EtcdMember created");
+    Ok(made)
+}
+
 /// Writes the incarnation, if nobody wrote the object since it was read.
-async fn write(ctx: &Context, cluster: &EtcdCluster, life: Incarnation) -> Result<Arc<EtcdCluster>, Failed> {
+pub async fn write(ctx: &Context, cluster: &EtcdCluster, life: Incarnation) -> Result<Arc<EtcdCluster>, Failed> {
     let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
-    let patch = json!({
-        "metadata": { "resourceVersion": cluster.resource_version() },
-        "status": { "incarnation": life },
-    });
+    let before = incarnation(cluster);
+    let begins = before.as_ref().is_none_or(|before| before.number != life.number);
+    let mut status = json!({ "incarnation": life });
+    // In a merge, what is left out stays.
+    status["incarnation"]["ended"] = json!(life.ended);
+    if begins {
+        status["clusterId"] = json!(null);
+    }
+    let patch = json!({ "metadata": { "resourceVersion": cluster.resource_version() }, "status": status });
     let written = ctx.api.merge_status::<EtcdCluster>(&namespace, &name, &patch).await?;
-    if !life.members_created {
+    if begins {
         info!(%namespace, %name, number = life.number, token = life.token, "incarnation written");
-        ctx.events.note(cluster, Note::founded(&life));
+        ctx.events.note(cluster, Note::founded(&life, before.and_then(|before| before.ended)));
     }
     let written = Arc::new(written);
     ctx.stores.wrote(Arc::clone(&written));

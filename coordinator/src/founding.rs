@@ -8,7 +8,8 @@
 //!                                                                     from here on an EtcdMember made again is
 //!                                                                     initial: false, always
 //! ```
-//! Each arrow is a compare-and-swap or a plain create, so that a crash between any two is made good by doing it again.
+//! Each arrow is a compare-and-swap or a plain create, so that a crash between any two is made good by doing it again. A next
+//! incarnation goes the same way, after the one before has ended ([`crate::ending`]); its StatefulSet is there, at 0 replicas.
 
 use etcd_operator_shared::{
     api::{EtcdCluster, cluster::Incarnation},
@@ -73,15 +74,31 @@ pub fn check(cluster_uid: &str, cluster: &str, ground: &Ground) -> Result<(), Re
     }
 }
 
+/// How many members an incarnation begins with.
+#[must_use]
+pub fn founders(life: &Incarnation) -> u32 {
+    u32::try_from(life.initial_members.len()).unwrap_or(u32::MAX)
+}
+
 /// The first incarnation of a cluster.
 #[must_use]
 pub fn first(cluster: &EtcdCluster, wanted: &Wanted) -> Incarnation {
+    incarnation(cluster, wanted, 1)
+}
+
+/// The incarnation after one that has ended: another number, hence another token, hence other IDs.
+#[must_use]
+pub fn next(cluster: &EtcdCluster, wanted: &Wanted, ended: &Incarnation) -> Incarnation {
+    incarnation(cluster, wanted, ended.number + 1)
+}
+
+fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64) -> Incarnation {
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
     let uid = cluster.uid().unwrap_or_default();
     Incarnation {
-        number: 1,
-        token: names::token(&namespace, &name, &uid, 1),
+        number,
+        token: names::token(&namespace, &name, &uid, number),
         initial_members: initial_members(&name, wanted.size),
         members_created: false,
         ended: None,
@@ -94,6 +111,21 @@ mod tests {
 
     fn claim(uid: Option<&str>) -> Claim {
         Claim { name: "data-demo-0".into(), cluster_uid: uid.map(Into::into), deleting: false }
+    }
+
+    #[test]
+    fn a_next_incarnation_begins_with_the_size_of_today_and_another_token() {
+        let cluster = |size: i32| {
+            EtcdCluster::new(
+                "demo",
+                serde_json::from_value(serde_json::json!({"version": "v3.5.21", "size": size})).unwrap(),
+            )
+        };
+        let wanted = |size: i32| etcd_operator_shared::validate::cluster(&cluster(size)).unwrap();
+        let one = first(&cluster(3), &wanted(3));
+        let two = next(&cluster(1), &wanted(1), &Incarnation { members_created: true, ..one.clone() });
+        assert_eq!((two.number, two.initial_members.len(), two.members_created), (2, 1, false));
+        assert!(two.ended.is_none() && two.token != one.token);
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! It needs nothing but the API server, and speaks to nothing else: never etcd's protocol, never a connection to a pod.
 //! Every rule that decides is pure (`decide`, `replace`, `founding`, `peers`, `status`, `build`) and tested without a cluster.
 
+mod aim;
 mod apiserver;
 mod apply;
 mod args;
 mod build;
 mod context;
 mod controller;
+mod course;
 mod crds;
 mod decide;
+mod ending;
 mod events;
 mod facts;
 mod fetch;
@@ -18,13 +21,16 @@ mod found;
 mod founding;
 mod lease;
 mod ledger;
+mod membership;
 mod metrics;
+mod moves;
 mod peers;
 mod probes;
 mod reconcile;
 mod refusal;
 mod replace;
 mod report;
+mod retire;
 mod run;
 mod status;
 mod stores;

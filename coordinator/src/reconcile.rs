@@ -3,22 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use etcd_operator_shared::{
-    api::{EtcdCluster, cluster::Incarnation, member::Peer},
+    api::{EtcdCluster, cluster::Incarnation},
     validate::{self, Wanted},
 };
 use kube::{ResourceExt, runtime::controller::Action};
-use tracing::{debug, info, warn};
+use tokio::time::Instant;
+use tracing::{debug, warn};
 
 use crate::{
+    aim::Aim,
     apiserver::{Cause, Failed},
     apply,
     build::Blueprint,
     context::Context,
-    decide::{self, Step, decide},
+    course::Course,
+    decide::{self, Step},
+    ending,
     facts::Facts,
     fetch,
     found::{self, Founded},
-    peers::{self, Publish},
+    membership::Membership,
     refusal::Refusal,
     report,
 };
@@ -29,8 +33,9 @@ pub struct Outcome {
     /// The newest object that is known.
     pub cluster: Arc<EtcdCluster>,
     pub facts: Facts,
-    /// Number of members; 0 before the cluster is founded.
-    pub members: u32,
+    pub membership: Membership,
+    /// How many members are meant to serve.
+    pub size: u32,
     pub step: Step,
     pub refusal: Option<Refusal>,
     /// Look again after this time.
@@ -58,82 +63,89 @@ async fn advance(ctx: &Context, cluster: Arc<EtcdCluster>, mut facts: Facts) -> 
         Ok(wanted) => wanted,
         Err(invalid) => return Ok(Outcome::refused(cluster, facts, invalid.into())),
     };
-    let (cluster, life) = match found::found(ctx, &cluster, &wanted, &mut facts).await? {
-        Founded::Yes(cluster, life) => (cluster, life),
+    let (cluster, life, pause) = match found::found(ctx, &cluster, &wanted, &mut facts).await? {
+        Founded::Yes(cluster, life) => (cluster, life, None),
+        Founded::Over(life, pause) => (cluster, life, pause),
         Founded::NotWanted => return Ok(Outcome::idle(cluster, facts)),
         Founded::Refused(refusal) => return Ok(Outcome::refused(cluster, facts, refusal)),
     };
-    let (step, facts) = confirmed(ctx, &cluster, &wanted, &life, facts).await?;
-    let plan = Blueprint {
-        cluster: &cluster,
-        wanted: &wanted,
-        life: &life,
-        agent_image: &ctx.agent_image,
-        server: ctx.api.version(),
-        members: decide::members(&life),
-        storage: facts.set.as_ref().map(|set| set.storage.clone()),
-    };
-    let again = converge(ctx, &plan, &facts, &step).await?;
-    let refusal = decide::objection(&wanted, &life, &facts, &cluster.spec.storage.size);
-    Ok(Outcome { members: plan.members, cluster, facts, step, refusal, again })
+    let aim = Aim::of(&cluster, &wanted, &life);
+    let (mut course, facts) = confirmed(ctx, &cluster, aim, &life, facts).await?;
+    if let (Some(pause), Step::Nothing) = (pause, &course.step) {
+        course.step = Step::Wait(pause);
+    }
+    let cluster = converge(ctx, cluster, &wanted, &life, &facts, &course).await?;
+    let refusal = decide::objection(&cluster, &wanted, &life, &facts);
+    let (size, again) = (course.size(), course.again);
+    Ok(Outcome { cluster, facts, membership: course.membership, size, step: course.step, refusal, again })
 }
 
-/// The step, decided again on live reads where it could not be taken back: lowering replicas, deleting pods.
+/// The course, decided again on live reads where it could not be taken back: lowering replicas, deleting anything. So is one
+/// that has waited for long: a cache that missed something must not hold a cluster for ever.
 async fn confirmed(
     ctx: &Context,
     cluster: &EtcdCluster,
-    wanted: &Wanted,
+    aim: Aim,
     life: &Incarnation,
     facts: Facts,
-) -> Result<(Step, Facts), Failed> {
-    let step = decide(wanted, life, &facts);
-    let lowers = |n: u32| facts.set.as_ref().is_some_and(|set| n < set.replicas);
-    let destructive = match &step {
-        Step::SetReplicas(n) => lowers(*n),
-        Step::Replace(_) => true,
-        Step::Wait(_) | Step::Nothing => false,
-    };
-    if !destructive {
-        return Ok((step, facts));
-    }
-    let facts = fetch::live(&ctx.api, cluster).await?;
-    Ok((decide(wanted, life, &facts), facts))
-}
-
-/// Applies what was built and takes the step. Members first: they must know before their pods do.
-async fn converge(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, step: &Step) -> Result<Option<Duration>, Failed> {
-    let (peers, again) = peers(ctx, plan, facts);
-    apply::members(ctx, plan, facts, &peers).await?;
-    apply::objects(ctx, plan).await?;
-    let set = facts.set.as_ref();
-    let replicas = match (step, set) {
-        (Step::SetReplicas(n), _) => *n,
-        (Step::Replace(_) | Step::Wait(_) | Step::Nothing, Some(set)) => set.replicas,
-        (Step::Replace(_) | Step::Wait(_) | Step::Nothing, None) => return Ok(again),
-    };
-    let lowered = set.filter(|set| replicas < set.replicas);
-    apply::stateful_set(ctx, plan, replicas, lowered.and_then(|set| set.resource_version.clone())).await?;
-    match step {
-        Step::SetReplicas(n) => info!(cluster = plan.name(), replicas = n, "StatefulSet applied"),
-        Step::Replace(victims) => apply::replace(ctx, plan, victims).await?,
-        Step::Wait(_) | Step::Nothing => {}
-    }
-    apply::retention(ctx, plan).await?;
-    Ok(again)
-}
-
-/// The addresses that members should know, and when to look again.
-fn peers(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts) -> (Vec<Peer>, Option<Duration>) {
-    let (known, addresses, uid) = (facts.published(), facts.addresses(), plan.uid());
-    let waited = if known.is_empty() && !addresses.is_empty() { ctx.forming.waited(&uid) } else { Duration::ZERO };
-    match peers::publish(&plan.name(), &known, &addresses, plan.members, waited) {
-        Publish::Wait(rest) => (known, Some(rest)),
-        Publish::List(list) => {
-            if !list.is_empty() {
-                ctx.forming.done(&uid);
-            }
-            (list, None)
+) -> Result<(Course, Facts), Failed> {
+    let uid = cluster.uid().unwrap_or_default();
+    let formed = cluster.status.as_ref().is_some_and(|s| s.cluster_id.is_some());
+    let decided = |facts: &Facts| {
+        let forms = facts.published().is_empty() && !facts.addresses().is_empty();
+        let waited = if forms { ctx.forming.waited(&uid) } else { Duration::ZERO };
+        let course = Course::of(aim, life, formed, facts, waited);
+        if !course.word.peers.is_empty() {
+            ctx.forming.done(&uid);
         }
+        course
+    };
+    let course = decided(&facts);
+    let waits = matches!(course.step, Step::Wait(_));
+    if !course.is_final(&facts) && !ctx.waiting.is_long(&uid, waits, Instant::now()) {
+        return Ok((course, facts));
+    }
+    let facts = Facts { claims: facts.claims, ..fetch::live(&ctx.api, cluster).await? };
+    Ok((decided(&facts), facts))
+}
+
+/// Applies what was built and takes the step. Members first: they must know before their pods do. Gives the newest object.
+async fn converge(
+    ctx: &Context,
+    cluster: Arc<EtcdCluster>,
+    wanted: &Wanted,
+    life: &Incarnation,
+    facts: &Facts,
+    course: &Course,
+) -> Result<Arc<EtcdCluster>, Failed> {
+    let plan = Blueprint {
+        cluster: &cluster,
+        wanted,
+        life,
+        agent_image: &ctx.agent_image,
+        server: ctx.api.version(),
+        word: &course.word,
+        voters: u32::try_from(course.membership.electorate(&facts.cluster).len()).unwrap_or(u32::MAX),
+        learner: course.membership.learns(),
+        storage: facts.set.as_ref().map(|set| set.storage.clone()),
+    };
+    let (members, objects) = futures::join!(apply::members(ctx, &plan, facts, course), apply::objects(ctx, &plan));
+    members.and(objects)?;
+    let replicas = match &course.step {
+        Step::SetReplicas(n) => Some(*n),
+        Step::Replace(_) | Step::End(_) | Step::Wait(_) | Step::Nothing => facts.set.as_ref().map(|set| set.replicas),
+    };
+    if let Some(replicas) = replicas {
+        apply::stateful_set(ctx, &plan, replicas, facts).await?;
+    }
+    if let Step::Replace(victims) = &course.step {
+        apply::replace(ctx, &plan, victims).await?;
+    }
+    apply::retire(ctx, &plan, &course.retired).await?;
+    apply::retention(ctx, &plan).await?;
+    match course.step {
+        Step::End(why) => ending::end(ctx, &cluster, life, why).await,
+        Step::SetReplicas(_) | Step::Replace(_) | Step::Wait(_) | Step::Nothing => Ok(cluster),
     }
 }
 
@@ -144,8 +156,15 @@ impl Outcome {
     }
 
     fn idle(cluster: Arc<EtcdCluster>, facts: Facts) -> Self {
-        let members = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref()).map_or(0, decide::members);
-        Self { cluster, facts, members, step: Step::Nothing, refusal: None, again: None }
+        let status = cluster.status.as_ref();
+        let formed = status.is_some_and(|s| s.cluster_id.is_some());
+        let life = status.and_then(|s| s.incarnation.as_ref());
+        let membership = life.map(|life| Membership::of(life, formed, None, &facts)).unwrap_or_default();
+        let size = match cluster.spec.size {
+            0 => 0,
+            size => facts.told().unwrap_or(size.max(0).unsigned_abs()),
+        };
+        Self { cluster, facts, membership, size, step: Step::Nothing, refusal: None, again: None }
     }
 }
 

@@ -21,8 +21,11 @@ pub enum Refusal {
     VolumeLeaving(String),
     #[error("StatefulSet {0} exists and belongs to something else: wait until it is gone, or delete it")]
     ForeignStatefulSet(String),
-    #[error("changing the number of members from {have} to {want} is not supported yet: set spec.size back to {have}")]
-    ScalingUnsupported { have: u32, want: u32 },
+    #[error(
+        "spec.recovery.abandonIncarnation is {asked} and the present incarnation is {present}: name the present one to give its \
+         data up, or remove the field"
+    )]
+    NoSuchIncarnation { asked: i64, present: i64 },
     #[error("growing volumes from {have} to {want} is not supported yet: the members keep their volumes of {have}")]
     GrowthUnsupported { have: String, want: String },
 }
@@ -33,7 +36,7 @@ pub const REASONS: [&str; 6] = [
     "StorageClassNotFound",
     "StaleVolume",
     "ForeignStatefulSet",
-    "ScalingUnsupported",
+    "NoSuchIncarnation",
     "GrowthUnsupported",
 ];
 
@@ -46,7 +49,7 @@ impl Refusal {
             Self::StorageClassNotFound(_) | Self::NoDefaultStorageClass => "StorageClassNotFound",
             Self::StaleVolume(_) | Self::VolumeLeaving(_) => "StaleVolume",
             Self::ForeignStatefulSet(_) => "ForeignStatefulSet",
-            Self::ScalingUnsupported { .. } => "ScalingUnsupported",
+            Self::NoSuchIncarnation { .. } => "NoSuchIncarnation",
             Self::GrowthUnsupported { .. } => "GrowthUnsupported",
         }
     }

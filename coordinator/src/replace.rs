@@ -3,16 +3,21 @@
 //! ```text
 //!   old pods that do no work and cannot   ─▶ all of them at once: nothing is lost by it
 //!   an old pod that does not serve        ─▶ alone, while all others serve; or all such when nobody serves
-//!   an old pod that serves                ─▶ alone, while everybody serves and is settled; the leader last
+//!   an old pod that serves                ─▶ alone, while the membership is what is wanted, and everybody serves and is
+//!                                            settled; the leader last
 //!   anything silent                       ─▶ waited for: silence is not death
 //! ```
 //! Never two serving pods in one step, never a serving one while any member is not ready and settled.
+
+use std::collections::BTreeSet;
 
 use etcd_operator_shared::api::member::{MemberPhase, Role};
 
 use crate::{
     decide::Step,
     facts::{Facts, Pod, Seat, Set, Voice},
+    membership::Membership,
+    moves::Pause,
 };
 
 /// A pod to delete. The UID is the deletion's precondition.
@@ -30,6 +35,8 @@ pub enum Why {
     DoesNotServe,
     Follower,
     LeaderLast,
+    /// Not its template: its member has left, and its place is wanted again.
+    WantedAgain,
 }
 
 /// What a seat is good for.
@@ -56,31 +63,39 @@ impl Why {
             Self::DoesNotServe => "it does not serve with its old template",
             Self::Follower => "its template is old and all members serve",
             Self::LeaderLast => "its template is old and it is the last one, the leader",
+            Self::WantedAgain => "its member has left, and a new one is wanted in its place",
         }
     }
 }
 
-/// The next step of a roll over `set.replicas` pods.
+/// The next step of a roll over the first `row` pods. `pending`: what keeps the membership from being settled.
 #[must_use]
-pub fn next(set: &Set, facts: &Facts) -> Step {
+pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending: Option<Pause>) -> Step {
     let Some(newest) = &set.newest else {
-        return Step::Wait("the StatefulSet's controller has not seen the newest template".into());
+        let unseen = || Pause::new("RollWaits", "the StatefulSet's controller has not seen the newest template");
+        return Step::Wait(pending.unwrap_or_else(unseen));
     };
-    let seats: Vec<Seat> = (0..set.replicas).map(|ordinal| facts.seat(ordinal)).collect();
-    let row: Vec<(Option<&Pod>, Work)> = seats.iter().map(|seat| (seat.pod.as_ref(), work(seat))).collect();
+    let voters = membership.voters();
+    let seats: Vec<Seat> = (0..row).map(|ordinal| facts.seat(ordinal)).collect();
+    let row: Vec<(Option<&Pod>, Work)> =
+        seats.iter().map(|seat| (seat.pod.as_ref(), work(seat, voters.as_ref()))).collect();
     let old: Vec<(&Pod, Work)> = row
         .iter()
         .filter_map(|(pod, work)| Some((pod.filter(|p| p.revision != *newest && !p.deleting)?, *work)))
         .collect();
     if old.is_empty() {
-        return Step::Nothing;
+        return pending.map_or(Step::Nothing, Step::Wait);
     }
     let dead: Vec<Victim> = pick(&old, Why::CannotServe, |work| work == Work::Dead);
     if !dead.is_empty() {
         return Step::Replace(dead);
     }
     let works: Vec<Work> = row.iter().map(|(_, work)| *work).collect();
-    idle(&old, &works).or_else(|| serving(&old, &works)).unwrap_or_else(|| Step::Wait(waiting(&row)))
+    match (idle(&old, &works), pending) {
+        (Some(step), _) => step,
+        (None, Some(pending)) => Step::Wait(pending),
+        (None, None) => serving(&old, &works).unwrap_or_else(|| Step::Wait(Pause::new("RollWaits", waiting(&row)))),
+    }
 }
 
 /// Old pods that run and do not serve: alone among serving ones, or all together where nobody serves.
@@ -111,7 +126,8 @@ fn pick(old: &[(&Pod, Work)], why: Why, such: impl Fn(Work) -> bool) -> Vec<Vict
     chosen.map(|(pod, _)| Victim { name: pod.name.clone(), uid: pod.uid.clone(), why }).collect()
 }
 
-fn work(seat: &Seat) -> Work {
+/// `voters`: names of those who have a vote, where that is known.
+fn work(seat: &Seat, voters: Option<&BTreeSet<&str>>) -> Work {
     let Some(pod) = &seat.pod else { return Work::Absent };
     match seat.voice() {
         Voice::Absent => Work::Absent,
@@ -121,6 +137,8 @@ fn work(seat: &Seat) -> Work {
         // Kubelet is believed about its containers: no etcd process, no vote. A pod that says it is ready is never dead.
         Voice::Down => Work::Dead,
         Voice::NotReady(_) if !pod.ready && !pod.etcd_runs => Work::Dead,
+        // No vote is lost by it.
+        Voice::NotReady(_) if !pod.ready && voters.is_some_and(|v| !v.contains(pod.name.as_str())) => Work::Dead,
         Voice::NotReady(status) if !pod.ready => match status.phase {
             Some(MemberPhase::Failing | MemberPhase::Waiting) => Work::Dead,
             Some(

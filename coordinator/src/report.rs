@@ -10,6 +10,7 @@ use rand::RngExt;
 use crate::{
     apiserver::{Cause, Failed},
     context::Context,
+    decide::Step,
     events::Note,
     reconcile::Outcome,
     refusal::Refusal,
@@ -24,8 +25,8 @@ const FORMER: Duration = Duration::from_secs(2);
 
 /// Writes the status, if it says anything new.
 pub async fn report(ctx: &Context, outcome: &Outcome) -> Result<(), Failed> {
-    let Outcome { cluster, facts, members, step, refusal, again: _ } = outcome;
-    let view = View { cluster, members: *members, facts, step, refusal: refusal.as_ref() };
+    let Outcome { cluster, facts, membership, size, step, refusal, again: _ } = outcome;
+    let view = View { cluster, facts, membership, size: *size, step, refusal: refusal.as_ref() };
     let status = status::of(view, Timestamp::now());
     if cluster.status.as_ref() == Some(&status) {
         return Ok(());
@@ -44,13 +45,16 @@ pub async fn report(ctx: &Context, outcome: &Outcome) -> Result<(), Failed> {
     }
 }
 
-/// When to look again. Watches tell of nearly everything, so this is seldom, and at random: no two clusters in step.
+/// When to look again. Watches tell of nearly everything, so this is seldom, and at random: no two clusters in step. What waits
+/// is looked at sooner, whatever the watches say.
 #[must_use]
 pub fn next(outcome: &Outcome) -> Action {
+    let waits = matches!(outcome.step, Step::Wait(_));
     let rest = match &outcome.refusal {
-        Some(Refusal::StorageClassNotFound(_) | Refusal::NoDefaultStorageClass | Refusal::StaleVolume(_)) => GROUND,
         Some(Refusal::VolumeLeaving(_) | Refusal::ForeignStatefulSet(_)) => FORMER,
-        Some(Refusal::InvalidSpec(_) | Refusal::ScalingUnsupported { .. } | Refusal::GrowthUnsupported { .. })
+        _ if waits => GROUND,
+        Some(Refusal::StorageClassNotFound(_) | Refusal::NoDefaultStorageClass | Refusal::StaleVolume(_)) => GROUND,
+        Some(Refusal::InvalidSpec(_) | Refusal::NoSuchIncarnation { .. } | Refusal::GrowthUnsupported { .. })
         | None => REST.mul_f64(rand::rng().random_range(0.8..1.2)),
     };
     Action::requeue(outcome.again.unwrap_or(rest))

@@ -20,7 +20,7 @@ use tracing::info;
 use crate::{
     apiserver::ApiServer,
     args::Run,
-    context::{Context, Failures, Forming},
+    context::{Context, Failures, Forming, Waiting},
     controller::{self, Scope},
     events::Events,
     lease::Election,
@@ -101,6 +101,7 @@ async fn control(args: &Run, api: &Arc<ApiServer>, metrics: &Metrics, shutdown: 
             metrics: metrics.clone(),
             agent_image: args.agent_image.clone(),
             forming: Forming::default(),
+            waiting: Waiting::default(),
             failures: Failures::default(),
         });
         controllers.spawn(controller::run(scope, ctx, writers, shutdown.clone()));

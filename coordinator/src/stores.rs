@@ -1,7 +1,7 @@
 //! The caches of one scope, each filled by one watch. Reading them is free; what they say may be a moment old.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,7 +24,7 @@ use kube::{
     },
 };
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Whose};
 
 /// Readers.
 #[derive(Debug, Clone)]
@@ -128,7 +128,19 @@ impl Stores {
         let set = self.sets.get(&ObjectRef::new(&names::stateful_set(&name)).within(&namespace(cluster)));
         let set = set.filter(|s| s.owner_references().iter().any(|o| o.uid == uid));
         let same = |member| member;
-        Facts::of(&name, &uid, set.as_deref(), of(&self.members, cluster, same), of(&self.pods, cluster, same))
+        let (members, pods) = (of(&self.members, cluster, same), of(&self.pods, cluster, same));
+        Facts { claims: self.claimed(cluster), ..Facts::of(&Whose::cluster(cluster), set.as_deref(), members, pods) }
+    }
+
+    /// The ordinals that have a claim, and whether it is being deleted.
+    #[must_use]
+    pub fn claimed(&self, cluster: &EtcdCluster) -> BTreeMap<u32, bool> {
+        let ordinal = |claim: &str| names::ordinal(&names::volume_claim(&cluster.name_any()), claim);
+        let claims = self.claims(cluster);
+        let of = |c: &Arc<PartialObjectMeta<PersistentVolumeClaim>>| {
+            Some((ordinal(&c.name_any())?, c.metadata.deletion_timestamp.is_some()))
+        };
+        claims.iter().filter_map(of).collect()
     }
 
     /// The volume claims that were made for a cluster.

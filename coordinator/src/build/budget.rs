@@ -12,11 +12,12 @@ use super::{Blueprint, ServerVersion};
 const EVICTION_POLICY: ServerVersion = ServerVersion(27);
 
 /// An integer, because a percentage or maxUnavailable is reckoned from the pods that are left, and shrinks with them.
-/// Broken pods may be evicted: else one that never becomes ready holds up every drain.
+/// Broken pods may be evicted: else one that never becomes ready holds up every drain. A learner is one more that must not be
+/// lost to a drain: it may have become a voter before anybody hears of it.
 #[must_use]
 pub fn budget(plan: &Blueprint<'_>) -> PodDisruptionBudget {
-    let voters = plan.members.max(plan.wanted.size);
-    let least = quorum(usize::try_from(voters).unwrap_or(usize::MAX));
+    let voters = plan.voters.max(plan.word.size);
+    let least = quorum(usize::try_from(voters).unwrap_or(usize::MAX)) + usize::from(plan.learner);
     PodDisruptionBudget {
         metadata: plan.metadata(names::stateful_set(&plan.name())),
         spec: Some(PodDisruptionBudgetSpec {

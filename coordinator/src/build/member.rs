@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use etcd_operator_shared::{
-    api::{EtcdMember, EtcdMemberSpec, member::Peer},
+    api::{EtcdMember, EtcdMemberSpec},
     names,
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::Blueprint;
 /// A new EtcdMember. Only one that is made before the StatefulSet exists is `initial`: the founding latch says so, and
 /// one that is made again after it never is.
 #[must_use]
-pub fn member(plan: &Blueprint<'_>, ordinal: u32, peers: &[Peer]) -> EtcdMember {
+pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
     let name = names::member(&plan.name(), ordinal);
     let spec = EtcdMemberSpec {
         cluster_name: plan.name(),
@@ -22,32 +22,32 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32, peers: &[Peer]) -> EtcdMember 
         token: plan.life.token.clone(),
         initial: !plan.life.members_created && plan.life.initial_members.contains(&name),
         initial_members: plan.life.initial_members.clone(),
-        peers: peers.to_vec(),
-        size: size(plan),
-        stopped: plan.wanted.size == 0,
+        peers: plan.word.peers.clone(),
+        size: plan.word.size(),
+        stopped: plan.word.stopped,
     };
     EtcdMember { metadata: plan.metadata(name), spec, status: None }
 }
 
-/// The merge patch that brings an EtcdMember up to date, or `None` if it is. What was fixed when it was made stays.
+/// The merge patch that brings an EtcdMember up to date, or `None` if it is. What was fixed when it was made stays. A wish is
+/// written only over what was read: a coordinator that slept must not tell members of a size that is long past.
 #[must_use]
-pub fn update(plan: &Blueprint<'_>, member: &EtcdMember, peers: &[Peer]) -> Option<Value> {
-    let have = &member.spec;
-    let (size, stopped) = (size(plan), plan.wanted.size == 0);
+pub fn update(plan: &Blueprint<'_>, member: &EtcdMember) -> Option<Value> {
+    let (have, word) = (&member.spec, plan.word);
+    let (size, stopped) = (word.size(), word.stopped);
     let mut spec = BTreeMap::new();
-    if have.peers != peers {
-        spec.insert("peers", json!(peers));
+    if have.peers != word.peers {
+        spec.insert("peers", json!(word.peers));
     }
-    if have.size != size {
+    let mut patch = json!({});
+    if (have.size, have.stopped) != (size, stopped) {
         spec.insert("size", json!(size));
-    }
-    if have.stopped != stopped {
         spec.insert("stopped", json!(stopped));
+        patch["metadata"] = json!({ "resourceVersion": member.metadata.resource_version });
     }
-    (!spec.is_empty()).then(|| json!({ "spec": spec }))
-}
-
-/// A stopped cluster keeps its size: stopping is no change of membership.
-fn size(plan: &Blueprint<'_>) -> i32 {
-    i32::try_from(plan.members).unwrap_or(i32::MAX)
+    if spec.is_empty() {
+        return None;
+    }
+    patch["spec"] = json!(spec);
+    Some(patch)
 }

@@ -29,7 +29,7 @@ use k8s_openapi::{
 };
 use kube::{Resource, ResourceExt};
 
-use crate::facts::Storage;
+use crate::{facts::Storage, membership::Word};
 
 /// All that the objects of one cluster are made from.
 #[derive(Debug, Clone)]
@@ -39,8 +39,12 @@ pub struct Blueprint<'a> {
     pub life: &'a Incarnation,
     pub agent_image: &'a str,
     pub server: ServerVersion,
-    /// Number of members, running or stopped.
-    pub members: u32,
+    /// What every member is told.
+    pub word: &'a Word,
+    /// Number of members that have a vote.
+    pub voters: u32,
+    /// Whether one more is on its way to a vote.
+    pub learner: bool,
     /// What the claims of a StatefulSet that exists were made with; `None` before it exists.
     pub storage: Option<Storage>,
 }

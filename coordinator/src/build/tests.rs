@@ -12,6 +12,7 @@ struct Plan {
     cluster: EtcdCluster,
     wanted: Wanted,
     life: Incarnation,
+    word: Word,
 }
 
 fn plan(mut spec: Value) -> Plan {
@@ -21,7 +22,9 @@ fn plan(mut spec: Value) -> Plan {
     cluster.metadata.uid = Some("u".into());
     let wanted = validate::cluster(&cluster).unwrap();
     let life = crate::founding::first(&cluster, &wanted);
-    Plan { cluster, wanted, life }
+    let size = if wanted.size == 0 { 3 } else { wanted.size };
+    let word = Word { size, stopped: wanted.size == 0, peers: vec![] };
+    Plan { cluster, wanted, life, word }
 }
 
 impl Plan {
@@ -32,7 +35,9 @@ impl Plan {
             life: &self.life,
             agent_image: "agent:1",
             server: ServerVersion(34),
-            members: 3,
+            word: &self.word,
+            voters: 3,
+            learner: false,
             storage: None,
         }
     }
@@ -143,12 +148,14 @@ fn old_servers_are_not_sent_fields_that_they_do_not_know() {
 
 #[test]
 fn a_drain_never_takes_the_quorum() {
-    let least = |members, size| {
+    let least = |voters, size, learner| {
         let plan = plan(json!({"size": size}));
-        let budget = Blueprint { members, ..plan.blueprint() }.objects().budget;
+        let budget = Blueprint { voters, learner, ..plan.blueprint() }.objects().budget;
         json!(budget)["spec"]["minAvailable"].as_i64().unwrap()
     };
-    assert_eq!([least(1, 1), least(3, 3), least(5, 3), least(3, 5), least(3, 0)], [1, 2, 3, 3, 2]);
+    let settled = [least(1, 1, false), least(3, 3, false), least(5, 3, false), least(3, 5, false), least(3, 0, false)];
+    assert_eq!(settled, [1, 2, 3, 3, 2]);
+    assert_eq!(least(3, 5, true), 4, "a learner may be a voter before anybody hears of it");
 }
 
 #[test]
@@ -193,29 +200,54 @@ fn every_object_goes_with_its_cluster() {
 #[test]
 fn a_member_made_again_after_the_latch_may_never_bootstrap() {
     let mut plan = plan(json!({}));
-    assert!(member::member(&plan.blueprint(), 0, &[]).spec.initial);
+    assert!(member::member(&plan.blueprint(), 0).spec.initial);
     plan.life.members_created = true;
-    assert!(!member::member(&plan.blueprint(), 0, &[]).spec.initial);
+    assert!(!member::member(&plan.blueprint(), 0).spec.initial);
 }
 
 #[test]
 fn a_member_that_is_no_founder_may_never_bootstrap() {
-    assert!(!member::member(&plan(json!({})).blueprint(), 3, &[]).spec.initial);
+    assert!(!member::member(&plan(json!({})).blueprint(), 3).spec.initial);
 }
 
 #[test]
 fn only_the_difference_is_written_to_a_member() {
-    let plan = plan(json!({}));
-    let made = member::member(&plan.blueprint(), 0, &[]);
-    assert_eq!(member::update(&plan.blueprint(), &made, &[]), None);
-    let peers = [Peer { name: "demo-0".into(), address: "10.0.0.1".into() }];
-    let patch = member::update(&plan.blueprint(), &made, &peers).unwrap();
+    let mut plan = plan(json!({}));
+    let made = member::member(&plan.blueprint(), 0);
+    assert_eq!(member::update(&plan.blueprint(), &made), None);
+    plan.word.peers = vec![Peer { name: "demo-0".into(), address: "10.0.0.1".into() }];
+    let patch = member::update(&plan.blueprint(), &made).unwrap();
     assert_eq!(patch, json!({"spec": {"peers": [{"name": "demo-0", "address": "10.0.0.1"}]}}));
+}
+
+#[test]
+fn a_wish_is_written_over_what_was_read_and_nothing_newer() {
+    let mut plan = plan(json!({}));
+    let mut made = member::member(&plan.blueprint(), 0);
+    made.metadata.resource_version = Some("7".into());
+    plan.word.size = 5;
+    let patch = member::update(&plan.blueprint(), &made).unwrap();
+    assert_eq!(patch, json!({"metadata": {"resourceVersion": "7"}, "spec": {"size": 5, "stopped": false}}));
 }
 
 #[test]
 fn a_stop_keeps_the_size_of_the_membership() {
     let plan = plan(json!({"size": 0}));
-    let made = member::member(&plan.blueprint(), 0, &[]).spec;
+    let made = member::member(&plan.blueprint(), 0).spec;
     assert_eq!((made.size, made.stopped), (3, true));
+}
+
+#[test]
+fn pods_know_the_cluster_id_of_their_incarnation() {
+    let id = |number: i64| {
+        let mut plan = plan(json!({}));
+        plan.life.token = format!("ns/demo/u/{number}");
+        let set = plan.set();
+        let env = pod(&set)["containers"][0]["env"].as_array().unwrap().clone();
+        env.iter().find(|e| e["name"] == "CLUSTER_ID").unwrap()["value"].as_str().unwrap().to_owned()
+    };
+    let urls: Vec<String> = (0..3).map(|i| format!("http://demo-{i}.demo-peer.ns.svc:2380")).collect();
+    let expected = etcd_operator_shared::ids::cluster(urls.iter().map(String::as_str), "ns/demo/u/1");
+    assert_eq!(id(1), expected);
+    assert_ne!(id(1), id(2));
 }

@@ -14,12 +14,12 @@ fn roll(facts: &mut Facts) {
 fn victims(step: &Step) -> Vec<&str> {
     match step {
         Step::Replace(victims) => victims.iter().map(|v| v.name.as_str()).collect(),
-        Step::SetReplicas(_) | Step::Wait(_) | Step::Nothing => vec![],
+        Step::SetReplicas(_) | Step::End(_) | Step::Wait(_) | Step::Nothing => vec![],
     }
 }
 
 fn step(facts: &Facts) -> Step {
-    next(facts.set.as_ref().unwrap(), facts)
+    next(facts.set.as_ref().unwrap(), facts.replicas(), &Membership::default(), facts, None)
 }
 
 /// Changes what the agent of a seat says.
@@ -77,7 +77,7 @@ fn a_silent_member_is_waited_for() {
     let mut facts = healthy(3);
     roll(&mut facts);
     facts.seats.get_mut(&1).unwrap().pod.as_mut().unwrap().ready = false;
-    assert_eq!(step(&facts), Step::Wait("the roll waits for demo-1".into()));
+    assert_eq!(step(&facts), Step::Wait(Pause::new("RollWaits", "the roll waits for demo-1")));
 }
 
 #[test]
@@ -108,6 +108,31 @@ fn a_roll_waits_for_the_pod_that_it_deleted() {
     assert!(matches!(step(&facts), Step::Wait(_)));
     facts.seats.get_mut(&2).unwrap().pod = None;
     assert!(matches!(step(&facts), Step::Wait(_)));
+}
+
+#[test]
+fn no_serving_pod_goes_while_the_membership_changes_and_broken_ones_do() {
+    let mut facts = healthy(3);
+    roll(&mut facts);
+    let pause = || Some(Pause::new("MemberJoining", "waiting for demo-3 to join"));
+    let step = |facts: &Facts| next(facts.set.as_ref().unwrap(), 3, &Membership::default(), facts, pause());
+    assert_eq!(step(&facts), Step::Wait(pause().unwrap()));
+    let pod = facts.seats.get_mut(&1).unwrap().pod.as_mut().unwrap();
+    (pod.ready, pod.etcd_runs) = (false, false);
+    assert_eq!(victims(&step(&facts)), ["demo-1"]);
+}
+
+#[test]
+fn one_without_a_vote_that_cannot_join_with_its_old_template_goes_at_once() {
+    let mut facts = healthy(3);
+    roll(&mut facts);
+    for ordinal in [1, 2] {
+        facts.seats.get_mut(&ordinal).unwrap().pod.as_mut().unwrap().ready = false;
+        says(&mut facts, ordinal, |s| (s.ready, s.phase) = (false, Some(MemberPhase::Joining)));
+    }
+    let list = Some(crate::facts::tests::list(1, &[0]).members);
+    let membership = Membership { list, ..Membership::default() };
+    assert_eq!(victims(&next(facts.set.as_ref().unwrap(), 3, &membership, &facts, None)), ["demo-1", "demo-2"]);
 }
 
 fn any_seat() -> impl Strategy<Value = Seat> {
@@ -143,7 +168,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn a_serving_pod_goes_alone_among_serving_and_settled_members(seats in prop::collection::vec(any_seat(), 1..8)) {
-        let mut facts = Facts { set: None, seats: (0u32..).zip(seats).collect() };
+        let mut facts = Facts { seats: (0u32..).zip(seats).collect(), ..Facts::default() };
         for (ordinal, seat) in &mut facts.seats {
             if let Some(pod) = &mut seat.pod {
                 pod.name = ordinal.to_string();

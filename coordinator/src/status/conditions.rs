@@ -3,14 +3,15 @@
 //! Source: <https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>.
 
 use etcd_operator_shared::{
-    api::cluster::Phase,
+    api::cluster::{End, Phase},
     condition::{self, Says, Status},
+    names,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{Scene, tally::Serving};
-use crate::decide::Step;
+use super::{Scene, View, tally::Serving};
+use crate::{decide::Step, moves::Pause};
 
 /// Reason and sentence.
 type Because = (String, String);
@@ -40,9 +41,9 @@ fn because(reason: &str, message: impl Into<String>) -> Because {
 fn ready(scene: &Scene<'_>, phase: Phase) -> Says {
     let tally = &scene.tally;
     if scene.stopped {
-        return says("Ready", false, because("Stopped", "size is 0: membership and data are kept"));
+        return says("Ready", false, stopped(scene));
     }
-    if scene.view.members > 0 && tally.serving() == Serving::All {
+    if scene.founded && tally.serving() == Serving::All {
         let leader = tally.leader.as_deref().unwrap_or_default();
         return match tally.alarms.as_slice() {
             [] => says("Ready", true, because("AllMembersServe", format!("{}, {leader} leads", count(scene)))),
@@ -57,7 +58,7 @@ fn ready(scene: &Scene<'_>, phase: Phase) -> Says {
 fn available(scene: &Scene<'_>) -> Says {
     let (status, reason) = match scene.tally.serving() {
         _ if scene.stopped => (Status::False, "Stopped"),
-        _ if scene.view.members == 0 => (Status::False, "NotFounded"),
+        _ if !scene.founded => (Status::False, "NotFounded"),
         Serving::All | Serving::Quorum => (Status::True, "QuorumServes"),
         Serving::Unclear => (Status::Unknown, "MembersSilent"),
         Serving::TooFew if scene.tally.ready > 0 && scene.tally.leader.is_none() => (Status::False, "NoLeader"),
@@ -72,22 +73,48 @@ fn reconciling(scene: &Scene<'_>, phase: Phase) -> Says {
         return says("Reconciling", false, because("Stalled", "a person must act first: see the condition Stalled"));
     }
     let step = match scene.view.step {
-        Step::SetReplicas(n) => Some(because("SettingReplicas", format!("the StatefulSet gets {n} replicas"))),
+        Step::SetReplicas(n) => Some(because("SettingReplicas", pods(scene, *n))),
         Step::Replace(pods) => {
             let names: Vec<&str> = pods.iter().map(|p| p.name.as_str()).collect();
             Some(because("ReplacingPods", format!("replacing {}", names.join(", "))))
         }
-        Step::Wait(for_what) => Some(because("RollWaits", for_what.clone())),
+        Step::End(_) => Some(because("Ending", "no pod is left: the incarnation is over")),
+        Step::Wait(Pause { reason, message }) => Some(because(reason, message.clone())),
         Step::Nothing => None,
     };
     match (phase, step) {
         (_, Some(step)) => says("Reconciling", true, step),
         (Phase::Creating, None) => says("Reconciling", true, because("MembersStarting", count(scene))),
-        (Phase::Scaling, None) => says("Reconciling", true, because("Stopping", count(scene))),
+        (Phase::Scaling, None) => says("Reconciling", true, because("MembersChanging", count(scene))),
         (Phase::Upgrading, None) => says("Reconciling", true, because("RollingUpdate", count(scene))),
         (Phase::Running | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled, None) => {
             says("Reconciling", false, because("UpToDate", "the spec is applied"))
         }
+    }
+}
+
+/// What a new number of replicas means.
+fn pods(scene: &Scene<'_>, replicas: u32) -> String {
+    let names = |from: u32, to: u32| {
+        let names: Vec<String> = (from..to).map(|k| names::member(&scene.view.facts.cluster, k)).collect();
+        names.join(", ")
+    };
+    match scene.view.facts.replicas() {
+        _ if replicas == 0 => "all pods are stopped".to_owned(),
+        now if now < replicas => format!("starting {}", names(now, replicas)),
+        now => format!("{} left, the pods go", names(replicas, now)),
+    }
+}
+
+/// Why nobody is meant to serve.
+fn stopped(scene: &Scene<'_>) -> Because {
+    let View { cluster, .. } = scene.view;
+    let ended = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref()?.ended);
+    match ended {
+        Some(End::Stopped) => because("Stopped", "size is 0: the cluster is stopped and its volumes are deleted"),
+        Some(End::Abandoned) => because("Abandoned", "the data was given up, and the cluster has not begun again"),
+        None if cluster.spec.size == 0 => because("Stopped", "size is 0: membership and data are kept"),
+        None => because("Abandoned", "the data is given up: the cluster begins again once all pods are gone"),
     }
 }
 
@@ -130,7 +157,7 @@ fn waiting(scene: &Scene<'_>, phase: Phase) -> Because {
 }
 
 fn count(scene: &Scene<'_>) -> String {
-    let wanted = scene.wanted;
+    let wanted = scene.view.size;
     let silent = match scene.tally.unknown {
         0 => String::new(),
         n => format!(", {n} silent"),

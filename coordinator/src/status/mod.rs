@@ -20,16 +20,17 @@ use kube::ResourceExt;
 use problems::Problem;
 use tally::Tally;
 
-use crate::{decide::Step, facts::Facts, refusal::Refusal};
+use crate::{decide::Step, facts::Facts, membership::Membership, refusal::Refusal};
 
 /// All that a status is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     /// Its status is the one before this one.
     pub cluster: &'a EtcdCluster,
-    /// Number of members; 0 before the cluster is founded.
-    pub members: u32,
     pub facts: &'a Facts,
+    pub membership: &'a Membership,
+    /// How many members are meant to serve.
+    pub size: u32,
     pub step: &'a Step,
     /// What of the spec is not done.
     pub refusal: Option<&'a Refusal>,
@@ -40,12 +41,13 @@ struct Scene<'a> {
     view: View<'a>,
     tally: Tally,
     problems: Vec<Problem>,
+    founded: bool,
     /// Size 0: no member is meant to run.
     stopped: bool,
-    /// Members that are meant to serve.
-    wanted: u32,
     pods: u32,
     rolling: bool,
+    /// The number of members is changing.
+    moving: bool,
 }
 
 /// The status now.
@@ -65,7 +67,7 @@ pub fn of(view: View<'_>, now: Timestamp) -> EtcdClusterStatus {
         cluster_id: cluster_id.or(before.cluster_id),
         leader,
         version,
-        ready: Some(format!("{ready}/{}", scene.wanted)),
+        ready: Some(format!("{ready}/{}", view.size)),
         replicas: i32::try_from(scene.pods).unwrap_or(i32::MAX),
         selector: Some(selector(view.cluster)),
         db_size: db_size.map(size),
@@ -75,21 +77,20 @@ pub fn of(view: View<'_>, now: Timestamp) -> EtcdClusterStatus {
 
 impl<'a> Scene<'a> {
     fn of(view: View<'a>) -> Self {
-        let stopped = view.cluster.spec.size == 0;
-        let newest = view.facts.set.as_ref().and_then(|s| s.newest.as_deref());
+        let View { cluster, facts, membership, size, step, refusal: _ } = view;
+        let life = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
+        let newest = facts.set.as_ref().and_then(|s| s.newest.as_deref());
         let old = |revision: &str| newest.is_some_and(|newest| newest != revision);
+        let doomed = membership.standings.keys().any(|ordinal| *ordinal >= size && !membership.is_gone(*ordinal));
         Self {
             view,
-            tally: tally::of(view.facts, view.members),
-            problems: problems::of(view.facts),
-            stopped,
-            wanted: match view.members {
-                _ if stopped => 0,
-                0 => view.cluster.spec.size.max(0).unsigned_abs(),
-                members => members,
-            },
-            pods: u32::try_from(view.facts.pods().count()).unwrap_or(u32::MAX),
-            rolling: !stopped && view.facts.pods().any(|(_, pod)| old(&pod.revision)),
+            tally: tally::of(facts, membership, size),
+            problems: problems::of(facts, membership, life.map_or(0, |life| life.number)),
+            founded: life.is_some(),
+            stopped: size == 0,
+            pods: u32::try_from(facts.pods().count()).unwrap_or(u32::MAX),
+            rolling: size > 0 && facts.pods().any(|(_, pod)| old(&pod.revision)),
+            moving: doomed || facts.replicas() != size || matches!(step, Step::SetReplicas(_)),
         }
     }
 

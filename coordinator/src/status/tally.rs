@@ -4,21 +4,27 @@ use etcd_operator_shared::{
     api::{
         EtcdMemberStatus,
         cluster::MemberSummary,
-        member::{EtcdMember, Role},
+        member::{EtcdMember, MemberPhase, Role},
     },
     quorum::quorum,
     version::Version,
 };
 use kube::ResourceExt;
 
-use crate::facts::{Facts, Seat, Voice};
+use crate::{
+    facts::{Facts, Seat, Voice},
+    membership::Membership,
+};
 
 /// The members, added up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
+    /// Members that are meant to serve, and those of them that do.
     pub wanted: u32,
     pub ready: u32,
-    /// Silent ones: they may serve or not.
+    /// Members that have a vote, those of them that serve, and the silent ones: these may serve or not.
+    pub voters: u32,
+    pub voting: u32,
     pub unknown: u32,
     pub leader: Option<String>,
     /// Lowest version of those that speak.
@@ -41,23 +47,25 @@ pub enum Serving {
     TooFew,
 }
 
-pub fn of(facts: &Facts, wanted: u32) -> Tally {
-    let mut tally = Tally { wanted, ..Tally::default() };
-    let mut newest_term = None;
+pub fn of(facts: &Facts, membership: &Membership, wanted: u32) -> Tally {
+    let electorate = membership.electorate(&facts.cluster);
+    let voters = u32::try_from(electorate.len()).unwrap_or(u32::MAX);
+    let leader = facts.leader().map(|(_, member)| member.name_any());
+    let mut tally = Tally { wanted, voters, ..Tally::default() };
     for (ordinal, seat) in &facts.seats {
         let name = name(seat);
         let voice = seat.voice();
-        tally.members.push(summary(&name, seat, voice));
-        if *ordinal < wanted {
-            tally.ready += u32::from(matches!(voice, Voice::Ready(_)));
+        tally.members.push(summary(&name, seat, voice, membership));
+        let serves = matches!(voice, Voice::Ready(_));
+        tally.ready += u32::from(serves && *ordinal < wanted);
+        if electorate.contains(ordinal) {
+            tally.voting += u32::from(serves);
             tally.unknown += u32::from(voice == Voice::Unknown);
         }
         if let Voice::Ready(said) | Voice::NotReady(said) = voice {
             tally.add(said, &name);
-            // Two may say that they lead: the one of the later term does.
-            if said.role == Some(Role::Leader) && (newest_term.is_none() || said.term > newest_term.flatten()) {
+            if leader.as_ref() == Some(&name) {
                 tally.leader = Some(name);
-                newest_term = Some(said.term);
             }
         }
     }
@@ -75,13 +83,13 @@ impl Tally {
     }
 
     pub fn serving(&self) -> Serving {
-        let quorum = u32::try_from(quorum(self.wanted as usize)).unwrap_or(u32::MAX);
-        let Self { wanted, ready, unknown, leader, .. } = self;
-        match (*ready, leader) {
-            (ready, Some(_)) if ready == *wanted => Serving::All,
-            (ready, Some(_)) if ready >= quorum => Serving::Quorum,
+        let quorum = u32::try_from(quorum(self.voters as usize)).unwrap_or(u32::MAX);
+        let Self { wanted, ready, voting, unknown, leader, .. } = self;
+        match (*voting, leader) {
+            (_, Some(_)) if ready == wanted => Serving::All,
+            (voting, Some(_)) if voting >= quorum => Serving::Quorum,
             // The leader may be one of the silent.
-            (ready, _) if *unknown > 0 && ready + unknown >= quorum => Serving::Unclear,
+            (voting, _) if *unknown > 0 && voting + unknown >= quorum => Serving::Unclear,
             _ => Serving::TooFew,
         }
     }
@@ -92,30 +100,49 @@ fn name(seat: &Seat) -> String {
     member.or_else(|| seat.pod.as_ref().map(|p| p.name.clone())).unwrap_or_default()
 }
 
-fn summary(name: &str, seat: &Seat, voice: Voice<'_>) -> MemberSummary {
+fn summary(name: &str, seat: &Seat, voice: Voice<'_>, membership: &Membership) -> MemberSummary {
     let noted = seat.member.as_ref().and_then(|m| m.status.as_ref());
+    let silent =
+        if membership.list.iter().flatten().any(|e| e.learner && e.name == name) { "Learner" } else { "Unknown" };
     let (ready, role, reason) = match voice {
         Voice::Ready(said) => ("True", role(said), None),
-        Voice::NotReady(said) => ("False", role(said), Some(said.reason.clone())),
-        Voice::Down => ("False", "Unknown", Some("NotStarted".to_owned())),
-        Voice::Unknown => ("Unknown", "Unknown", Some("Silent".to_owned())),
-        Voice::Absent => ("False", "Unknown", Some("NoPod".to_owned())),
+        Voice::NotReady(said) => ("False", role(said), Some(why(said))),
+        Voice::Down => ("False", None, Some("NotStarted".to_owned())),
+        Voice::Unknown => ("Unknown", None, Some("Silent".to_owned())),
+        Voice::Absent if noted.is_some_and(|s| s.left_pod_uid.is_some()) => ("False", None, Some("Left".to_owned())),
+        Voice::Absent => ("False", None, Some("NoPod".to_owned())),
     };
     let trouble = seat.pod.as_ref().and_then(|p| p.trouble.as_ref()).map(|t| t.reason.as_str().to_owned());
     MemberSummary {
         name: name.to_owned(),
         id: noted.and_then(|s| s.member_id.clone()),
-        role: role.to_owned(),
+        role: role.unwrap_or(silent).to_owned(),
         ready: ready.to_owned(),
         reason: trouble.or(reason).filter(|r| !r.is_empty()),
     }
 }
 
-fn role(said: &EtcdMemberStatus) -> &'static str {
-    match said.role {
-        Some(Role::Leader) => "Leader",
-        Some(Role::Follower) => "Follower",
-        Some(Role::Learner) => "Learner",
-        None => "Unknown",
+/// Why a member is not ready; one that goes says so in these words and no others.
+fn why(said: &EtcdMemberStatus) -> String {
+    match said.phase {
+        Some(MemberPhase::Leaving) => "Leaving".to_owned(),
+        Some(MemberPhase::Left) => "Left".to_owned(),
+        Some(
+            MemberPhase::Waiting
+            | MemberPhase::Starting
+            | MemberPhase::Joining
+            | MemberPhase::Running
+            | MemberPhase::Held
+            | MemberPhase::Failing,
+        )
+        | None => said.reason.clone(),
     }
+}
+
+fn role(said: &EtcdMemberStatus) -> Option<&'static str> {
+    said.role.map(|role| match role {
+        Role::Leader => "Leader",
+        Role::Follower => "Follower",
+        Role::Learner => "Learner",
+    })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use etcd_operator_shared::api::{
     EtcdMemberStatus,
-    cluster::Phase,
+    cluster::{Incarnation, Phase},
     member::{MemberPhase, Role},
 };
 use serde_json::json;
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     facts::tests::{healthy, member, status},
+    moves::Pause,
     trouble::{Reason, Trouble},
 };
 
@@ -22,9 +23,33 @@ fn cluster(size: i32) -> EtcdCluster {
     cluster
 }
 
+/// The cluster as it was founded: with three members.
+fn founded(cluster: &EtcdCluster) -> EtcdCluster {
+    let mut cluster = cluster.clone();
+    let life = Incarnation {
+        number: 1,
+        token: "t".into(),
+        initial_members: crate::founding::initial_members("demo", 3),
+        members_created: true,
+        ended: None,
+    };
+    cluster.status.get_or_insert_default().incarnation = Some(life);
+    cluster
+}
+
+fn stepped(cluster: &EtcdCluster, facts: &Facts, refusal: Option<&Refusal>, step: &Step) -> EtcdClusterStatus {
+    let cluster = if facts.set.is_some() { founded(cluster) } else { cluster.clone() };
+    let status = cluster.status.as_ref();
+    let life = status.and_then(|s| s.incarnation.as_ref());
+    let formed = status.is_some_and(|s| s.cluster_id.is_some());
+    let membership = life.map(|life| Membership::of(life, formed, None, facts)).unwrap_or_default();
+    let size = cluster.spec.size.unsigned_abs();
+    let view = View { cluster: &cluster, facts, membership: &membership, size, step, refusal };
+    of(view, Timestamp::from_second(100).unwrap())
+}
+
 fn told(cluster: &EtcdCluster, facts: &Facts, refusal: Option<&Refusal>) -> EtcdClusterStatus {
-    let members = if facts.set.is_some() { 3 } else { 0 };
-    of(View { cluster, members, facts, step: &Step::Nothing, refusal }, Timestamp::from_second(100).unwrap())
+    stepped(cluster, facts, refusal, &Step::Nothing)
 }
 
 /// Status, reason and message of one condition.
@@ -58,8 +83,14 @@ fn a_healthy_cluster_is_running_and_names_its_leader() {
 fn the_same_facts_later_give_the_same_status() {
     let mut cluster = cluster(3);
     cluster.status = Some(told(&cluster, &healthy(3), None));
-    let view = View { cluster: &cluster, members: 3, facts: &healthy(3), step: &Step::Nothing, refusal: None };
-    assert_eq!(Some(of(view, Timestamp::from_second(999).unwrap())), cluster.status);
+    cluster
+        .status
+        .as_mut()
+        .unwrap()
+        .conditions
+        .iter_mut()
+        .for_each(|c| c.last_transition_time.0 += jiff::SignedDuration::from_secs(9));
+    assert_eq!(Some(told(&cluster, &healthy(3), None)), cluster.status);
 }
 
 #[test]
@@ -108,11 +139,11 @@ fn a_refusal_before_founding_stalls_the_cluster() {
 
 #[test]
 fn a_refusal_on_a_running_cluster_leaves_it_ready() {
-    let refusal = Refusal::ScalingUnsupported { have: 3, want: 5 };
-    let status = told(&cluster(5), &healthy(3), Some(&refusal));
+    let refusal = Refusal::NoSuchIncarnation { asked: 2, present: 1 };
+    let status = told(&cluster(3), &healthy(3), Some(&refusal));
     assert_eq!(status.phase, Some(Phase::Running));
     assert_eq!(condition(&status, "Ready").0, "True");
-    assert_eq!(condition(&status, "Stalled").1, "ScalingUnsupported");
+    assert_eq!(condition(&status, "Stalled").1, "NoSuchIncarnation");
 }
 
 #[test]
@@ -125,6 +156,7 @@ fn a_cluster_is_stopped_when_its_last_pod_is_gone_and_created_again_when_it_wake
     assert_eq!((status.phase, status.ready.as_deref()), (Some(Phase::Stopped), Some("0/0")));
     stopped.status = Some(status);
     stopped.spec.size = 3;
+    facts.set.as_mut().unwrap().replicas = 0;
     assert_eq!(told(&stopped, &facts, None).phase, Some(Phase::Creating));
 }
 
@@ -164,6 +196,67 @@ fn members_without_a_leader_do_not_serve() {
     says(&mut facts, 0, |_| {});
     let status = told(&cluster(3), &facts, None);
     assert_eq!(condition(&status, "Available"), ("False", "NoLeader", "3 of 3 members serve"));
+}
+
+#[test]
+fn a_cluster_that_grows_is_scaling_and_says_for_whom_it_waits() {
+    let mut cluster = cluster(5);
+    cluster.status = Some(told(&self::cluster(3), &healthy(3), None));
+    let raised = stepped(&cluster, &healthy(3), None, &Step::SetReplicas(5));
+    assert_eq!((raised.phase, raised.ready.as_deref()), (Some(Phase::Scaling), Some("3/5")));
+    assert_eq!(condition(&raised, "Reconciling"), ("True", "SettingReplicas", "starting demo-3, demo-4"));
+    assert_eq!(condition(&raised, "Available").0, "True");
+    cluster.status = Some(raised);
+    let mut facts = healthy(3);
+    facts.set.as_mut().unwrap().replicas = 5;
+    let waits = Step::Wait(Pause::new("MemberJoining", "waiting for demo-3 to join"));
+    let status = stepped(&cluster, &facts, None, &waits);
+    assert_eq!(status.phase, Some(Phase::Scaling));
+    assert_eq!(condition(&status, "Reconciling").1, "MemberJoining");
+}
+
+#[test]
+fn a_single_voter_serves_while_others_are_still_to_join() {
+    let mut facts = healthy(1);
+    facts.set.as_mut().unwrap().replicas = 3;
+    let member = Arc::make_mut(facts.seats.get_mut(&0).unwrap().member.as_mut().unwrap());
+    member.status.as_mut().unwrap().membership = Some(crate::facts::tests::list(1, &[0]));
+    let status = told(&cluster(3), &facts, None);
+    assert_eq!((condition(&status, "Available").0, status.ready.as_deref()), ("True", Some("1/3")));
+}
+
+#[test]
+fn a_lost_quorum_names_each_member_and_what_a_person_can_do() {
+    let mut facts = healthy(3);
+    for ordinal in 0..3 {
+        unready(&mut facts, ordinal, None);
+        says(&mut facts, ordinal, |s| (s.ready, s.phase) = (false, Some(MemberPhase::Running)));
+    }
+    for (ordinal, reason) in [(1, "DataLost"), (2, "VolumeLost")] {
+        says(&mut facts, ordinal, |s| {
+            (s.ready, s.phase, s.reason) = (false, Some(MemberPhase::Held), reason.into());
+            s.message = format!("words of {ordinal}");
+        });
+    }
+    let status = told(&cluster(3), &facts, None);
+    assert_eq!((status.phase, condition(&status, "Available").1), (Some(Phase::Stalled), "NoQuorum"));
+    let (stalled, reason, message) = condition(&status, "Stalled");
+    assert_eq!((stalled, reason), ("True", "QuorumLost"));
+    for part in ["demo-1 (DataLost: words of 1)", "demo-2 (VolumeLost: words of 2)", "demo-0", "abandonIncarnation: 1"]
+    {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(condition(&status, "Ready").1, "QuorumLost");
+}
+
+#[test]
+fn one_lost_disk_heals_by_itself_and_stalls_nothing() {
+    let mut facts = healthy(3);
+    unready(&mut facts, 2, None);
+    says(&mut facts, 2, |s| (s.ready, s.phase, s.reason) = (false, Some(MemberPhase::Held), "DataLost".into()));
+    let status = told(&cluster(3), &facts, None);
+    assert_eq!((condition(&status, "Stalled").0, condition(&status, "Available").0), ("False", "True"));
+    assert_eq!(condition(&status, "Ready").1, "DataLost");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The agent's container.
 
-use etcd_operator_shared::names;
+use etcd_operator_shared::{ids, names};
 use k8s_openapi::{
     api::core::v1::{
         ConfigMapProjection, Container, ContainerPort, DownwardAPIProjection, DownwardAPIVolumeFile, EnvVar,
@@ -103,9 +103,18 @@ fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
         literal(env::CLUSTER_NAME, plan.name()),
         literal(env::CLUSTER_UID, plan.uid()),
         literal(env::INCARNATION, plan.life.number.to_string()),
+        literal(env::CLUSTER_ID, cluster_id(plan)),
         literal(env::ETCD_VERSION, plan.wanted.version.to_string()),
         literal(env::ETCD_OPTIONS, options),
     ]
+}
+
+/// The ID that etcd itself will reckon from the initial members' URLs and the token.
+fn cluster_id(plan: &Blueprint<'_>) -> String {
+    let namespace = plan.cluster.metadata.namespace.as_deref().unwrap_or_default();
+    let members = plan.life.initial_members.iter();
+    let urls: Vec<String> = members.map(|member| names::peer_url(member, &plan.name(), namespace)).collect();
+    ids::cluster(urls.iter().map(String::as_str), &plan.life.token)
 }
 
 fn literal(name: &str, value: String) -> EnvVar {

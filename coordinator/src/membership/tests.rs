@@ -1,0 +1,128 @@
+//! Claims about who is still a member, by example.
+
+use std::sync::Arc;
+
+use etcd_operator_shared::api::member::Role;
+
+use super::*;
+use crate::facts::tests::{healthy, list, member, status};
+
+fn life() -> Incarnation {
+    let initial_members = crate::founding::initial_members("demo", 3);
+    Incarnation { number: 1, token: "t".into(), initial_members, members_created: true, ended: None }
+}
+
+/// A cluster of three whose leader's list names these, read after the members knew `size`.
+fn listed(size: u32, voters: &[u32]) -> Facts {
+    let mut facts = healthy(3);
+    for (ordinal, seat) in &mut facts.seats {
+        let member = Arc::make_mut(seat.member.as_mut().unwrap());
+        member.spec.size = i32::try_from(size).unwrap();
+        member.metadata.generation = Some(4);
+        if *ordinal == 0 {
+            member.status.as_mut().unwrap().membership = Some(list(4, voters));
+        }
+    }
+    facts
+}
+
+fn word(size: u32) -> Word {
+    Word { size, ..Word::default() }
+}
+
+fn standing(facts: &Facts, size: u32, ordinal: u32) -> Option<Standing> {
+    Membership::of(&life(), true, Some(&word(size)), facts).standings.get(&ordinal).copied()
+}
+
+fn silence(facts: &mut Facts, ordinal: u32) {
+    facts.seats.get_mut(&ordinal).unwrap().pod.as_mut().unwrap().ready = false;
+}
+
+fn leave(facts: &mut Facts, ordinal: u32, pod: &str) {
+    let said = etcd_operator_shared::api::EtcdMemberStatus {
+        left_pod_uid: Some(pod.into()),
+        ready: false,
+        ..status(ordinal, Role::Follower)
+    };
+    facts.seats.get_mut(&ordinal).unwrap().member = Some(Arc::new(member(ordinal, Some(said))));
+}
+
+#[test]
+fn an_initial_member_counts_until_the_cluster_has_formed() {
+    let facts = Facts { cluster: "demo".into(), ..Facts::default() };
+    let of = |formed| Membership::of(&life(), formed, None, &facts);
+    assert_eq!((of(false).floor(), of(false).least(false)), (3, 3));
+    assert_eq!((of(true).floor(), of(true).least(false)), (0, 0));
+}
+
+#[test]
+fn one_that_says_it_has_left_is_gone_with_that_pod_only() {
+    let mut facts = healthy(3);
+    leave(&mut facts, 2, "pod-2");
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Gone(Proof::Left)));
+    leave(&mut facts, 2, "a former pod");
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Member), "its successor may be one");
+    facts.seats.get_mut(&2).unwrap().pod = None;
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Gone(Proof::Left)));
+}
+
+#[test]
+fn a_list_that_names_one_who_has_left_leaves_a_doubt() {
+    let mut facts = listed(1, &[0, 2]);
+    leave(&mut facts, 2, "a former pod");
+    facts.seats.get_mut(&2).unwrap().pod = None;
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Doubtful));
+}
+
+#[test]
+fn silence_is_no_proof_without_a_fresh_list() {
+    let mut facts = healthy(3);
+    silence(&mut facts, 2);
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Member));
+    facts.seats.get_mut(&2).unwrap().pod = None;
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Member));
+}
+
+#[test]
+fn absence_from_a_fresh_list_is_proof_for_the_silent_and_not_for_those_who_speak() {
+    let mut facts = listed(1, &[0, 1]);
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Doubtful));
+    silence(&mut facts, 2);
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Gone(Proof::Absent)));
+    assert_eq!(standing(&facts, 1, 1), Some(Standing::Member));
+}
+
+#[test]
+fn a_list_from_before_the_wish_proves_nothing() {
+    let mut facts = listed(3, &[0, 1]);
+    silence(&mut facts, 2);
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Doubtful), "the members have not been told yet");
+    let mut facts = listed(1, &[0, 1]);
+    silence(&mut facts, 2);
+    let leader = Arc::make_mut(facts.seats.get_mut(&0).unwrap().member.as_mut().unwrap());
+    leader.metadata.generation = Some(5);
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Doubtful), "the leader has not heard yet");
+}
+
+#[test]
+fn the_list_of_a_former_pods_agent_is_none() {
+    let mut facts = listed(1, &[0, 1]);
+    silence(&mut facts, 2);
+    facts.seats.get_mut(&0).unwrap().pod.as_mut().unwrap().uid = "another".into();
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Member));
+}
+
+#[test]
+fn a_member_without_an_object_counts_when_it_is_listed() {
+    let mut facts = listed(3, &[0, 1, 2, 4]);
+    facts.set.as_mut().unwrap().replicas = 3;
+    let membership = Membership::of(&life(), true, Some(&word(3)), &facts);
+    assert_eq!((membership.floor(), membership.least(true)), (5, 5));
+}
+
+#[test]
+fn voters_are_those_on_the_list_or_else_all_who_may_be_members() {
+    let of = |facts: &Facts| Membership::of(&life(), true, Some(&word(3)), facts).electorate("demo");
+    assert_eq!(of(&listed(3, &[0, 1])).len(), 2);
+    assert_eq!(of(&healthy(3)).len(), 3);
+}
