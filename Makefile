@@ -123,6 +123,11 @@ e2e-only:
 	@E2E_COORDINATOR=$(abspath $(RELEASE))/etcd-coordinator \
 		$(CARGO) test -p etcd-tests --test e2e -- --nocapture $(WHAT)
 
+# A scenario at a time, each for minutes: WHAT=life::kills narrows, E2E_SEED=n repeats what was decided at random.
+.PHONY: chaos
+chaos: images crash-image testbed-program ## try membership for life with the full numbers: an hour (WHAT=name narrows)
+	@E2E_FULL=1 tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory e2e-only WHAT=$(or $(WHAT),life::)
+
 .PHONY: bench
 bench: images testbed-program ## print figures beside a bare StatefulSet (WHAT=name narrows, RUNS=7)
 	@$(CARGO) build --quiet -p etcd-tests --bin bench

@@ -15,7 +15,7 @@ use crate::{
 
 /// Creates `size` members `runs` times.
 pub async fn measure(operator: &Operator, name: &'static str, size: usize, runs: usize) -> Result<Figure> {
-    let mut figure = Figure { name, unit: "s", values: vec![], floor: vec![] };
+    let mut figure = Figure::of(name, "s", vec![]);
     for run in 0..runs {
         figure.floor.push(floor(operator, size, run).await?);
         let cluster = format!("ours-{run}");

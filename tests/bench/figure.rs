@@ -4,7 +4,7 @@ use serde_json::json;
 
 /// Measurements of one thing, and of the floor in the same run.
 pub struct Figure {
-    pub name: &'static str,
+    pub name: String,
     pub unit: &'static str,
     pub values: Vec<f64>,
     /// The same done without an operator, turn by turn; empty where no floor exists.
@@ -12,10 +12,15 @@ pub struct Figure {
 }
 
 impl Figure {
+    /// Measured where no floor exists.
+    pub fn of(name: impl Into<String>, unit: &'static str, values: Vec<f64>) -> Self {
+        Self { name: name.into(), unit, values, floor: vec![] }
+    }
+
     /// Prints medians, with the extremes and the number of runs: machines are noisy.
     pub fn print(&self) {
         let mut line = json!({
-            "name": self.name,
+            "name": &self.name,
             "unit": self.unit,
             "value": rounded(median(&self.values)),
             "min": rounded(self.values.iter().copied().fold(f64::INFINITY, f64::min)),

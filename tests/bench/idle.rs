@@ -47,7 +47,7 @@ async fn memory(operator: &Operator, name: &str, figure: &'static str, words: &[
         anyhow::ensure!(kib > 0, "no process of {name}-{ordinal} is one of {words:?}");
         values.push(kib as f64 / 1024.0);
     }
-    Ok(Figure { name: figure, unit: "MiB", values, floor: vec![] })
+    Ok(Figure::of(figure, "MiB", values))
 }
 
 /// Seconds from SIGKILL of etcd until the same member answers a linearizable read again. A leader's takes an election.
@@ -72,7 +72,7 @@ async fn restart(operator: &Operator, name: &str, figure: &'static str, role: &s
         // Ten seconds of health reset the launcher's pause; what is measured is a single crash.
         sleep(Duration::from_secs(11)).await;
     }
-    Ok(Figure { name: figure, unit: "s", values, floor: vec![] })
+    Ok(Figure::of(figure, "s", values))
 }
 
 /// A pod whose member has this role now, as its agent says.
@@ -95,7 +95,7 @@ async fn probe(operator: &Operator, name: &str) -> Result<Figure> {
     etcd.signal(Signal::SIGSTOP);
     let outcome = probe_stopped(&address).await;
     etcd.signal(Signal::SIGCONT);
-    Ok(Figure { name: "probe-latency", unit: "ms", values: outcome?, floor: vec![] })
+    Ok(Figure::of("probe-latency", "ms", outcome?))
 }
 
 async fn probe_stopped(address: &str) -> Result<Vec<f64>> {

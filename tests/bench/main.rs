@@ -2,10 +2,13 @@
 //!
 //! `WHAT=name` measures only what contains the name. Speed is asserted nowhere: this prints.
 
+mod bed;
 mod create;
+mod disk;
 mod figure;
 mod idle;
 mod operator;
+mod scale;
 
 use anyhow::Result;
 use testbed::Cluster;
@@ -28,6 +31,10 @@ async fn measure(operator: &Operator, runs: usize, wanted: impl Fn(&str) -> bool
             create::measure(operator, name, size, runs).await?.print();
         }
     }
+    scale::measure(operator, runs, &wanted).await?;
+    if disk::FIGURES.iter().any(|name| wanted(name)) {
+        disk::measure(operator, runs, &wanted).await?;
+    }
     if idle::FIGURES.iter().any(|name| wanted(name)) {
         operator.create("idle", 3).await?;
         idle::measure(operator, "idle", &wanted).await?;
@@ -49,5 +56,5 @@ async fn coordinator_memory(operator: &Operator) -> Result<Figure> {
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
         values.push(operator.coordinator_rss()? / 1024.0);
     }
-    Ok(Figure { name: "coordinator-rss", unit: "MiB", values, floor: vec![] })
+    Ok(Figure::of("coordinator-rss", "MiB", values))
 }

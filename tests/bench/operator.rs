@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client,
-    api::{DynamicObject, PostParams},
+    api::{DynamicObject, Patch, PatchParams, PostParams},
     core::ApiResource,
 };
 use serde_json::json;
@@ -67,13 +67,18 @@ impl Operator {
 
     /// Creates a cluster and waits until its condition Ready is True; returns how long that took.
     pub async fn create(&self, name: &str, size: usize) -> Result<Duration> {
+        self.create_version(name, size, "v3.5.21").await
+    }
+
+    /// As [`create`](Self::create), of any version.
+    pub async fn create_version(&self, name: &str, size: usize, version: &str) -> Result<Duration> {
         let object = serde_json::from_value(json!({
             "apiVersion": "etcd.etcd.io/v1alpha1",
             "kind": "EtcdCluster",
             "metadata": {"name": name},
             "spec": {
                 "size": size,
-                "version": "v3.5.21",
+                "version": version,
                 "storage": {"size": "512Mi", "storageClassName": "local", "retention": {"whenDeleted": "Delete"}},
             },
         }))?;
@@ -86,13 +91,24 @@ impl Operator {
         };
         while !self.clusters().get_opt(name).await?.is_some_and(|object| ready(&object)) {
             if started.elapsed() > Duration::from_secs(120) {
-                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-                let evidence = self.cluster.evidence(&self.namespace).await;
-                bail!("{name} is not Ready after two minutes\n{evidence}\n--- coordinator\n{log}");
+                bail!("{name} is not Ready after two minutes\n{}", self.evidence().await);
             }
             sleep(Duration::from_millis(10)).await;
         }
         Ok(started.elapsed())
+    }
+
+    /// Asks for another size.
+    pub async fn resize(&self, name: &str, size: usize) -> Result<()> {
+        let patch = Patch::Merge(json!({"spec": {"size": size}}));
+        self.clusters().patch(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// What a person would look at when something did not happen.
+    pub async fn evidence(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        format!("{}\n--- coordinator\n{log}", self.cluster.evidence(&self.namespace).await)
     }
 
     /// Deletes a cluster and waits until its pods are gone.

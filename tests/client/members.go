@@ -55,7 +55,10 @@ func (m *Members) All() []string {
 func (m *Members) choose(worker int, after string) (string, int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if after == "" && m.preferred != "" {
+	if after != "" && after == m.preferred {
+		m.preferred = ""
+	}
+	if m.preferred != "" && after == "" {
 		return m.preferred, m.generation
 	}
 	at := worker

@@ -33,12 +33,17 @@ const ROUNDS: u32 = 3;
 /// How long what must not happen is watched for.
 const WATCHED: Duration = Duration::from_secs(6);
 
+/// Its image.
+#[must_use]
+pub fn crashing_agent() -> String {
+    std::env::var("E2E_CRASHING_AGENT_IMAGE").unwrap_or_else(|_| CRASHING_AGENT.to_owned())
+}
+
 #[test]
 fn agents_that_die_at_every_point_make_exactly_one_cluster() {
     play("crash_points", Manner::Beside, async |stage| {
-        let image = std::env::var("E2E_CRASHING_AGENT_IMAGE").unwrap_or_else(|_| CRASHING_AGENT.to_owned());
         stage.stop_coordinator().await?;
-        stage.start_coordinator(&image)?;
+        stage.start_coordinator(&crashing_agent())?;
         let (demo, took) = Demo::up(stage, "demo", spec(3)).await?;
         let id = demo.all_vote().await?;
         for ordinal in 0..demo.size {

@@ -9,6 +9,7 @@ mod creation_repeats;
 mod deleted_and_created_again;
 mod frozen_etcd;
 mod in_cluster;
+mod life;
 mod noisy_neighbours;
 mod outages;
 mod process_faults;

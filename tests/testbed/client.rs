@@ -149,7 +149,7 @@ impl Client {
     /// When it does not report.
     pub async fn finish(mut self, addresses: &[String]) -> Result<Report> {
         self.follower.abort();
-        let all: Vec<String> = addresses.iter().map(|one| with_port(one)).collect();
+        let all: Vec<String> = addresses.iter().map(with_port).collect();
         say(&self.stdin, &format!("endpoints {}\nstop", all.join(","))).await?;
         let line = self.reply("report", "", END).await?;
         let report = serde_json::from_str(&line).context("read its report")?;

@@ -11,6 +11,7 @@ pub mod command;
 pub mod control_plane;
 pub mod daemon;
 pub mod environment;
+pub mod etcd;
 pub mod evidence;
 pub mod faults;
 pub mod host;

@@ -90,8 +90,22 @@ impl Etcd {
 
     /// A linearizable read of one key.
     pub async fn get(&self, key: &str) -> Result<Option<String>> {
-        let answer = bounded(self.client.clone().get(key, None)).await?;
+        self.read(key, GetOptions::new()).await
+    }
+
+    /// What this member has of a key, with or without a quorum.
+    pub async fn get_local(&self, key: &str) -> Result<Option<String>> {
+        self.read(key, GetOptions::new().with_serializable()).await
+    }
+
+    async fn read(&self, key: &str, options: GetOptions) -> Result<Option<String>> {
+        let answer = bounded(self.client.clone().get(key, Some(options))).await?;
         Ok(answer.kvs().first().map(|kv| String::from_utf8_lossy(kv.value()).into_owned()))
+    }
+
+    /// Asks this member, which leads, to let another one lead.
+    pub async fn hand_over(&self, successor: u64) -> Result<()> {
+        bounded(self.client.clone().move_leader(successor)).await.map(drop)
     }
 }
 

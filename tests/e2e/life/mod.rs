@@ -1,0 +1,13 @@
+//! Membership for life: scaled, killed, robbed of its disks, stopped and woken, a cluster stays one cluster and loses nothing.
+//!
+//! Short forms in `make test`; `make chaos` has the full numbers (`E2E_FULL`).
+
+mod crash_sweep;
+mod edits;
+mod kills;
+mod lost_disk;
+mod scale;
+mod stop_wake;
+mod story;
+mod too_many_lost;
+mod wrong_disk;
