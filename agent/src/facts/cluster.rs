@@ -24,13 +24,13 @@ pub struct Heard {
 }
 
 /// Between two questions while answers are needed: a step of joining or leaving waits for each.
-const EAGER: Duration = Duration::from_millis(50);
+const EAGER: Duration = Duration::from_millis(30);
 /// Between two questions that nobody answered.
 const UNANSWERED: Duration = Duration::from_millis(250);
 
 impl Default for Heard {
     fn default() -> Self {
-        Self { asked: Instant::now(), cluster: Cluster::Silent("nobody was asked yet".into()) }
+        Self { asked: Instant::now(), cluster: Cluster::Awaited }
     }
 }
 

@@ -106,6 +106,8 @@ async fn ask_slowly(member: &Member, seen: &mut Observed) {
     let asked = Instant::now();
     match member.members().await {
         Ok((_, members)) => {
+            let ids = members.iter().map(|member| member.id.as_str());
+            seen.links.get_or_insert_default().list(ids, asked);
             seen.members = members;
             seen.members_asked = Some(asked);
             seen.confirmed = true;

@@ -25,39 +25,51 @@ const TALKS: Duration = Duration::from_secs(1);
 
 /// The links of one run of etcd, by the remote member's ID.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Links(BTreeMap<String, Link>);
+pub struct Links {
+    links: BTreeMap<String, Link>,
+    /// When each member was first seen in the membership.
+    listed: BTreeMap<String, Instant>,
+}
 
 impl Links {
+    /// Takes the IDs of the members that there are now.
+    pub fn list<'a>(&mut self, ids: impl Iterator<Item = &'a str>, now: Instant) {
+        let known = |id: &str| self.listed.get(id).copied().unwrap_or(now);
+        self.listed = ids.map(|id| (id.to_owned(), known(id))).collect();
+    }
+
     /// Takes the text of `/metrics`. Members that are not in it any more are forgotten.
     pub fn take(&mut self, metrics: &str, now: Instant) {
         let received = samples(metrics, "etcd_network_peer_received_bytes_total{", "From");
         let mut links = BTreeMap::new();
         for (id, active) in samples(metrics, "etcd_network_active_peers{", "Remote") {
             let bytes = received.get(&id).copied().unwrap_or_default();
-            let old = self.0.get(&id).copied();
+            let old = self.links.get(&id).copied();
             let heard = old.and_then(|old| if bytes > old.received { Some(now) } else { old.heard });
             let connected = active > 0.0 || heard.is_some_and(|at| now.duration_since(at) < TALKS);
             let since = old.filter(|old| old.connected == connected).map_or(now, |old| old.since);
             links.insert(id, Link { received: bytes, heard, connected, since });
         }
-        self.0 = links;
+        self.links = links;
     }
 
-    /// How long there has been no connection to this member; `None` while there is one. One that was never heard of is away
-    /// since `began`.
+    /// How long there has been no connection to this member; `None` while there is one, or when the member was never listed.
+    /// One that etcd never connected to is away since it was listed.
     #[must_use]
-    pub fn away(&self, id: &str, began: Instant, now: Instant) -> Option<Duration> {
-        match self.0.get(id) {
+    pub fn away(&self, id: &str, now: Instant) -> Option<Duration> {
+        let listed = *self.listed.get(id)?;
+        match self.links.get(id) {
             Some(link) if link.connected => None,
-            Some(link) => Some(now.duration_since(link.since)),
-            None => Some(now.duration_since(began)),
+            // etcd keeps the counters of members that are gone.
+            Some(link) => Some(now.duration_since(link.since.max(listed))),
+            None => Some(now.duration_since(listed)),
         }
     }
 
     /// Members with a connection.
     #[must_use]
     pub fn connected(&self) -> usize {
-        self.0.values().filter(|link| link.connected).count()
+        self.links.values().filter(|link| link.connected).count()
     }
 }
 
@@ -86,13 +98,23 @@ mod tests {
     fn a_member_that_keeps_talking_is_connected_whatever_etcd_calls_it() {
         let (mut links, start) = (Links::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
+        links.list(["b"].into_iter(), at(0));
         links.take(&text(1, 10), at(0));
-        assert_eq!((links.connected(), links.away("b", start, at(0))), (1, None));
+        assert_eq!((links.connected(), links.away("b", at(0))), (1, None));
         links.take(&text(0, 20), at(5));
-        assert_eq!(links.away("b", start, at(5)), None);
+        assert_eq!(links.away("b", at(5)), None);
         links.take(&text(0, 20), at(10));
-        assert_eq!(links.away("b", start, at(12)), Some(Duration::from_secs(2)));
-        assert_eq!(links.away("never-heard-of", start, at(12)), Some(Duration::from_secs(12)));
+        assert_eq!(links.away("b", at(12)), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_member_that_was_just_added_is_not_away_for_long() {
+        let (mut links, start) = (Links::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        links.take(&text(0, 0), at(0));
+        links.list(["b", "new"].into_iter(), at(99));
+        assert_eq!(links.away("new", at(100)), Some(Duration::from_secs(1)));
+        assert_eq!(links.away("b", at(100)), Some(Duration::from_secs(1)), "a counter of its former life says nothing");
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub struct Facts<'a> {
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Leave {
-    /// The others do not answer, with the reason.
-    Silent(String),
+    /// The others have not answered.
+    Silent,
     /// This member goes first.
     After(String),
     /// Hand leadership to this ID.
@@ -50,7 +50,7 @@ pub enum Leave {
 pub fn leave(facts: Facts<'_>) -> Leave {
     let Facts { me, own_id, leads, cluster, away, .. } = facts;
     let list = match cluster {
-        Cluster::Silent(why) => return Leave::Silent(why.clone()),
+        Cluster::Awaited | Cluster::Silent(_) => return Leave::Silent,
         Cluster::Answers(list) => list,
     };
     let Some(own) = with_id(list, own_id) else { return Leave::Halt };
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn silence_stops_nothing_and_absence_stops_etcd() {
         let silent = Cluster::Silent("no answer".into());
-        assert_eq!(step(2, 1, false, &silent, &[]), Leave::Silent("no answer".into()));
+        assert_eq!(step(2, 1, false, &silent, &[]), Leave::Silent);
         assert_eq!(step(2, 1, true, &list(&[0, 1]), &[]), Leave::Halt);
     }
 }

@@ -3,6 +3,8 @@
 /// What the other members say of the membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cluster {
+    /// The others are being asked. Silence or an answer follows within seconds.
+    Awaited,
     /// Nobody gave a linearizable answer, and the sentence says why: nothing is known, and nobody is absent.
     Silent(String),
     /// A linearizable list, asked for after this member's own last act, of the cluster with this incarnation's ID.
@@ -26,7 +28,7 @@ impl Cluster {
     #[must_use]
     pub fn list(&self) -> Option<&[Entry]> {
         match self {
-            Self::Silent(_) => None,
+            Self::Awaited | Self::Silent(_) => None,
             Self::Answers(list) => Some(list),
         }
     }

@@ -85,17 +85,26 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
     }
 }
 
+/// Whether a status is worth a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    Now,
+    /// It is, but the last write was only just done.
+    Soon,
+    No,
+}
+
 /// Whether `next` should be written over `last`, which was written `ago`.
 #[must_use]
-pub fn is_due(last: Option<&EtcdMemberStatus>, next: &EtcdMemberStatus, ago: Duration) -> bool {
-    let Some(last) = last else { return true };
-    if ago < AT_ONCE {
-        return false;
+pub fn due(last: Option<&EtcdMemberStatus>, next: &EtcdMemberStatus, ago: Duration) -> Due {
+    let Some(last) = last else { return Due::Now };
+    let sizes = moved(last.db_size, next.db_size) || moved(last.db_size_in_use, next.db_size_in_use);
+    match significant(last) != significant(next) {
+        true if ago < AT_ONCE => Due::Soon,
+        true => Due::Now,
+        false if sizes && ago >= RARELY => Due::Now,
+        false => Due::No,
     }
-    if significant(last) != significant(next) {
-        return true;
-    }
-    ago >= RARELY && (moved(last.db_size, next.db_size) || moved(last.db_size_in_use, next.db_size_in_use))
 }
 
 /// The status without what changes by itself all the time.
@@ -146,15 +155,16 @@ mod tests {
     #[test]
     fn readiness_is_written_at_once() {
         let next = EtcdMemberStatus { ready: false, ..base() };
-        assert!(is_due(Some(&base()), &next, Duration::from_millis(60)));
+        assert_eq!(due(Some(&base()), &next, Duration::from_millis(60)), Due::Now);
+        assert_eq!(due(Some(&base()), &next, Duration::from_millis(20)), Due::Soon);
     }
 
     #[test]
     fn a_busy_store_causes_few_writes() {
         let next = EtcdMemberStatus { revision: Some(900), db_size: Some(30 << 20), ..base() };
-        assert!(!is_due(Some(&base()), &next, Duration::from_secs(10)));
-        assert!(is_due(Some(&base()), &next, RARELY));
-        assert!(!is_due(Some(&base()), &EtcdMemberStatus { revision: Some(900), ..base() }, RARELY));
+        assert_eq!(due(Some(&base()), &next, Duration::from_secs(10)), Due::No);
+        assert_eq!(due(Some(&base()), &next, RARELY), Due::Now);
+        assert_eq!(due(Some(&base()), &EtcdMemberStatus { revision: Some(900), ..base() }, RARELY), Due::No);
     }
 
     #[test]

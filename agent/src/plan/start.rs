@@ -144,9 +144,14 @@ fn unwanted(facts: Facts<'_>) -> Option<Start> {
     if !known.dooms(facts.me.ordinal) {
         return None;
     }
-    let list = facts.cluster.list()?;
-    let entry = list::of(list, &facts.me.member).next();
-    Some(entry.map_or(Start::Retire, |entry| Start::Remove { id: entry.id.clone() }))
+    match facts.cluster {
+        Cluster::Awaited => Some(Start::Wait(Wait::Answer)),
+        Cluster::Silent(_) => None,
+        Cluster::Answers(list) => {
+            let entry = list::of(list, &facts.me.member).next();
+            Some(entry.map_or(Start::Retire, |entry| Start::Remove { id: entry.id.clone() }))
+        }
+    }
 }
 
 /// A WAL on a mark that fits.
@@ -157,8 +162,8 @@ fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
         Cluster::Answers(list) if list::with_id(list, &member_id).is_none() => {
             return join::join(facts, marked, Lost::Removed);
         }
-        Cluster::Silent(_) if facts.expelled => return Start::Wait(Wait::Confirmation),
-        Cluster::Answers(_) | Cluster::Silent(_) => {}
+        Cluster::Awaited | Cluster::Silent(_) if facts.expelled => return Start::Wait(Wait::Confirmation),
+        Cluster::Answers(_) | Cluster::Awaited | Cluster::Silent(_) => {}
     }
     match facts.object {
         Object::Awaited => Start::Wait(Wait::FirstAnswer),

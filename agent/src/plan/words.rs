@@ -14,6 +14,7 @@ impl Wait {
             | Self::Object
             | Self::Incarnation
             | Self::Stopped
+            | Self::Answer
             | Self::Confirmation => MemberPhase::Waiting,
         }
     }
@@ -25,6 +26,7 @@ impl Wait {
             Self::Object => "WaitingForCoordinator",
             Self::Incarnation => "WaitingForIncarnation",
             Self::Stopped => "Stopped",
+            Self::Answer => "WaitingForAnswer",
             Self::Confirmation => "WaitingForConfirmation",
             Self::Turn { .. } => "WaitingForTurn",
         }
@@ -43,6 +45,7 @@ impl Wait {
                 "this pod belongs to another incarnation of the cluster's data than its EtcdMember".into()
             }
             Self::Stopped => "the cluster is stopped (size 0)".into(),
+            Self::Answer => "the other members are being asked who is a member".into(),
             Self::Confirmation => {
                 "etcd says that it was removed from the cluster; the other members must confirm it".into()
             }

@@ -146,7 +146,7 @@ impl Sidecar {
         let facts =
             leave::Facts { me, own_id: &own_id, size, leads, cluster: &cluster, away: &away, ordinal: self.ordinals() };
         let step = leave(facts);
-        if !matches!(step, Leave::After(_) | Leave::Silent(_)) {
+        if !matches!(step, Leave::After(_) | Leave::Silent) {
             self.belonging.leaving = Some(match self.errands.trouble() {
                 Some(why) => format!("the member is leaving the cluster; it is tried again: {why}"),
                 None => "the member is leaving the cluster".into(),
@@ -160,7 +160,7 @@ impl Sidecar {
             }
             Leave::MoveLeader { to } => self.errands.run(Errand::MoveLeader { to }, vec![]),
             Leave::Remove { id } => self.act(Act::Remove { id }),
-            Leave::After(_) | Leave::Silent(_) => {}
+            Leave::After(_) | Leave::Silent => {}
         }
         // A member that keeps ending is not brought back to be let go.
         if notes::process(launcher) == health::Process::Pausing {
@@ -209,11 +209,10 @@ impl Sidecar {
 
     fn seats(&self, observed: &Observed) -> Vec<Seat> {
         let now = Instant::now();
-        let began = self.running.map_or(now, |(_, since)| since);
         let (Some(links), ordinals) = (observed.links.as_ref(), self.ordinals()) else { return vec![] };
         let seat = |entry: &list::Entry| Seat {
             ordinal: ordinals(&self.me, &entry.member),
-            away: links.away(&entry.id, began, now),
+            away: links.away(&entry.id, now),
             entry: entry.clone(),
         };
         observed.members.iter().map(seat).collect()

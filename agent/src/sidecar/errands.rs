@@ -41,8 +41,10 @@ pub(super) struct Errands {
     ends: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
 }
 
-/// Pause after a refusal, at random between the two: several members may be at it.
+/// Milliseconds to pause after a refusal, at random: several members may be at it.
 const PAUSE: std::ops::Range<u64> = 80..200;
+/// The same for a promotion, which waits for a fraction of a second and which nobody else asks for.
+const PROMOTION: std::ops::Range<u64> = 10..30;
 
 impl Errands {
     pub(super) fn new(own: Member, peers: Peers) -> Self {
@@ -98,8 +100,9 @@ impl Errands {
                 if self.trouble.as_ref().is_none_or(|last| *last != (errand.clone(), why.clone())) {
                     info!(?errand, why, "not done in the membership; it is tried again");
                 }
+                let pause = if matches!(errand, Errand::Act(Act::Promote { .. })) { PROMOTION } else { PAUSE };
                 self.trouble = Some((errand, why));
-                self.not_before = Instant::now() + Duration::from_millis(rand::rng().random_range(PAUSE));
+                self.not_before = Instant::now() + Duration::from_millis(rand::rng().random_range(pause));
                 None
             }
         }

@@ -18,7 +18,7 @@ use crate::{
     facts::{etcd::Observed, launcher::Launcher, links::Links},
     plan::{
         health::{Health, judge},
-        publish,
+        publish::{self, Due},
         start::Start,
     },
     serve::Page,
@@ -64,21 +64,28 @@ impl Sidecar {
         self.page.send_replace(page);
     }
 
-    /// Writes the status when it is worth it and nothing else is being written.
-    pub(super) fn publish(&mut self, launcher: &Launcher, observed: &Observed, health: &Health) {
-        let (Some(object), Some(mark)) = (self.ledger.object(), self.disk.mark()) else { return };
+    /// Writes the status when it is worth it and nothing else is being written. Returns whether it is worth it and has to
+    /// wait.
+    pub(super) fn publish(&mut self, launcher: &Launcher, observed: &Observed, health: &Health) -> bool {
+        let (Some(object), Some(mark)) = (self.ledger.object(), self.disk.mark()) else { return false };
         let standing = self.ledger.claim();
         let mine = standing.is_none_or(|claim| claim.volume_id == mark.volume_id);
         // Another pod wrote after this one did: there are two, and one without the claim is the quieter.
         let contested = !mine && object.status.as_ref().and_then(|s| s.pod_uid.as_ref()) != Some(&self.config.pod_uid);
-        if !self.ledger.is_free() || (contested && self.ledger.age() < UNCLAIMED_PAUSE) {
-            return;
+        if contested && self.ledger.age() < UNCLAIMED_PAUSE {
+            return false;
         }
         let told = object.status.as_ref().map_or(0, |status| status.counter);
         let counter = if mine { mark.counter } else { told };
         let next = self.status(launcher, observed, health, standing.cloned(), counter);
-        if publish::is_due(object.status.as_ref(), &next, self.ledger.age()) {
-            self.ledger.write(next, None);
+        match publish::due(object.status.as_ref(), &next, self.ledger.age()) {
+            Due::No => false,
+            Due::Soon => true,
+            Due::Now if self.ledger.is_free() => {
+                self.ledger.write(next, None);
+                false
+            }
+            Due::Now => true,
         }
     }
 

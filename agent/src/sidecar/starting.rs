@@ -14,7 +14,10 @@ use crate::{
     },
     facts::launcher::Launcher,
     launch::protocol::{Order, Process, Request},
-    plan::{gate, start::Start},
+    plan::{
+        gate,
+        start::{Start, Wait},
+    },
     volume::mark::Address,
 };
 
@@ -36,7 +39,7 @@ impl Sidecar {
             }
             Start::Left | Start::Stranded(_) | Start::Wait(_) | Start::Hold(_) => {
                 self.orders.not_startable();
-                if self.step.as_ref() != Some(step) {
+                if self.step.as_ref() != Some(step) && !matches!(step, Start::Wait(Wait::Answer)) {
                     info!(?step, "etcd is not started");
                 }
             }
@@ -49,6 +52,7 @@ impl Sidecar {
             Start::Renew { replacing } => self.disk.renew(&self.me, *replacing).await,
             Start::Retire => self.disk.retire(&self.me.pod_uid).await,
             Start::Remove { id } => self.act(Act::Remove { id: id.clone() }),
+            // The caller passes no other step.
             _ => self.add(),
         }
     }

@@ -74,6 +74,8 @@ pub(super) struct Sidecar {
     /// etcd's process, and since when it was seen.
     pub(super) running: Option<(i32, Instant)>,
     pub(super) handed_over: bool,
+    /// Whether the EtcdMember is to be told something that it could not be told yet.
+    pub(super) owes_word: bool,
 }
 
 impl Sidecar {
@@ -109,6 +111,7 @@ impl Sidecar {
             waiting_for_names: vec![],
             running: None,
             handed_over: false,
+            owes_word: false,
         };
         (sidecar, pages)
     }
@@ -117,7 +120,8 @@ impl Sidecar {
     pub(super) async fn turn_for_ever(mut self) -> anyhow::Result<()> {
         loop {
             self.turn().await;
-            let nap = if self.orders.is_startable() { Duration::from_millis(20) } else { Duration::from_secs(1) };
+            let soon = self.orders.is_startable() || self.owes_word;
+            let nap = if soon { Duration::from_millis(20) } else { Duration::from_secs(1) };
             // Every arm is cancel-safe: changes stay pending in their watch, the end of a write stays in its channel.
             tokio::select! {
                 changed = self.wires.seen.changed() => changed?,
@@ -166,7 +170,7 @@ impl Sidecar {
         self.offer_names();
         let health = self.judge(&launcher, &observed);
         self.show(&launcher, &observed, &health);
-        self.publish(&launcher, &observed, &health);
+        self.owes_word = self.publish(&launcher, &observed, &health);
     }
 
     async fn plan(&mut self, launcher: &Launcher, object: &Object) -> Start {
@@ -181,7 +185,7 @@ impl Sidecar {
         if self.errands.knows(heard.asked) && self.belonging.asks_since(heard.asked) {
             heard.cluster.clone()
         } else {
-            Cluster::Silent("the other members are being asked".into())
+            Cluster::Awaited
         }
     }
 

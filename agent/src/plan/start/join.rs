@@ -15,6 +15,7 @@ pub(super) fn join(facts: Facts<'_>, marked: &Marked, lost: Lost) -> Start {
     let list = match (facts.cluster, facts.object) {
         (_, Object::Awaited) => return Start::Wait(Wait::FirstAnswer),
         (_, Object::Missing) => return Start::Wait(Wait::Object),
+        (Cluster::Awaited, Object::Away | Object::Known(_)) => return Start::Wait(Wait::Answer),
         (Cluster::Silent(_), Object::Away) if lost == Lost::Proof => return Start::Wait(Wait::ApiServer),
         (Cluster::Silent(_), Object::Away | Object::Known(_)) => return Start::Stranded(lost),
         (Cluster::Answers(list), Object::Away | Object::Known(_)) => list,

@@ -68,6 +68,8 @@ pub enum Wait {
     Incarnation,
     /// The cluster is stopped.
     Stopped,
+    /// The others, who are being asked.
+    Answer,
     /// etcd said that it was removed; the others must confirm it.
     Confirmation,
     /// Another member is being added: one at a time.
@@ -118,7 +120,7 @@ impl Start {
             | Self::Join
             | Self::Retire
             | Self::Stranded(_)
-            | Self::Wait(Wait::Confirmation | Wait::Turn { .. } | Wait::ApiServer) => true,
+            | Self::Wait(Wait::Answer | Wait::Confirmation | Wait::Turn { .. } | Wait::ApiServer) => true,
             Self::Touch
             | Self::Claim { .. }
             | Self::SetLived

@@ -47,6 +47,7 @@ fn entry(id: &str, member: &str) -> Entry {
 fn clusters() -> Vec<Cluster> {
     let list = |own: &[Entry]| Cluster::Answers([own, &[entry("cccc", "demo-1")]].concat());
     vec![
+        Cluster::Awaited,
         Cluster::Silent("no answer".into()),
         list(&[entry(INITIAL_ID, "demo-0")]),
         list(&[entry("bbbb", "demo-0")]),
@@ -184,9 +185,9 @@ fn is_listed(volume: &Volume, cluster: &Cluster) -> bool {
     cluster.list().is_none_or(|list| list::with_id(list, &id).is_some())
 }
 
-/// Whether the member is to leave and the others let it: then it does not start at all.
+/// Whether the member is to leave and the others may let it: then it does not start at all.
 fn leaves(object: &Object, cluster: &Cluster) -> bool {
-    matches!(object, Object::Known(k) if k.dooms(0)) && cluster.list().is_some()
+    matches!(object, Object::Known(k) if k.dooms(0)) && !matches!(cluster, Cluster::Silent(_))
 }
 
 /// Asks for every combination of facts.
@@ -319,7 +320,7 @@ impl Stage {
     fn list(&mut self) -> &mut Vec<Entry> {
         match &mut self.cluster {
             Cluster::Answers(list) => list,
-            Cluster::Silent(_) => panic!("nobody answers"),
+            Cluster::Awaited | Cluster::Silent(_) => panic!("nobody answers"),
         }
     }
 }
