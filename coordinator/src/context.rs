@@ -20,25 +20,28 @@ pub struct Context {
     pub events: Events,
     pub metrics: Metrics,
     pub agent_image: String,
-    pub forming: Forming,
+    /// Since when clusters that form have had a first address.
+    pub forming: Since,
+    /// Since when clusters have had no leader that serves.
+    pub leaderless: Since,
     pub waiting: Waiting,
     pub failures: Failures,
 }
 
-/// Since when clusters that form have had a first address. On the monotonic clock; forgotten at a restart, which costs a
-/// forming cluster a second.
+/// Since when something has been so, by cluster. On the monotonic clock; forgotten at a restart, which costs a moment.
 #[derive(Debug, Default)]
-pub struct Forming(Mutex<HashMap<String, Instant>>);
+pub struct Since(Mutex<HashMap<String, Instant>>);
 
-impl Forming {
-    /// Time since this cluster's first address was seen.
+impl Since {
+    /// Time since it was first seen.
     pub fn waited(&self, uid: &str) -> Duration {
         lock(&self.0).entry(uid.to_owned()).or_insert_with(Instant::now).elapsed()
     }
 
-    /// The cluster has its first list.
-    pub fn done(&self, uid: &str) {
+    /// It is so no more.
+    pub fn done(&self, uid: &str) -> Duration {
         lock(&self.0).remove(uid);
+        Duration::ZERO
     }
 }
 

@@ -33,17 +33,26 @@ pub struct Course {
     pub again: Option<Duration>,
 }
 
+/// What was waited for, and how long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// Since the first address of a cluster that forms was seen.
+    pub address: Duration,
+    /// Since a leader was last known.
+    pub leader: Duration,
+}
+
 impl Course {
-    /// `formed`: whether the cluster is known to have formed. `waited`: time since its first address was seen.
+    /// `formed`: whether the cluster is known to have formed.
     #[must_use]
-    pub fn of(aim: Aim, life: &Incarnation, formed: bool, facts: &Facts, waited: Duration) -> Self {
+    pub fn of(aim: Aim, life: &Incarnation, formed: bool, facts: &Facts, waited: Waited) -> Self {
         let size = match aim {
             Aim::Run(size) => size,
             // A stopped cluster keeps its size: stopping is no change of membership.
             Aim::Stop | Aim::End(_) | Aim::Rest => facts.told().unwrap_or_else(|| founding::founders(life)),
         };
         let (known, pods) = (facts.published(), facts.replicas().max(founding::founders(life)));
-        let (peers, again) = match peers::publish(&facts.cluster, &known, &facts.addresses(), pods, waited) {
+        let (peers, again) = match peers::publish(&facts.cluster, &known, &facts.addresses(), pods, waited.address) {
             Publish::Wait(rest) => (known, Some(rest)),
             Publish::List(list) => (list, None),
         };
@@ -57,7 +66,7 @@ impl Course {
             let membership = Membership::of(life, formed, Some(&word), facts);
             (word, membership)
         };
-        let step = decide(aim, &membership, facts);
+        let step = decide(aim, &membership, facts, waited.leader);
         let retired = if aim.runs() { retire::due(size, &membership, facts) } else { vec![] };
         let seats = match (aim, &step) {
             (Aim::End(_) | Aim::Rest, _) => 0,

@@ -13,6 +13,8 @@
 //! Only the desired size and the pod template cause anything here. A pod that went away, a silent agent, an old status: none
 //! of them does. What cannot be undone by waiting is decided twice, on the cache and again on live reads.
 
+use std::time::Duration;
+
 use etcd_operator_shared::{
     api::cluster::{End, EtcdCluster, Incarnation},
     validate::Wanted,
@@ -26,6 +28,9 @@ use crate::{
     refusal::Refusal,
     replace::{self, Victim, Why},
 };
+
+/// Replicas that nobody can say to be too few, because none leads, are put back after this time: an election takes less.
+pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,11 +59,11 @@ impl Step {
     }
 }
 
-/// The next step of a cluster that was founded.
+/// The next step of a cluster that was founded. `leaderless`: for how long none has been known to lead.
 #[must_use]
-pub fn decide(aim: Aim, membership: &Membership, facts: &Facts) -> Step {
+pub fn decide(aim: Aim, membership: &Membership, facts: &Facts, leaderless: Duration) -> Step {
     match (aim, &facts.set) {
-        (Aim::Run(size), Some(set)) if set.replicas > 0 => run(size, set, membership, facts),
+        (Aim::Run(size), Some(set)) if set.replicas > 0 => run(size, set, membership, facts, leaderless),
         (Aim::Run(size), _) => Step::SetReplicas(awake(size, membership, facts)),
         (Aim::Rest, None) => Step::Nothing,
         (Aim::Stop | Aim::End(_), None) => Step::SetReplicas(0),
@@ -69,21 +74,21 @@ pub fn decide(aim: Aim, membership: &Membership, facts: &Facts) -> Step {
     }
 }
 
-fn run(size: u32, set: &Set, membership: &Membership, facts: &Facts) -> Step {
-    replicas(size, set.replicas, membership, facts)
+fn run(size: u32, set: &Set, membership: &Membership, facts: &Facts, leaderless: Duration) -> Step {
+    replicas(size, set.replicas, membership, facts, leaderless)
         .map(Step::SetReplicas)
         .or_else(|| wanted_again(size, facts))
         .unwrap_or_else(|| {
-            let row = set.replicas.min(size);
+            // Without a quorum each member is needed, also one that is to leave.
+            let row = if facts.serves() { set.replicas.min(size) } else { set.replicas };
             replace::next(set, row, membership, facts, moves::pending(size, membership, facts))
         })
 }
 
 /// The number of replicas, where it must change.
-fn replicas(size: u32, now: u32, membership: &Membership, facts: &Facts) -> Option<u32> {
-    let serves = facts.serves();
-    let least = membership.least(serves);
-    if now < least {
+fn replicas(size: u32, now: u32, membership: &Membership, facts: &Facts, leaderless: Duration) -> Option<u32> {
+    let (least, serves) = (membership.least(), facts.serves());
+    if now < least && (membership.list.is_some() || (!serves && leaderless >= PATIENCE)) {
         return Some(least);
     }
     if now < size && serves {
@@ -96,7 +101,7 @@ fn replicas(size: u32, now: u32, membership: &Membership, facts: &Facts) -> Opti
 
 /// How many pods a stopped cluster gets: its members, however many are wanted. Without any EtcdMember its volumes tell.
 fn awake(size: u32, membership: &Membership, facts: &Facts) -> u32 {
-    match membership.least(false) {
+    match membership.least() {
         0 => facts.claims.keys().map(|ordinal| ordinal + 1).max().unwrap_or(0).max(size),
         members => members,
     }

@@ -134,13 +134,11 @@ impl Membership {
         there.map(|(ordinal, _)| ordinal + 1).max().unwrap_or(0)
     }
 
-    /// One above the highest member: fewer replicas are put back. One that nobody lists is taken for a member only where no
-    /// leader could list it.
+    /// One above the highest member: fewer replicas are put back.
     #[must_use]
-    pub fn least(&self, leads: bool) -> u32 {
+    pub fn least(&self) -> u32 {
         let members = self.standings.iter().filter(|(_, standing)| **standing == Standing::Member);
-        let highest = members.map(|(ordinal, _)| ordinal + 1).max().unwrap_or(0);
-        if leads && self.list.is_none() { 0 } else { highest }
+        members.map(|(ordinal, _)| ordinal + 1).max().unwrap_or(0)
     }
 
     /// Names of the voters; `None` without a list.

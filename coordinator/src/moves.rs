@@ -31,6 +31,9 @@ pub fn pending(size: u32, membership: &Membership, facts: &Facts) -> Option<Paus
     if let Some(ordinal) = doomed {
         return Some(leaving(&name(ordinal), ordinal, facts));
     }
+    if facts.replicas() < membership.least() && membership.list.is_none() {
+        return Some(Pause::new("WaitingForLeader", "waiting for a leader to say who is a member"));
+    }
     if facts.replicas() < size {
         return Some(room(size, membership, facts));
     }

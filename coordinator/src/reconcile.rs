@@ -16,7 +16,7 @@ use crate::{
     apply,
     build::Blueprint,
     context::Context,
-    course::Course,
+    course::{Course, Waited},
     decide::{self, Step},
     ending,
     facts::Facts,
@@ -93,7 +93,10 @@ async fn confirmed(
     let formed = cluster.status.as_ref().is_some_and(|s| s.cluster_id.is_some());
     let decided = |facts: &Facts| {
         let forms = facts.published().is_empty() && !facts.addresses().is_empty();
-        let waited = if forms { ctx.forming.waited(&uid) } else { Duration::ZERO };
+        let waited = Waited {
+            address: if forms { ctx.forming.waited(&uid) } else { Duration::ZERO },
+            leader: if facts.serves() { ctx.leaderless.done(&uid) } else { ctx.leaderless.waited(&uid) },
+        };
         let course = Course::of(aim, life, formed, facts, waited);
         if !course.word.peers.is_empty() {
             ctx.forming.done(&uid);

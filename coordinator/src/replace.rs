@@ -81,7 +81,9 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
         seats.iter().map(|seat| (seat.pod.as_ref(), work(seat, voters.as_ref()))).collect();
     let old: Vec<(&Pod, Work)> = row
         .iter()
-        .filter_map(|(pod, work)| Some((pod.filter(|p| p.revision != *newest && !p.deleting)?, *work)))
+        .zip(&seats)
+        .filter(|(_, seat)| !seat.has_left())
+        .filter_map(|((pod, work), _)| Some((pod.filter(|p| p.revision != *newest && !p.deleting)?, *work)))
         .collect();
     if old.is_empty() {
         return pending.map_or(Step::Nothing, Step::Wait);

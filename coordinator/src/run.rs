@@ -20,7 +20,7 @@ use tracing::info;
 use crate::{
     apiserver::ApiServer,
     args::Run,
-    context::{Context, Failures, Forming, Waiting},
+    context::{Context, Failures, Since, Waiting},
     controller::{self, Scope},
     events::Events,
     lease::Election,
@@ -100,7 +100,8 @@ async fn control(args: &Run, api: &Arc<ApiServer>, metrics: &Metrics, shutdown: 
             events: events.clone(),
             metrics: metrics.clone(),
             agent_image: args.agent_image.clone(),
-            forming: Forming::default(),
+            forming: Since::default(),
+            leaderless: Since::default(),
             waiting: Waiting::default(),
             failures: Failures::default(),
         });

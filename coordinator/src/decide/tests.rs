@@ -32,7 +32,7 @@ fn settled(size: u32, wanted: u32) -> Facts {
 fn step(aim: Aim, facts: &Facts) -> Step {
     let size = if let Aim::Run(size) = aim { size } else { 3 };
     let word = Word { size, stopped: !aim.runs(), peers: vec![] };
-    decide(aim, &Membership::of(&life(3), true, Some(&word), facts), facts)
+    decide(aim, &Membership::of(&life(3), true, Some(&word), facts), facts, PATIENCE)
 }
 
 fn leave(facts: &mut Facts, ordinal: u32) {
@@ -59,7 +59,7 @@ fn a_founded_cluster_gets_as_many_pods_as_founders_whatever_the_size_is_by_now()
     let facts = Facts { cluster: "demo".into(), ..Facts::default() };
     let membership = Membership::of(&life(3), false, None, &facts);
     for size in [1, 3, 5] {
-        assert_eq!(decide(Aim::Run(size), &membership, &facts), Step::SetReplicas(3));
+        assert_eq!(decide(Aim::Run(size), &membership, &facts, Duration::ZERO), Step::SetReplicas(3));
     }
 }
 
@@ -134,6 +134,9 @@ fn replicas_lowered_by_hand_are_put_back() {
     assert_eq!(step(Aim::Run(1), &facts), Step::SetReplicas(3));
     facts.seats.values_mut().for_each(|seat| seat.pod = None);
     assert_eq!(step(Aim::Run(1), &facts), Step::SetReplicas(3), "also when nobody can tell who is a member");
+    let membership = Membership::of(&life(3), true, None, &facts);
+    let soon = decide(Aim::Run(1), &membership, &facts, Duration::from_secs(1));
+    assert!(matches!(soon, Step::Wait(_)), "an election passes: {soon:?}");
 }
 
 #[test]
