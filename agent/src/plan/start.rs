@@ -158,6 +158,9 @@ fn unwanted(facts: Facts<'_>) -> Option<Start> {
 fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
     let mark = &marked.mark;
     let Some(member_id) = mark.member_id.clone() else { return Start::Hold(Hold::NoIntent) };
+    if facts.mistaken {
+        return join::join(facts, marked, Lost::Removed);
+    }
     match facts.cluster {
         Cluster::Answers(list) if list::with_id(list, &member_id).is_none() => {
             return join::join(facts, marked, Lost::Removed);

@@ -104,6 +104,14 @@ impl Sidecar {
             warn!("another volume speaks for this member now; etcd is stopped");
             self.request(Request::Halt);
         }
+        if let (Some(status), Some(mark)) = (&observed.status, self.disk.mark())
+            && mark.member_id.as_ref().is_some_and(|id| *id != status.member_id)
+        {
+            warn!(etcd = status.member_id, mark = mark.member_id, "etcd runs under another ID than it was given");
+            self.mistaken = Some(mark.volume_id.clone());
+            self.request(Request::Kill);
+            return;
+        }
         if self.disk.is_counter_due() {
             self.disk.raise_counter(self.peers()).await;
         }

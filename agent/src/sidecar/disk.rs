@@ -151,11 +151,19 @@ impl Disk {
         self.write(Mark { counter: mark.counter + 1, peers, ..mark }).await
     }
 
-    /// Writes the mark, and trusts only what was written.
+    /// Writes the mark over the one that was read, and trusts only what was written. A volume that was emptied or exchanged
+    /// meanwhile must not get its old mark back from memory: it would vouch for an ID whose votes are gone.
     async fn write(&mut self, mark: Mark) -> bool {
-        let (store, written) = (self.store.clone(), mark.clone());
-        if let Err(error) = blocking(move || store.write_mark(&written)).await {
+        let (store, written, read) = (self.store.clone(), mark.clone(), self.mark().cloned());
+        let outcome = blocking(move || {
+            if store.read_mark()? != read {
+                return Err(io::Error::other("the mark on the volume is not the one that was read"));
+            }
+            store.write_mark(&written)
+        });
+        if let Err(error) = outcome.await {
             warn!(%error, "cannot write the mark");
+            self.look().await;
             return false;
         }
         self.volume = match &self.volume {
@@ -189,4 +197,26 @@ fn fresh(me: &Identity, replacing: bool) -> Mark {
 /// Runs a piece of disk I/O where it may hang without stopping the probes.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn me() -> Identity {
+        Identity { cluster_uid: "u".into(), incarnation: 1, member: "demo-0".into(), ordinal: 0, pod_uid: "p".into() }
+    }
+
+    #[tokio::test]
+    async fn an_emptied_volume_does_not_get_its_mark_back_from_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = Disk::new(Store::new(dir.path().to_owned()));
+        disk.look().await;
+        disk.touch(&me()).await;
+        assert!(disk.raise_counter(vec![]).await);
+        std::fs::remove_file(dir.path().join("mark.json")).unwrap();
+        assert!(!disk.raise_counter(vec![]).await);
+        assert!(disk.mark().is_none(), "what is remembered is what is there");
+        assert!(!dir.path().join("mark.json").exists());
+    }
 }

@@ -37,7 +37,7 @@ use crate::{
         start::{Facts, Identity, Object, Start, start},
     },
     serve::Page,
-    volume::Store,
+    volume::{Store, Volume},
 };
 
 /// How long the API server's first answer is waited for before an intact volume starts without it.
@@ -74,6 +74,8 @@ pub(super) struct Sidecar {
     /// etcd's process, and since when it was seen.
     pub(super) running: Option<(i32, Instant)>,
     pub(super) handed_over: bool,
+    /// ID of the volume on which etcd ran under another member ID than the mark's.
+    pub(super) mistaken: Option<String>,
     /// Whether the EtcdMember is to be told something that it could not be told yet.
     pub(super) owes_word: bool,
 }
@@ -111,6 +113,7 @@ impl Sidecar {
             waiting_for_names: vec![],
             running: None,
             handed_over: false,
+            mistaken: None,
             owes_word: false,
         };
         (sidecar, pages)
@@ -175,8 +178,13 @@ impl Sidecar {
 
     async fn plan(&mut self, launcher: &Launcher, object: &Object) -> Start {
         let cluster = self.cluster();
+        let expelled = notes::is_expelled(launcher);
         let volume = self.disk.look().await;
-        start(Facts { me: &self.me, volume, object, cluster: &cluster, expelled: notes::is_expelled(launcher) })
+        let mistaken = match volume {
+            Volume::Marked(marked) => self.mistaken.as_ref() == Some(&marked.mark.volume_id),
+            Volume::Unreadable(_) | Volume::Blank | Volume::Unmarked => false,
+        };
+        start(Facts { me: &self.me, volume, object, cluster: &cluster, expelled, mistaken })
     }
 
     /// What the others say, if they know all that this member did.

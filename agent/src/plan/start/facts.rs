@@ -64,6 +64,9 @@ pub struct Facts<'a> {
     pub cluster: &'a Cluster,
     /// Whether etcd's last run ended because it found itself removed.
     pub expelled: bool,
+    /// Whether etcd ran on this volume under another ID than the mark's: it takes its ID from the list of whichever member
+    /// answers first, and that one may lag.
+    pub mistaken: bool,
 }
 
 impl Known {

@@ -60,7 +60,7 @@ fn silent() -> Cluster {
 }
 
 fn step(volume: &Volume, object: &Object, cluster: &Cluster) -> Start {
-    start(Facts { me: &me(), volume, object, cluster, expelled: false })
+    start(Facts { me: &me(), volume, object, cluster, expelled: false, mistaken: false })
 }
 
 fn known() -> Known {
@@ -382,8 +382,17 @@ fn a_member_that_was_removed_sets_its_data_aside_and_joins_anew() {
         object: &Object::Known(known()),
         cluster: &silent(),
         expelled: true,
+        mistaken: false,
     };
     assert_eq!(start(asked), Start::Wait(Wait::Confirmation), "etcd's word alone is not enough");
+}
+
+#[test]
+fn data_under_another_id_than_the_marks_is_set_aside() {
+    let list = Cluster::Answers(vec![entry("bbbb", "demo-0"), entry("cccc", "demo-1")]);
+    let (volume, object) = (marked(added(1), true, true), Object::Known(known()));
+    let facts = Facts { me: &me(), volume: &volume, object: &object, cluster: &list, expelled: false, mistaken: true };
+    assert_eq!(start(facts), Start::SetAside(Lost::Removed));
 }
 
 #[test]
@@ -414,8 +423,14 @@ fn an_unwanted_member_leaves_for_good_and_its_successor_joins() {
     assert_eq!(stage.play(), Start::Left, "also when it is wanted again");
     let successor = Identity { pod_uid: "next-pod".into(), ..me() };
     let object = Object::Known(stage.known.clone());
-    let facts =
-        Facts { me: &successor, volume: &stage.volume, object: &object, cluster: &stage.cluster, expelled: false };
+    let facts = Facts {
+        me: &successor,
+        volume: &stage.volume,
+        object: &object,
+        cluster: &stage.cluster,
+        expelled: false,
+        mistaken: false,
+    };
     assert_eq!(start(facts), Start::SetAside(Lost::Retired));
 }
 
