@@ -85,6 +85,13 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
     }
 }
 
+/// The counter to tell. It never falls, or an older copy of the volume would hide itself by telling its own; and a volume that
+/// does not hold the claim (`None`) has no say.
+#[must_use]
+pub fn counter(volume: Option<i64>, told: i64) -> i64 {
+    volume.unwrap_or_default().max(told)
+}
+
 /// Whether a status is worth a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
@@ -171,6 +178,11 @@ mod tests {
     fn seconds_that_run_cause_no_write() {
         assert_eq!(steady("has not answered for 12 s"), "has not answered for some seconds");
         assert_eq!(steady("counter 3, last seen 5"), "counter 3, last seen 5");
+    }
+
+    #[test]
+    fn an_older_copy_does_not_hide_itself() {
+        assert_eq!([counter(Some(3), 5), counter(Some(6), 5), counter(None, 5)], [5, 6, 5]);
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl Sidecar {
             Learn::Done => {
                 info!(id = own_id, "the member votes");
                 self.belonging.votes = true;
-                self.disk.clear_asides().await;
+                self.disk.note_vote().await;
             }
             Learn::Promote { id } => self.act(Act::Promote { id }),
             Learn::GiveUp { id } => {

@@ -85,23 +85,34 @@ impl Disk {
         }
     }
 
-    /// Renames the data away.
+    /// Renames the data away. What a learner that never voted leaves is deleted then: the cluster has all of it, and a few
+    /// rounds of it would fill the volume.
     pub(super) async fn set_aside(&mut self) {
-        let Some(incarnation) = self.mark().map(|mark| mark.incarnation) else { return };
+        let Some(mark) = self.mark().cloned() else { return };
         crash::point("before-set-aside");
-        let store = self.store.clone();
-        match blocking(move || store.set_aside(incarnation)).await {
-            Ok(Some(name)) => info!(name, "data that is not this member's any more is set aside"),
+        let (store, worthless) = (self.store.clone(), mark.joined && !mark.voted);
+        let outcome = blocking(move || {
+            let name = store.set_aside(mark.incarnation)?;
+            if let (Some(name), true) = (&name, worthless) {
+                store.delete_aside(name)?;
+            }
+            Ok(name)
+        });
+        match outcome.await {
+            Ok(Some(name)) => info!(name, worthless, "data that is not this member's any more is set aside"),
             Ok(None) => {}
             Err(error) => warn!(%error, "cannot set the data aside"),
         }
         crash::point("after-set-aside");
     }
 
-    /// Deletes what was set aside of this incarnation: the member votes again.
-    pub(super) async fn clear_asides(&self) {
-        let Some(incarnation) = self.mark().map(|mark| mark.incarnation) else { return };
-        let store = self.store.clone();
+    /// The member votes under the ID that it joined with: recorded, and what was set aside of this incarnation is deleted.
+    pub(super) async fn note_vote(&mut self) {
+        let Some(mark) = self.mark().cloned() else { return };
+        let (store, incarnation) = (self.store.clone(), mark.incarnation);
+        if !mark.voted {
+            self.write(Mark { voted: true, ..mark }).await;
+        }
         match blocking(move || store.clear_asides(incarnation)).await {
             Ok(names) if names.is_empty() => {}
             Ok(names) => info!(?names, "data that was set aside is deleted: the member votes again without it"),
@@ -113,7 +124,7 @@ impl Disk {
     pub(super) async fn note_added(&mut self, id: String) {
         let Some(mark) = self.mark().filter(|mark| mark.replacing || mark.joined).cloned() else { return };
         let identity = mark::Identity { member_id: Some(id), ..mark.identity };
-        self.write(Mark { identity, joined: true, replacing: false, ..mark }).await;
+        self.write(Mark { identity, joined: true, voted: false, replacing: false, ..mark }).await;
         crash::point("after-id-marked");
     }
 
@@ -191,7 +202,7 @@ fn fresh(me: &Identity, replacing: bool) -> Mark {
         claim: 0,
         member_id: None,
     };
-    Mark { format: FORMAT, identity, joined: false, replacing, retired: None, counter: 0, peers: vec![] }
+    Mark { format: FORMAT, identity, joined: false, voted: false, replacing, retired: None, counter: 0, peers: vec![] }
 }
 
 /// Runs a piece of disk I/O where it may hang without stopping the probes.

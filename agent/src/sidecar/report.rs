@@ -76,7 +76,7 @@ impl Sidecar {
             return false;
         }
         let told = object.status.as_ref().map_or(0, |status| status.counter);
-        let counter = if mine { mark.counter } else { told };
+        let counter = publish::counter(mine.then_some(mark.counter), told);
         let next = self.status(launcher, observed, health, standing.cloned(), counter);
         match publish::due(object.status.as_ref(), &next, self.ledger.age()) {
             Due::No => false,

@@ -14,6 +14,9 @@ pub struct Mark {
     /// with, no claim.
     #[serde(default)]
     pub joined: bool,
+    /// Whether the member was seen to vote under an ID that it joined with. A learner's data is nowhere's only copy.
+    #[serde(default)]
+    pub voted: bool,
     /// Whether this volume is to join under a new ID. It never bootstraps.
     #[serde(default)]
     pub replacing: bool,

@@ -159,9 +159,14 @@ impl Store {
     pub fn clear_asides(&self, incarnation: i64) -> io::Result<Vec<String>> {
         let names = self.asides(incarnation)?;
         for name in &names {
-            fs::remove_dir_all(self.root.join(name))?;
+            self.delete_aside(name)?;
         }
         Ok(names)
+    }
+
+    /// Deletes one data directory that was set aside.
+    pub fn delete_aside(&self, name: &str) -> io::Result<()> {
+        fs::remove_dir_all(self.root.join(name))
     }
 
     fn asides(&self, incarnation: i64) -> io::Result<Vec<String>> {
@@ -209,7 +214,16 @@ mod tests {
             claim: 0,
             member_id: None,
         };
-        Mark { format: FORMAT, identity, joined: false, replacing: false, retired: None, counter: 0, peers: vec![] }
+        Mark {
+            format: FORMAT,
+            identity,
+            joined: false,
+            voted: false,
+            replacing: false,
+            retired: None,
+            counter: 0,
+            peers: vec![],
+        }
     }
 
     fn put_wal(store: &Store) {

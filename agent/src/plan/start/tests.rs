@@ -30,7 +30,16 @@ fn mark() -> Mark {
         claim: 1,
         member_id: Some(INITIAL_ID.into()),
     };
-    Mark { format: FORMAT, identity, joined: false, replacing: false, retired: None, counter: 5, peers: vec![] }
+    Mark {
+        format: FORMAT,
+        identity,
+        joined: false,
+        voted: false,
+        replacing: false,
+        retired: None,
+        counter: 5,
+        peers: vec![],
+    }
 }
 
 /// A mark after the member was added with an ID that the cluster gave.
