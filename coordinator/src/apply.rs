@@ -29,6 +29,7 @@ use crate::{
     facts::Facts,
     found,
     ledger::{Key, fingerprint},
+    membership::Proof,
     replace::Victim,
     retire::Retired,
 };
@@ -96,7 +97,10 @@ pub async fn stateful_set(ctx: &Context, plan: &Blueprint<'_>, replicas: u32, fa
 /// Clears away what members that are gone have left: the volume as the user wants it, then the EtcdMember, each by UID.
 pub async fn retire(ctx: &Context, plan: &Blueprint<'_>, retired: &[Retired]) -> Result<(), Failed> {
     let namespace = plan.cluster.namespace().unwrap_or_default();
-    try_join_all(retired.iter().map(async |Retired { ordinal: _, name, uid }| {
+    try_join_all(retired.iter().map(async |Retired { ordinal: _, name, uid, proof }| {
+        if *proof == Proof::Absent {
+            ctx.events.note(plan.cluster, Note::removed(name));
+        }
         match plan.cluster.spec.storage.retention.when_scaled {
             Keep::Delete => delete_volume(ctx, plan, &namespace, name).await?,
             Keep::Retain => ctx.events.note(plan.cluster, Note::volume_kept(&names::volume_claim(name))),

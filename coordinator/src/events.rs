@@ -1,5 +1,7 @@
 //! Events on EtcdClusters, in the background: reconciliation never waits for one, and one that cannot be written is lost.
 
+mod story;
+
 use std::time::Duration;
 
 use etcd_operator_shared::api::{
@@ -75,11 +77,8 @@ impl Note {
             Some(End::Abandoned) => ", empty: the data of the one before was given up",
         };
         let members = life.initial_members.join(", ");
-        Self::normal(
-            "IncarnationWritten",
-            "Found",
-            format!("incarnation {} begins with {members}{because}", life.number),
-        )
+        let text = format!("incarnation {} begins with {members}{because}", life.number);
+        Self::normal("IncarnationWritten", "Found", text)
     }
 
     #[must_use]
@@ -108,9 +107,23 @@ impl Note {
         Self::normal("PodReplaced", "Replace", format!("deleted pod {pod}: {}", why.as_str()))
     }
 
-    /// What changed from one status to the next: the phase, and each new reason not to be Ready.
     #[must_use]
-    pub fn changes(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Vec<Self> {
+    pub fn removed(member: &str) -> Self {
+        let text = format!("{member} was silent, and the leader has removed it");
+        Self::normal("MemberLeft", "Leave", text)
+    }
+
+    /// What changed from one status to the next: members, the phase, and each new reason not to be Ready.
+    #[must_use]
+    pub fn news(cluster: &EtcdCluster, after: &EtcdClusterStatus) -> Vec<Self> {
+        let before = cluster.status.as_ref();
+        let mut notes = before.map(|before| story::of(cluster, before, after)).unwrap_or_default();
+        notes.extend(Self::changes(before, after));
+        notes
+    }
+
+    /// The phase, and each new reason not to be Ready.
+    fn changes(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Vec<Self> {
         let mut notes = Vec::new();
         let said = |status: &EtcdClusterStatus, kind: &str| {
             let found = status.conditions.iter().find(|c| c.type_ == kind);

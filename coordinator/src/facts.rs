@@ -152,15 +152,15 @@ impl Facts {
         sizes.max().map(|size| size.max(0).unsigned_abs())
     }
 
-    /// The member that leads and whose agent says so: of several, the one of the latest term. Its ordinal, and its EtcdMember.
+    /// The member that leads and whose agent says so, of the latest term that anybody has seen: one who led before and does not
+    /// know yet is none. Its ordinal, and its EtcdMember.
     #[must_use]
     pub fn leader(&self) -> Option<(u32, &EtcdMember)> {
-        let leaders = self.seats.iter().filter_map(|(ordinal, seat)| {
-            let member = seat.member.as_deref()?;
-            let said = seat.said()?;
-            (said.role == Some(Role::Leader)).then_some((said.term, (*ordinal, member)))
-        });
-        leaders.max_by_key(|(term, _)| *term).map(|(_, leader)| leader)
+        let newest = self.seats.values().filter_map(|seat| seat.said()?.term).max();
+        self.seats.iter().find_map(|(ordinal, seat)| {
+            let (member, said) = (seat.member.as_deref()?, seat.said()?);
+            (said.role == Some(Role::Leader) && said.term >= newest).then_some((*ordinal, member))
+        })
     }
 
     /// Whether a quorum serves, as far as a leader that serves shows it.

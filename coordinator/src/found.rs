@@ -151,7 +151,9 @@ pub async fn write(ctx: &Context, cluster: &EtcdCluster, life: Incarnation) -> R
     // In a merge, what is left out stays.
     status["incarnation"]["ended"] = json!(life.ended);
     if begins {
+        // What was said of the members before is not said of these.
         status["clusterId"] = json!(null);
+        status["members"] = json!([]);
     }
     let patch = json!({ "metadata": { "resourceVersion": cluster.resource_version() }, "status": status });
     let written = ctx.api.merge_status::<EtcdCluster>(&namespace, &name, &patch).await?;

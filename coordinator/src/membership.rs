@@ -17,7 +17,7 @@ use etcd_operator_shared::{
     api::{
         EtcdMember,
         cluster::Incarnation,
-        member::{MemberEntry, Peer},
+        member::{MemberEntry, MemberPhase, Peer, Role},
     },
     names,
 };
@@ -154,13 +154,29 @@ impl Membership {
         self.list.iter().flatten().any(|entry| entry.learner)
     }
 
-    /// The ordinals whose votes count: those on the list, or without one all that may be members.
+    /// The ordinals whose votes count: those on the list, or without one all that are known to have been given one. For what
+    /// is shown and for drains: nothing is taken away because of it.
     #[must_use]
-    pub fn electorate(&self, cluster: &str) -> BTreeSet<u32> {
+    pub fn electorate(&self, facts: &Facts) -> BTreeSet<u32> {
         match self.voters() {
-            Some(voters) => voters.into_iter().filter_map(|name| names::ordinal(cluster, name)).collect(),
-            None => self.standings.keys().copied().filter(|ordinal| !self.is_gone(*ordinal)).collect(),
+            Some(voters) => voters.into_iter().filter_map(|name| names::ordinal(&facts.cluster, name)).collect(),
+            None => {
+                let there = self.standings.keys().copied().filter(|ordinal| !self.is_gone(*ordinal));
+                there.filter(|ordinal| has_voted(*ordinal, facts)).collect()
+            }
         }
+    }
+}
+
+/// Whether a member, for all that is known, has a vote: a founder, or one that has an ID, or has lost it, and is no learner.
+fn has_voted(ordinal: u32, facts: &Facts) -> bool {
+    let seat = facts.seat(ordinal);
+    let Some(member) = &seat.member else { return true };
+    let founder = member.spec.initial_members.contains(&names::member(&facts.cluster, ordinal));
+    match &member.status {
+        Some(said) if said.role == Some(Role::Learner) => false,
+        Some(said) => founder || said.member_id.is_some() || said.phase == Some(MemberPhase::Held),
+        None => founder,
     }
 }
 

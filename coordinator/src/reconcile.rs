@@ -128,7 +128,7 @@ async fn converge(
         agent_image: &ctx.agent_image,
         server: ctx.api.version(),
         word: &course.word,
-        voters: u32::try_from(course.membership.electorate(&facts.cluster).len()).unwrap_or(u32::MAX),
+        voters: u32::try_from(course.membership.electorate(facts).len()).unwrap_or(u32::MAX),
         learner: course.membership.learns(),
         storage: facts.set.as_ref().map(|set| set.storage.clone()),
     };

@@ -31,7 +31,7 @@ pub async fn report(ctx: &Context, outcome: &Outcome) -> Result<(), Failed> {
     if cluster.status.as_ref() == Some(&status) {
         return Ok(());
     }
-    let notes = Note::changes(cluster.status.as_ref(), &status);
+    let notes = Note::news(cluster, &status);
     let changed = EtcdCluster { status: Some(status), ..EtcdCluster::clone(cluster) };
     match ctx.api.replace_status(&changed).await {
         Ok(written) => {

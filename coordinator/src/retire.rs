@@ -21,6 +21,7 @@ pub struct Retired {
     pub name: String,
     /// UID of its EtcdMember.
     pub uid: String,
+    pub proof: Proof,
 }
 
 /// Those that are due. `size`: how many members are wanted.
@@ -33,13 +34,13 @@ pub fn due(size: u32, membership: &Membership, facts: &Facts) -> Vec<Retired> {
     let retired = vacated.filter_map(|(ordinal, seat)| {
         let member = seat.member.as_ref()?;
         let name = member.name_any();
-        let proven = match membership.standings.get(ordinal)? {
-            Standing::Gone(Proof::Left) => true,
-            // Wanted again: its successor finds out what the volume is worth.
-            Standing::Gone(Proof::Absent) => *ordinal >= size,
-            Standing::Member | Standing::Doubtful => false,
+        let proof = match membership.standings.get(ordinal)? {
+            Standing::Gone(Proof::Left) => Proof::Left,
+            // Wanted again, its successor finds out what the volume is worth.
+            Standing::Gone(Proof::Absent) if *ordinal >= size => Proof::Absent,
+            Standing::Gone(Proof::Absent) | Standing::Member | Standing::Doubtful => return None,
         };
-        proven.then(|| Retired { ordinal: *ordinal, name, uid: member.uid().unwrap_or_default() })
+        Some(Retired { ordinal: *ordinal, name, uid: member.uid().unwrap_or_default(), proof })
     });
     retired.collect()
 }

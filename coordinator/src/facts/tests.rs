@@ -131,3 +131,12 @@ fn of_two_who_say_that_they_lead_the_later_term_does() {
     facts.seats.get_mut(&2).unwrap().member = Some(Arc::new(member(2, Some(said))));
     assert_eq!(facts.leader().map(|(ordinal, _)| ordinal), Some(2));
 }
+
+#[test]
+fn who_led_in_an_earlier_term_than_others_have_seen_is_no_leader() {
+    let mut facts = healthy(3);
+    let mut said = status(2, Role::Follower);
+    said.term = Some(9);
+    facts.seats.get_mut(&2).unwrap().member = Some(Arc::new(member(2, Some(said))));
+    assert!(facts.leader().is_none());
+}

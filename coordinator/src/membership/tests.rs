@@ -122,7 +122,27 @@ fn a_member_without_an_object_counts_when_it_is_listed() {
 
 #[test]
 fn voters_are_those_on_the_list_or_else_all_who_may_be_members() {
-    let of = |facts: &Facts| Membership::of(&life(), true, Some(&word(3)), facts).electorate("demo");
+    let of = |facts: &Facts| Membership::of(&life(), true, Some(&word(3)), facts).electorate(facts);
     assert_eq!(of(&listed(3, &[0, 1])).len(), 2);
     assert_eq!(of(&healthy(3)).len(), 3);
+}
+
+#[test]
+fn without_a_list_only_those_count_that_may_have_a_vote() {
+    let mut facts = healthy(3);
+    let says = |facts: &mut Facts, ordinal: u32, change: fn(&mut etcd_operator_shared::api::EtcdMemberStatus)| {
+        let mut said = status(ordinal, Role::Follower);
+        (said.ready, said.role) = (false, None);
+        change(&mut said);
+        facts.seats.get_mut(&ordinal).unwrap().member = Some(Arc::new(member(ordinal, Some(said))));
+    };
+    says(&mut facts, 0, |_| {});
+    says(&mut facts, 1, |s| (s.member_id, s.phase) = (None, Some(MemberPhase::Held)));
+    says(&mut facts, 2, |s| (s.member_id, s.phase) = (None, Some(MemberPhase::Joining)));
+    let voters = |facts: &Facts| Membership::of(&life(), true, None, facts).electorate(facts);
+    assert_eq!(voters(&facts), BTreeSet::from([0, 1]), "one that waits to join has no vote");
+    says(&mut facts, 2, |s| s.role = Some(Role::Learner));
+    assert_eq!(voters(&facts), BTreeSet::from([0, 1]));
+    says(&mut facts, 2, |_| {});
+    assert_eq!(voters(&facts).len(), 3);
 }

@@ -35,7 +35,7 @@ pub fn lasts(reason: &str) -> bool {
 /// All problems: those that wait for a person, then those of pods, then those of members. `incarnation`: the number of the
 /// present one.
 pub fn of(facts: &Facts, membership: &Membership, incarnation: i64) -> Vec<Problem> {
-    let voters = membership.electorate(&facts.cluster);
+    let voters = membership.electorate(facts);
     let lost = lost(facts, &voters);
     let beyond = lost.len() > tolerance(voters.len());
     let whole = beyond.then(|| quorum_lost(facts, &voters, &lost, incarnation));

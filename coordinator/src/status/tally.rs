@@ -47,15 +47,19 @@ pub enum Serving {
     TooFew,
 }
 
-pub fn of(facts: &Facts, membership: &Membership, wanted: u32) -> Tally {
-    let electorate = membership.electorate(&facts.cluster);
+/// `before`: what was said last, for an ID that a member has lost with its disk and a successor has not yet got.
+pub fn of(facts: &Facts, membership: &Membership, wanted: u32, before: &[MemberSummary]) -> Tally {
+    let electorate = membership.electorate(facts);
     let voters = u32::try_from(electorate.len()).unwrap_or(u32::MAX);
     let leader = facts.leader().map(|(_, member)| member.name_any());
     let mut tally = Tally { wanted, voters, ..Tally::default() };
     for (ordinal, seat) in &facts.seats {
         let name = name(seat);
         let voice = seat.voice();
-        tally.members.push(summary(&name, seat, voice, membership));
+        let mut summary = summary(&name, seat, voice, membership);
+        let former = before.iter().find(|m| m.name == name && m.reason.as_deref() != Some("Left"));
+        summary.id = summary.id.or_else(|| former?.id.clone());
+        tally.members.push(summary);
         let serves = matches!(voice, Voice::Ready(_));
         tally.ready += u32::from(serves && *ordinal < wanted);
         if electorate.contains(ordinal) {

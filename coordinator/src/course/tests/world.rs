@@ -1,0 +1,284 @@
+//! A small world with a coordinator in it: what is true, what is seen of it, and who does what.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use etcd_operator_shared::api::{
+    EtcdMember,
+    cluster::{End, Incarnation},
+    member::{MemberPhase, Role},
+};
+
+use crate::{
+    aim::Aim,
+    course::{Course, Waited},
+    decide::Step,
+    facts::{
+        Facts, Pod, Seat,
+        tests::{list, member, pod, set, status},
+    },
+    founding,
+    membership::Word,
+    retire::Retired,
+};
+
+/// The cluster as it is. `etcd` is what no coordinator can see: who is a member.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub wanted: u32,
+    pub delete_at_stop: bool,
+    life: Incarnation,
+    pub etcd: BTreeSet<u32>,
+    formed: bool,
+    leader: Option<u32>,
+    term: i64,
+    pub set: Option<(u32, u64)>,
+    pub pods: BTreeMap<u32, Pod>,
+    pub members: BTreeMap<u32, EtcdMember>,
+    /// Volumes by ordinal: the UID of each.
+    pub claims: BTreeMap<u32, u64>,
+    /// Rises with everything that is made or written.
+    clock: u64,
+}
+
+impl World {
+    pub fn new(wanted: u32) -> Self {
+        let initial_members = founding::initial_members("demo", wanted);
+        let life = Incarnation { number: 1, token: "t".into(), initial_members, members_created: true, ended: None };
+        let mut world = Self {
+            wanted,
+            delete_at_stop: false,
+            life,
+            etcd: BTreeSet::new(),
+            formed: false,
+            leader: None,
+            term: 1,
+            set: None,
+            pods: BTreeMap::new(),
+            members: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            clock: 0,
+        };
+        let word = Word { size: wanted, ..Word::default() };
+        (0..wanted).for_each(|ordinal| world.make(ordinal, &word));
+        world
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    fn make(&mut self, ordinal: u32, word: &Word) {
+        let mut made = member(ordinal, None);
+        made.metadata.uid = Some(format!("member-{}", self.tick()));
+        made.metadata.generation = Some(1);
+        (made.spec.size, made.spec.stopped) = (word.size(), word.stopped);
+        made.spec.peers.clone_from(&word.peers);
+        self.members.entry(ordinal).or_insert(made);
+    }
+
+    pub fn facts(&self) -> Facts {
+        let mut facts = Facts { cluster: "demo".into(), ..Facts::default() };
+        facts.set = self.set.map(|(replicas, version)| crate::facts::Set {
+            resource_version: Some(version.to_string()),
+            ..set(replicas, "a")
+        });
+        for (ordinal, member) in &self.members {
+            facts.seats.insert(*ordinal, Seat { member: Some(Arc::new(member.clone())), pod: None });
+        }
+        for (ordinal, pod) in &self.pods {
+            facts.seats.entry(*ordinal).or_default().pod = Some(pod.clone());
+        }
+        facts.claims = self.claims.keys().map(|ordinal| (*ordinal, false)).collect();
+        facts
+    }
+
+    fn aim(&self) -> Aim {
+        match (self.wanted, self.delete_at_stop) {
+            (0, true) => Aim::End(End::Stopped),
+            (0, false) => Aim::Stop,
+            (size, _) => Aim::Run(size),
+        }
+    }
+
+    pub fn course(&self, facts: &Facts) -> Course {
+        let long = Duration::from_secs(60);
+        Course::of(self.aim(), &self.life, self.formed, facts, Waited { address: long, leader: long })
+    }
+
+    /// One turn of a coordinator that sees `cache`, and dies after `writes` writes.
+    pub fn turn(&mut self, cache: &Self, writes: usize) {
+        let seen = Self { wanted: self.wanted, ..cache.clone() };
+        let (mut facts, mut course) = (seen.facts(), seen.course(&seen.facts()));
+        if course.is_final(&facts) {
+            facts = self.facts();
+            course = self.course(&facts);
+        }
+        let mut left = writes;
+        let mut may = || {
+            left = left.saturating_sub(1);
+            left > 0
+        };
+        let there: BTreeSet<u32> = facts.seats.iter().filter(|(_, s)| s.member.is_some()).map(|(k, _)| *k).collect();
+        for ordinal in there.iter().copied().chain(0..course.seats).collect::<BTreeSet<_>>() {
+            let retired = course.retired.iter().any(|r| r.ordinal == ordinal);
+            if !retired && may() {
+                self.tell(ordinal, &course.word, there.contains(&ordinal));
+            }
+        }
+        let before = facts.set.as_ref().map(|set| set.replicas);
+        let replicas = if let Step::SetReplicas(n) = course.step { Some(n) } else { before };
+        let read = facts.set.as_ref().and_then(|set| set.resource_version.clone());
+        let same = read == self.set.map(|(_, version)| version.to_string());
+        if !may() || !same {
+            return;
+        }
+        if let Some(replicas) = replicas.filter(|replicas| before != Some(*replicas)) {
+            let seen = |k: u32| self.members.contains_key(&k) || there.contains(&k);
+            assert!((0..replicas).all(seen), "a pod before its EtcdMember");
+            self.scale(replicas);
+        }
+        if let Step::Replace(victims) = &course.step {
+            let gone = |pod: &Pod| victims.iter().any(|v| v.uid == pod.uid);
+            self.pods.retain(|_, pod| !gone(pod));
+        }
+        for retired in &course.retired {
+            self.retire(retired, may());
+        }
+        assert_eq!(
+            matches!(course.step, Step::End(_)),
+            self.delete_at_stop && self.wanted == 0 && self.is_down(&facts)
+        );
+    }
+
+    fn is_down(&self, facts: &Facts) -> bool {
+        facts.set.as_ref().is_some_and(|set| set.replicas == 0) && facts.pods().next().is_none()
+    }
+
+    fn tell(&mut self, ordinal: u32, word: &Word, update: bool) {
+        if !update {
+            return self.make(ordinal, word);
+        }
+        let Some(member) = self.members.get_mut(&ordinal).filter(|m| !word.is_told_to(m)) else { return };
+        (member.spec.size, member.spec.stopped) = (word.size(), word.stopped);
+        member.spec.peers.clone_from(&word.peers);
+        *member.metadata.generation.as_mut().unwrap() += 1;
+    }
+
+    fn scale(&mut self, replicas: u32) {
+        let before = self.set.map_or(0, |(replicas, _)| replicas);
+        if replicas < before && self.wanted > 0 {
+            let highest = self.etcd.last().map_or(0, |highest| highest + 1);
+            assert!(replicas >= highest, "{replicas} replicas with members {:?}", self.etcd);
+            assert!(self.formed, "lowered before the cluster has formed");
+        }
+        let stopped = self.members.values().all(|m| m.spec.stopped);
+        assert!(replicas > 0 || stopped, "stopped before the members were told");
+        let version = self.tick();
+        self.set = Some((replicas, version));
+    }
+
+    fn retire(&mut self, retired: &Retired, volume: bool) {
+        let Retired { ordinal, uid, .. } = retired;
+        assert!(!self.etcd.contains(ordinal), "the volume of member {ordinal} is deleted");
+        assert!(!self.pods.contains_key(ordinal), "a volume is deleted under its pod");
+        if volume {
+            self.claims.remove(ordinal);
+            self.members.retain(|k, member| k != ordinal || member.metadata.uid.as_ref() != Some(uid));
+        }
+    }
+
+    /// The StatefulSet's controller.
+    pub fn kubernetes(&mut self) {
+        let Some((replicas, _)) = self.set else { return };
+        self.pods.retain(|ordinal, _| *ordinal < replicas);
+        for ordinal in 0..replicas {
+            if !self.pods.contains_key(&ordinal) {
+                let uid = self.tick();
+                self.claims.entry(ordinal).or_insert(uid);
+                self.pods.insert(ordinal, Pod { uid: format!("pod-{uid}"), ..pod(ordinal, "a") });
+            }
+        }
+    }
+
+    /// etcd and the agents, at most one thing each. Only those of `awake` act, and only those of `heard` reach the API server.
+    pub fn members(&mut self, awake: u8, heard: u8) {
+        let majority = |of: &BTreeSet<u32>, pods: &BTreeMap<u32, Pod>| {
+            2 * of.iter().filter(|k| pods.contains_key(k)).count() > of.len()
+        };
+        if !self.formed {
+            let founders: BTreeSet<u32> = (0..founding::founders(&self.life)).collect();
+            if majority(&founders, &self.pods) {
+                (self.etcd, self.formed) = (founders, true);
+            }
+        }
+        let lead = self.etcd.iter().copied().find(|k| self.pods.contains_key(k));
+        let lead = lead.filter(|_| majority(&self.etcd, &self.pods));
+        self.term += i64::from(lead.is_some() && lead != self.leader);
+        self.leader = lead;
+        let known: Vec<u32> = self.pods.keys().copied().filter(|k| self.members.contains_key(k)).collect();
+        let among = |mask: u8, ordinal: u32| mask & (1 << ordinal) != 0;
+        known.iter().filter(|k| among(awake, **k)).for_each(|k| self.agent(*k));
+        if self.leader.is_some_and(|leader| among(awake, leader)) {
+            self.steward();
+        }
+        known.into_iter().filter(|k| among(heard, *k)).for_each(|k| self.speak(k));
+    }
+
+    fn doomed(&self, ordinal: u32) -> bool {
+        self.members.get(&ordinal).is_some_and(|m| !m.spec.stopped && ordinal >= m.spec.size.unsigned_abs())
+    }
+
+    fn has_left(&self, ordinal: u32) -> bool {
+        let left = self.members[&ordinal].status.as_ref().and_then(|s| s.left_pod_uid.clone());
+        left == Some(self.pods[&ordinal].uid.clone())
+    }
+
+    /// Joins or leaves, the highest first, while a quorum serves.
+    fn agent(&mut self, ordinal: u32) {
+        if self.leader.is_none() || self.has_left(ordinal) || self.members[&ordinal].spec.stopped {
+            return;
+        }
+        let highest = self.etcd.iter().copied().filter(|k| self.doomed(*k)).max();
+        if !self.doomed(ordinal) {
+            self.etcd.insert(ordinal);
+        } else if highest == Some(ordinal) || !self.etcd.contains(&ordinal) {
+            self.etcd.remove(&ordinal);
+            let uid = self.pods[&ordinal].uid.clone();
+            let member = self.members.get_mut(&ordinal).unwrap();
+            member.status.get_or_insert_with(|| status(ordinal, Role::Follower)).left_pod_uid = Some(uid);
+        }
+    }
+
+    /// The leader's agent removes those that are to go and are not there.
+    fn steward(&mut self) {
+        let Some(size) = self.leader.and_then(|l| Some(self.members.get(&l)?.spec.size.unsigned_abs())) else { return };
+        let pods = &self.pods;
+        self.etcd.retain(|ordinal| *ordinal < size || pods.contains_key(ordinal));
+    }
+
+    fn speak(&mut self, ordinal: u32) {
+        let (etcd, leads, left) = (self.etcd.clone(), self.leader == Some(ordinal), self.has_left(ordinal));
+        let (quorum, term) = (self.leader.is_some(), self.term);
+        let uid = self.pods[&ordinal].uid.clone();
+        let member = self.members.get_mut(&ordinal).unwrap();
+        let voters: Vec<u32> = etcd.iter().copied().collect();
+        let mut said = status(ordinal, if leads { Role::Leader } else { Role::Follower });
+        said.membership = leads.then(|| list(member.metadata.generation.unwrap(), &voters));
+        said.term = Some(term);
+        said.ready = quorum && etcd.contains(&ordinal);
+        said.phase = Some(if left { MemberPhase::Left } else { MemberPhase::Running });
+        said.left_pod_uid = left.then(|| uid.clone());
+        said.pod_uid = Some(uid);
+        member.status = Some(said);
+        self.pods.get_mut(&ordinal).unwrap().ready = quorum && etcd.contains(&ordinal);
+    }
+
+    pub fn ordinals(&self) -> BTreeSet<u32> {
+        (0..self.wanted).collect()
+    }
+}
