@@ -4,6 +4,7 @@ use super::pods;
 use super::{Demo, until};
 use anyhow::{Context, Result, ensure};
 use etcd_operator_shared::api::cluster::Phase;
+use etcd_operator_shared::api::member::Role;
 use etcd_operator_shared::api::{EtcdCluster, EtcdMember};
 use etcd_operator_shared::names;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -89,11 +90,14 @@ impl<'a> Demo<'a> {
         .await
     }
 
-    /// Lets this member lead.
+    /// Lets this member lead, and waits until its agent has noticed.
     pub async fn lead(&self, ordinal: u32) -> Result<()> {
         until(&format!("member {ordinal} leads"), STEP, async || {
             let leader = self.leader().await?;
             if leader == ordinal {
+                let object = self.stage.api::<EtcdMember>().get(&self.member(ordinal)).await?;
+                let role = object.status.and_then(|status| status.role);
+                ensure!(role == Some(Role::Leader), "its agent says {role:?}");
                 return Ok(());
             }
             let successor = self.etcd(ordinal).await?.said().await?.member_id;

@@ -3,6 +3,8 @@
 use crate::harness::demo::spec;
 use crate::harness::{Demo, Manner, PATIENCE, Stage, play, until};
 use anyhow::{Result, ensure};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
 
 #[test]
 fn events_tell_what_was_done() {
@@ -16,7 +18,7 @@ fn events_tell_what_was_done() {
         let stopped = one.scale(0).await?;
         shows(stage, "Stopped").await?;
         stopped.scale(1).await?;
-        told(stage, &["Creating", "Running", "Scaling", "Running", "Scaling", "Running", "Stopped", "Running"]).await
+        told(stage).await
     });
 }
 
@@ -32,19 +34,44 @@ async fn shows(stage: &Stage, word: &str) -> Result<()> {
     Ok(())
 }
 
-/// These reasons are among the events, in this order.
-async fn told(stage: &Stage, reasons: &[&str]) -> Result<()> {
+/// What is told of these steps, in this order: the reason and what its text must hold.
+const STORY: [(&str, &str); 11] = [
+    ("IncarnationWritten", "demo-0"),
+    ("Creating", ""),
+    ("Running", "1 of 1"),
+    ("ReplicasSet", "from 1 to 3"),
+    ("Scaling", "of 3"),
+    ("Running", "3 of 3"),
+    ("Scaling", "of 1"),
+    ("VolumeDeleted", "demo-2 has left"),
+    ("Running", "1 of 1"),
+    ("Stopped", ""),
+    ("Running", "1 of 1"),
+];
+
+/// All of it is among the events.
+async fn told(stage: &Stage) -> Result<()> {
     let shown = until("the events tell all of it", PATIENCE, async || {
-        let sorted = ["-n", &stage.namespace, "get", "events", "--sort-by=.firstTimestamp", "-o"];
-        let columns = "custom-columns=KIND:.involvedObject.kind,NAME:.involvedObject.name,REASON:.reason,TEXT:.message";
-        let all = stage.kubectl.run(&[&sorted[..], &[columns]].concat()).await?;
-        let ours: Vec<&str> = all.lines().filter(|line| line.starts_with("Etcd")).collect();
-        let mut said = ours.iter().filter_map(|line| line.split_whitespace().nth(2));
-        let missing = reasons.iter().find(|reason| !said.any(|said| said == **reason));
-        ensure!(missing.is_none(), "{missing:?} is not told in its place:\n{}", ours.join("\n"));
-        Ok(ours.join("\n"))
+        let events = story(stage).await?;
+        let text = events.iter().map(|(reason, text)| format!("{reason}: {text}")).collect::<Vec<_>>().join("\n");
+        let mut rest = events.iter();
+        let missing = STORY.iter().find(|(reason, part)| !rest.any(|(r, text)| r == reason && text.contains(part)));
+        ensure!(missing.is_none(), "{missing:?} is not told in its place:\n{text}");
+        Ok(text)
     })
     .await?;
     stage.say(format!("events\n{shown}"));
     Ok(())
+}
+
+/// Reason and text of the events on EtcdClusters, oldest first.
+async fn story(stage: &Stage) -> Result<Vec<(String, String)>> {
+    let all = stage.api::<Event>().list(&ListParams::default()).await?;
+    let mut ours: Vec<Event> = all.items.into_iter().filter(is_ours).collect();
+    ours.sort_by_key(|one| one.event_time.as_ref().map(|time| time.0));
+    Ok(ours.into_iter().map(|one| (one.reason.unwrap_or_default(), one.note.unwrap_or_default())).collect())
+}
+
+fn is_ours(event: &Event) -> bool {
+    event.regarding.as_ref().is_some_and(|about| about.kind.as_deref() == Some("EtcdCluster"))
 }
