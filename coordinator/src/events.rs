@@ -1,5 +1,6 @@
 //! Events on EtcdClusters, in the background: reconciliation never waits for one, and one that cannot be written is lost.
 
+mod recorder;
 mod story;
 
 use std::time::Duration;
@@ -9,10 +10,8 @@ use etcd_operator_shared::api::{
     cluster::{End, Incarnation, Phase},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Client, Resource,
-    runtime::events::{Event, EventType, Recorder, Reporter},
-};
+use kube::{Client, Resource};
+use recorder::Recorder;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -43,15 +42,14 @@ impl Events {
     #[must_use]
     pub fn start(client: Client, instance: String, shutdown: CancellationToken) -> Self {
         let (sender, mut notes) = mpsc::channel::<(ObjectReference, Note)>(QUEUE);
-        let reporter = Reporter { controller: "etcd-coordinator".into(), instance: Some(instance) };
-        let recorder = Recorder::new(client, reporter);
+        let mut recorder = Recorder::new(client, instance);
         tokio::spawn(async move {
             // Both arms are cancel-safe: a note that was not received stays in the queue.
             while let Some((about, note)) = tokio::select! {
                 () = shutdown.cancelled() => None,
                 note = notes.recv() => note,
             } {
-                match timeout(PATIENCE, recorder.publish(&Event::from(note), &about)).await {
+                match timeout(PATIENCE, recorder.publish(note, about)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => debug!(%error, "event lost"),
                     Err(_) => debug!("event lost: no answer"),
@@ -138,8 +136,10 @@ impl Note {
         for (kind, bad) in [("Ready", "False"), ("Stalled", "True")] {
             let (status, reason, message) = said(after, kind);
             let news = before.is_none_or(|b| said(b, kind).1 != reason);
+            // What a member goes through when it joins or leaves is told as its story.
+            let moves = said(after, "Reconciling").1.starts_with("Member") && !problems::lasts(&reason);
             let told = notes.iter().any(|n: &Self| n.reason == reason);
-            if status == bad && news && !told && !is_passing(after.phase, &reason) {
+            if status == bad && news && !told && !(moves || is_passing(after.phase, &reason)) {
                 notes.push(Self { warns: true, ..Self::normal(&reason, "Reconcile", message) });
             }
         }
@@ -158,14 +158,6 @@ const QUIET: [&str; 4] = ["MembersStarting", "RollingUpdate", "MembersMissing", 
 fn is_passing(phase: Option<Phase>, reason: &str) -> bool {
     let moving = matches!(phase, Some(Phase::Creating | Phase::Upgrading | Phase::Scaling));
     QUIET.contains(&reason) || moving && !problems::lasts(reason)
-}
-
-impl From<Note> for Event {
-    fn from(note: Note) -> Self {
-        let Note { warns, reason, action, text } = note;
-        let type_ = if warns { EventType::Warning } else { EventType::Normal };
-        Self { type_, reason, note: Some(text), action: action.to_owned(), secondary: None }
-    }
 }
 
 #[cfg(test)]

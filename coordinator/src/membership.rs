@@ -122,6 +122,12 @@ impl Membership {
         self.list.iter().flatten().any(|entry| entry.name == member)
     }
 
+    /// Whether the leader has a connection to this member.
+    #[must_use]
+    pub fn connects(&self, member: &str) -> bool {
+        self.list.iter().flatten().any(|entry| entry.name == member && entry.connected)
+    }
+
     #[must_use]
     pub fn is_gone(&self, ordinal: u32) -> bool {
         matches!(self.standings.get(&ordinal), None | Some(Standing::Gone(_)))

@@ -71,6 +71,9 @@ impl Why {
 /// The next step of a roll over the first `row` pods. `pending`: what keeps the membership from being settled.
 #[must_use]
 pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending: Option<Pause>) -> Step {
+    if facts.pods().next().is_none() {
+        return pending.map_or(Step::Nothing, Step::Wait);
+    }
     let Some(newest) = &set.newest else {
         let unseen = || Pause::new("RollWaits", "the StatefulSet's controller has not seen the newest template");
         return Step::Wait(pending.unwrap_or_else(unseen));

@@ -7,6 +7,7 @@
 //! Pure: the same facts give the same status, so nothing is written when nothing changed. Unknown is shown as unknown.
 
 mod conditions;
+mod members;
 mod phase;
 pub mod problems;
 mod tally;
@@ -78,14 +79,13 @@ pub fn of(view: View<'_>, now: Timestamp) -> EtcdClusterStatus {
 impl<'a> Scene<'a> {
     fn of(view: View<'a>) -> Self {
         let View { cluster, facts, membership, size, step, refusal: _ } = view;
-        let before = cluster.status.as_ref().map(|s| s.members.as_slice()).unwrap_or_default();
         let life = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
         let newest = facts.set.as_ref().and_then(|s| s.newest.as_deref());
         let old = |revision: &str| newest.is_some_and(|newest| newest != revision);
         let doomed = membership.standings.keys().any(|ordinal| *ordinal >= size && !membership.is_gone(*ordinal));
         Self {
             view,
-            tally: tally::of(facts, membership, size, before),
+            tally: tally::of(view),
             problems: problems::of(facts, membership, life.map_or(0, |life| life.number)),
             founded: life.is_some(),
             stopped: size == 0,

@@ -250,6 +250,44 @@ fn a_lost_quorum_names_each_member_and_what_a_person_can_do() {
 }
 
 #[test]
+fn one_that_was_promoted_a_moment_ago_costs_no_quorum() {
+    let mut facts = healthy(2);
+    facts.set.as_mut().unwrap().replicas = 3;
+    unready(&mut facts, 1, None);
+    says(&mut facts, 1, |s| (s.ready, s.phase) = (false, Some(MemberPhase::Joining)));
+    let member = Arc::make_mut(facts.seats.get_mut(&0).unwrap().member.as_mut().unwrap());
+    member.status.as_mut().unwrap().membership = Some(crate::facts::tests::list(1, &[0, 1]));
+    let mut cluster = cluster(3);
+    cluster.status = Some(EtcdClusterStatus {
+        phase: Some(Phase::Scaling),
+        cluster_id: Some("c".into()),
+        ..EtcdClusterStatus::default()
+    });
+    let status = told(&cluster, &facts, None);
+    assert_eq!((status.phase, condition(&status, "Available").0), (Some(Phase::Scaling), "True"));
+}
+
+#[test]
+fn an_id_is_a_learners_until_it_is_heard_to_vote_and_outlives_its_disk() {
+    let mut cluster = cluster(3);
+    let mut facts = healthy(3);
+    let mut role = |cluster: &mut EtcdCluster, change: fn(&mut EtcdMemberStatus)| {
+        unready(&mut facts, 2, None);
+        says(&mut facts, 2, change);
+        cluster.status = Some(told(cluster, &facts, None));
+        let member = cluster.status.as_ref().unwrap().members[2].clone();
+        (member.role, member.id.unwrap_or_default())
+    };
+    let waits = |s: &mut EtcdMemberStatus| (s.ready, s.role, s.member_id) = (false, None, None);
+    assert_eq!(role(&mut cluster, waits), ("Unknown".into(), String::new()));
+    let added = |s: &mut EtcdMemberStatus| (s.ready, s.role, s.member_id) = (false, None, Some("b".into()));
+    assert_eq!(role(&mut cluster, added), ("Learner".into(), "b".into()));
+    assert_eq!(role(&mut cluster, waits), ("Learner".into(), "b".into()));
+    assert_eq!(role(&mut cluster, |s| (s.ready, s.member_id) = (false, Some("b".into()))).0, "Follower");
+    assert_eq!(role(&mut cluster, added).0, "Unknown", "it has had a vote");
+}
+
+#[test]
 fn one_lost_disk_heals_by_itself_and_stalls_nothing() {
     let mut facts = healthy(3);
     unready(&mut facts, 2, None);
