@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::{
     crash,
-    plan::start::Identity,
+    plan::start::{Identity, Lost},
     volume::{
         Mark, Store, Volume,
         lock::Lock,
@@ -85,12 +85,12 @@ impl Disk {
         }
     }
 
-    /// Renames the data away. What a learner that never voted leaves is deleted then: the cluster has all of it, and a few
-    /// rounds of it would fill the volume.
-    pub(super) async fn set_aside(&mut self) {
+    /// Renames the data away. What a learner that never voted leaves is deleted then, unless its whole incarnation is given up:
+    /// the others have just said that they go on without it, so they have all of it, and a few rounds would fill the volume.
+    pub(super) async fn set_aside(&mut self, lost: Lost) {
         let Some(mark) = self.mark().cloned() else { return };
         crash::point("before-set-aside");
-        let (store, worthless) = (self.store.clone(), mark.joined && !mark.voted);
+        let (store, worthless) = (self.store.clone(), lost != Lost::Incarnation && mark.joined && !mark.voted);
         let outcome = blocking(move || {
             let name = store.set_aside(mark.incarnation)?;
             if let (Some(name), true) = (&name, worthless) {

@@ -48,7 +48,7 @@ impl Sidecar {
 
     async fn belong_anew(&mut self, step: &Start) {
         match step {
-            Start::SetAside(_) => self.disk.set_aside().await,
+            Start::SetAside(lost) => self.disk.set_aside(*lost).await,
             Start::Renew { replacing } => self.disk.renew(&self.me, *replacing).await,
             Start::Retire => self.disk.retire(&self.me.pod_uid).await,
             Start::Remove { id } => self.act(Act::Remove { id: id.clone() }),
