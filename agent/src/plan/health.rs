@@ -141,7 +141,9 @@ fn started(facts: &Facts<'_>) -> Option<Problem> {
     let problem = |phase, reason, message: String| Some(Problem { check: "started", phase, reason, message });
     match facts.process {
         Process::Running => None,
-        Process::Stopping => problem(MemberPhase::Waiting, "Stopping", "etcd is being stopped".into()),
+        Process::Stopping => {
+            problem(MemberPhase::Waiting, "Stopping", "etcd is stopped, as its pod was asked to end".into())
+        }
         Process::Pausing => {
             let Verdict { class, line } = facts.last_exit?;
             problem(MemberPhase::Failing, class.as_str(), format!("etcd ended and is started again soon: {line}"))

@@ -40,6 +40,8 @@ pub struct Page {
     pub counter: i64,
     pub claim: i64,
     pub api_server: bool,
+    /// Whether the EtcdMember has been told everything that is worth it.
+    pub told: bool,
     /// When the sidecar's loop last turned.
     pub turned: Instant,
 }

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// An etcd that has not said for this long whether it leads does not.
+const MUTE: Duration = Duration::from_secs(3);
+
 /// What is remembered between turns.
 #[derive(Default)]
 pub(super) struct Belonging {
@@ -72,6 +75,12 @@ impl Belonging {
         // One that does not settle is looked at as seldom as any other: nothing there is a matter of milliseconds.
         let lately = self.wish.is_some_and(|(_, since)| since.elapsed() < Duration::from_secs(120));
         leads && known.current && !known.stopped && lately && !(settled && told)
+    }
+
+    /// Whether etcd's own word is younger than the wish that the member goes, or etcd has no word to say.
+    fn is_told_by(&self, observed: &Observed) -> bool {
+        let since = self.wish.map_or_else(Instant::now, |(_, since)| since);
+        observed.answered.is_some_and(|at| at >= since) || since.elapsed() > MUTE
     }
 
     fn note_list(&mut self, observed: &Observed) {
@@ -147,6 +156,10 @@ impl Sidecar {
 
     fn leave(&mut self, launcher: &Launcher, observed: &Observed, known: &Known) {
         let Some(own_id) = self.disk.mark().and_then(|mark| mark.member_id.clone()) else { return };
+        // Leadership may have come here since the last look: one that leads hands over before it goes.
+        if !self.belonging.is_told_by(observed) {
+            return;
+        }
         let leads = observed.status.as_ref().is_some_and(|s| s.leader_id.as_ref() == Some(&s.member_id));
         let away = if leads { self.away(observed) } else { vec![] };
         let cluster = self.cluster();

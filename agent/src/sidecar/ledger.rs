@@ -87,6 +87,10 @@ impl Ledger {
         !self.writing && Instant::now() >= self.not_before
     }
 
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing
+    }
+
     /// Begins a write over the newest version seen; its end comes from [`Self::ended`].
     pub(super) fn write(&mut self, status: EtcdMemberStatus, claim: Option<Claiming>) {
         let Some(object) = self.object.clone() else { return };

@@ -58,6 +58,8 @@ use crate::{
 
 /// How long the agent stays after SIGTERM when the launcher says nothing: then only its own container is restarted.
 const ALONE: Duration = Duration::from_secs(1);
+/// How long its last word to the EtcdMember may take.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// How long it stays at most for a launcher that stops etcd: the pod's grace period is 60 s.
 const TOGETHER: Duration = Duration::from_secs(55);
 
@@ -91,13 +93,13 @@ async fn run(config: args::Sidecar) -> anyhow::Result<()> {
     let (sidecar, tasks) = wire(config, &store).await?;
     let launcher = tasks.launcher.clone();
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT_AGENT)).await?;
-    let pages = tasks.pages.clone();
+    let (pages, told) = (tasks.pages.clone(), tasks.pages.clone());
     let serving = tokio::spawn(probe::serve(listener, ended.clone(), move |ask| serve::respond(pages.clone(), ask)));
     let _lock = lock(&store).await?;
     // Dropping the loop's future is safe: every effect is idempotent or guarded by compare-and-swap.
     let outcome = tokio::select! {
         outcome = sidecar.turn_for_ever() => outcome,
-        () = linger(asked_to_leave, launcher) => Ok(()),
+        () = linger(asked_to_leave, launcher, told) => Ok(()),
     };
     ended.cancel();
     let _ = tokio::time::timeout(Duration::from_secs(1), serving).await;
@@ -160,17 +162,17 @@ async fn lock(store: &Store) -> anyhow::Result<Lock> {
     }
 }
 
-/// Returns when the agent may leave: after SIGTERM, and when the launcher does not need it any more.
-async fn linger(asked: CancellationToken, mut launcher: watch::Receiver<facts::launcher::Launcher>) {
+/// Returns when the agent may leave: after SIGTERM, when the launcher does not need it any more and the EtcdMember knows.
+async fn linger(
+    asked: CancellationToken,
+    mut launcher: watch::Receiver<facts::launcher::Launcher>,
+    mut pages: watch::Receiver<serve::Page>,
+) {
     asked.cancelled().await;
-    let runs =
-        |l: &facts::launcher::Launcher| l.state.as_ref().is_some_and(|s| s.process != launch::protocol::Process::Idle);
-    if !runs(&launcher.borrow()) {
-        return;
-    }
-    // A closed channel or an elapsed bound means the same: nobody needs us.
-    let wanted = tokio::time::timeout(ALONE, launcher.wait_for(|l| l.terminating)).await.is_ok_and(|said| said.is_ok());
-    if wanted {
+    let runs = launcher.borrow().state.as_ref().is_some_and(|s| s.process != launch::protocol::Process::Idle);
+    // A closed channel or an elapsed bound means the same everywhere here: nobody needs us.
+    if runs && tokio::time::timeout(ALONE, launcher.wait_for(|l| l.terminating)).await.is_ok_and(|said| said.is_ok()) {
         let _ = tokio::time::timeout(TOGETHER, launcher.wait_for(|l| !l.connected)).await;
     }
+    let _ = tokio::time::timeout(LAST_WORD, pages.wait_for(|page| page.told)).await;
 }

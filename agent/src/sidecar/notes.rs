@@ -45,6 +45,8 @@ pub(super) fn known(object: &EtcdMember, config: &args::Sidecar, current: bool) 
 /// What the launcher's word means for the member's health.
 pub(super) fn process(launcher: &Launcher) -> Process {
     match launcher.state.as_ref().map(|state| &state.process) {
+        // It is handing leadership over: as good as gone for clients.
+        Some(protocol::Process::Running { .. }) if launcher.terminating => Process::Stopping,
         None => Process::Unknown,
         Some(protocol::Process::Idle) => Process::Idle,
         Some(protocol::Process::Running { .. }) => Process::Running,

@@ -58,6 +58,7 @@ impl Sidecar {
             counter: mark.map_or(0, |m| m.counter),
             claim: mark.map_or(0, |m| m.claim),
             api_server: self.wires.seen.borrow().connected,
+            told: !self.owes_word && !self.ledger.is_writing(),
             turned: Instant::now(),
             ..first_page(&self.config, health.clone())
         };
@@ -163,6 +164,7 @@ pub(super) fn first_page(config: &args::Sidecar, health: Health) -> Page {
         counter: 0,
         claim: 0,
         api_server: false,
+        told: false,
         turned: Instant::now(),
     }
 }

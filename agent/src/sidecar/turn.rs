@@ -172,8 +172,8 @@ impl Sidecar {
         self.ask_others(&object, &observed);
         self.offer_names();
         let health = self.judge(&launcher, &observed);
-        self.show(&launcher, &observed, &health);
         self.owes_word = self.publish(&launcher, &observed, &health);
+        self.show(&launcher, &observed, &health);
     }
 
     async fn plan(&mut self, launcher: &Launcher, object: &Object) -> Start {
@@ -212,7 +212,7 @@ impl Sidecar {
             *old = ask;
             changed
         });
-        let hurry = runs && self.belonging.must_hurry(observed, object);
+        let hurry = runs && (doomed || self.belonging.must_hurry(observed, object));
         self.wires.hurry.send_if_modified(|old| std::mem::replace(old, hurry) != hurry);
     }
 
