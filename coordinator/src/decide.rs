@@ -118,7 +118,7 @@ fn wanted_again(size: u32, facts: &Facts) -> Option<Step> {
 
 fn stopping(facts: &Facts) -> Step {
     let names: Vec<&str> = facts.pods().map(|(_, pod)| pod.name.as_str()).collect();
-    Step::Wait(Pause::new("Stopping", format!("waiting until {} is gone", names.join(", "))))
+    Step::Wait(Pause::new("Stopping", format!("waiting for {} to go", names.join(", "))))
 }
 
 /// What of the spec is not done although the rest is.

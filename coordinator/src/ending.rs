@@ -62,11 +62,11 @@ pub async fn clear(
     let (live, claims) = try_join(fetch::live(&ctx.api, cluster), claims(ctx, cluster)).await?;
     let pods: Vec<&str> = live.pods().map(|(_, pod)| pod.name.as_str()).collect();
     let pause = if live.replicas() > 0 || !pods.is_empty() {
-        let message = format!("incarnation {} is over: waiting until {} is gone", life.number, pods.join(", "));
+        let message = format!("incarnation {} is over: waiting for {} to go", life.number, pods.join(", "));
         Some(Pause::new("Stopping", message))
     } else if life.ended == Some(End::Stopped) && !claims.is_empty() {
         let names: Vec<String> = claims.iter().map(ResourceExt::name_any).collect();
-        let message = format!("incarnation {} is over: waiting until {} is deleted", life.number, names.join(", "));
+        let message = format!("incarnation {} is over: waiting for {} to be deleted", life.number, names.join(", "));
         Some(Pause::new("VolumeLeaving", message))
     } else {
         None

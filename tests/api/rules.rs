@@ -37,6 +37,11 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
         (json!({"storage": {"size": "1.5Gi"}}), "storage.size must be a whole number of bytes"),
         (json!({"storage": {"size": "-1Gi"}}), "storage.size must be a whole number of bytes"),
         (json!({"storage": {"medium": "Memory"}}), "medium"),
+        (json!({"storage": {"retention": {"whenScaled": "Maybe"}}}), "storage.retention.whenScaled"),
+        (json!({"storage": {"retention": {"whenStopped": ""}}}), "storage.retention.whenStopped"),
+        (json!({"recovery": {"abandonIncarnation": 0}}), "recovery.abandonIncarnation"),
+        (json!({"recovery": {"abandonIncarnation": -1}}), "recovery.abandonIncarnation"),
+        (json!({"recovery": {}}), "recovery.abandonIncarnation"),
         (json!({"etcd": {"quotaBackend": "lots"}}), "etcd.quotaBackend must be a whole number of bytes"),
         (
             json!({"etcd": {"heartbeatInterval": "1ms"}}),
@@ -137,6 +142,35 @@ async fn the_class_of_volumes_can_be_mended_until_the_cluster_is_founded() -> Re
     assert_eq!(refused.len(), 1, "{refused:#?}");
     assert!(refused[0].contains("storage.storageClassName cannot be changed once the cluster exists"), "{refused:#?}");
     assert!(edit(&server, &room, &json!({"storage": {"size": "9Gi"}})).await?.is_ok());
+    room.leave().await
+}
+
+#[tokio::test]
+async fn a_decision_to_recover_can_be_made_changed_and_taken_back() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    let room = server.room().await?;
+    stopped(&server, &room, json!({})).await?;
+    for recovery in [json!({"abandonIncarnation": 1}), json!({"abandonIncarnation": 2}), Value::Null] {
+        let edited = edit(&server, &room, &json!({ "recovery": recovery })).await?;
+        let made = edited.map_err(|sentences| anyhow::anyhow!("{sentences:?}"))?;
+        assert_eq!(made["spec"].get("recovery").cloned().unwrap_or(Value::Null), recovery);
+    }
+    room.leave().await
+}
+
+#[tokio::test]
+async fn what_becomes_of_volumes_can_be_changed_at_any_time() -> Result<()> {
+    let server = Server::with_kinds().await?;
+    let room = server.room().await?;
+    stopped(&server, &room, json!({})).await?;
+    for when in ["whenScaled", "whenStopped", "whenDeleted"] {
+        for keep in ["Retain", "Delete"] {
+            let edited = edit(&server, &room, &json!({"storage": {"retention": {when: keep}}})).await?;
+            assert!(edited.is_ok(), "{when} {keep}: {edited:?}");
+        }
+        // Back: with size 0 nobody should give volumes up here.
+        assert!(edit(&server, &room, &json!({"storage": {"retention": {when: "Retain"}}})).await?.is_ok());
+    }
     room.leave().await
 }
 

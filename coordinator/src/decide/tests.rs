@@ -112,7 +112,7 @@ fn a_life_ends_when_its_last_pod_is_gone() {
     facts.set.as_mut().unwrap().replicas = 0;
     facts.seats.remove(&1);
     facts.seats.remove(&2);
-    assert_eq!(waits(&step(end, &facts)), "waiting until demo-0 is gone");
+    assert_eq!(waits(&step(end, &facts)), "waiting for demo-0 to go");
     facts.seats.get_mut(&0).unwrap().pod = None;
     assert_eq!(step(end, &facts), Step::End(End::Abandoned));
     assert!(step(end, &facts).is_final(&facts));

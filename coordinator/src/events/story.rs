@@ -14,10 +14,10 @@ use kube::ResourceExt;
 
 use super::Note;
 
-/// What happened between two statuses of one incarnation.
+/// What happened between two statuses of one incarnation, once the cluster had formed.
 pub fn of(cluster: &EtcdCluster, before: &EtcdClusterStatus, after: &EtcdClusterStatus) -> Vec<Note> {
     let (Some(life), Some(former)) = (&after.incarnation, &before.incarnation) else { return vec![] };
-    if life.number != former.number {
+    if life.number != former.number || before.cluster_id.is_none() {
         return vec![];
     }
     let mut notes = Vec::new();
@@ -93,6 +93,7 @@ mod tests {
         let token = format!("t{number}");
         EtcdClusterStatus {
             incarnation: Some(Incarnation { number, token, initial_members, members_created: true, ended: None }),
+            cluster_id: Some("c".into()),
             members: members.iter().map(member).collect(),
             ..EtcdClusterStatus::default()
         }

@@ -3,7 +3,7 @@
 //! Source: <https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>.
 
 use etcd_operator_shared::{
-    api::cluster::{End, Phase},
+    api::cluster::{End, Keep, Phase},
     condition::{self, Says, Status},
     names,
 };
@@ -109,12 +109,16 @@ fn pods(scene: &Scene<'_>, replicas: u32) -> String {
 /// Why nobody is meant to serve.
 fn stopped(scene: &Scene<'_>) -> Because {
     let View { cluster, .. } = scene.view;
+    let volumes = cluster.spec.storage.retention.when_stopped;
     let ended = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref()?.ended);
     match ended {
         Some(End::Stopped) => because("Stopped", "size is 0: the cluster is stopped and its volumes are deleted"),
         Some(End::Abandoned) => because("Abandoned", "the data was given up, and the cluster has not begun again"),
-        None if cluster.spec.size == 0 => because("Stopped", "size is 0: membership and data are kept"),
-        None => because("Abandoned", "the data is given up: the cluster begins again once all pods are gone"),
+        None if cluster.spec.size != 0 => because("Abandoned", "the data is given up: the cluster begins again, empty"),
+        None if volumes == Keep::Delete => {
+            because("Stopped", "size is 0: once all pods are gone the volumes are deleted")
+        }
+        None => because("Stopped", "size is 0: membership and data are kept"),
     }
 }
 
