@@ -58,7 +58,7 @@ impl Course {
         };
         let word = Word { size, stopped: !aim.runs(), peers };
         let membership = Membership::of(life, formed, Some(&word), facts);
-        let peers = retire::without(size, &word.peers, &membership, facts);
+        let peers = retire::without(&word.peers, &membership, facts);
         let (word, membership) = if peers == word.peers {
             (word, membership)
         } else {

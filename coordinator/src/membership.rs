@@ -3,7 +3,8 @@
 //! ```text
 //!   no EtcdMember, no replica, on no list ─────────────────────▶ nobody
 //!   an initial member, before the cluster has formed ──────────▶ Member
-//!   its pod's own agent said that it has left ─────────────────▶ Gone
+//!   its pod's own agent has said that it has left, and the pod
+//!   is there, or went when replicas had fallen ────────────────▶ Gone
 //!   on the leader's list, or there is no list ─────────────────▶ Member
 //!   absent from a fresh list, and nobody speaks in its pod ────▶ Gone
 //!   absent from a list otherwise ──────────────────────────────▶ Doubtful
@@ -102,13 +103,16 @@ impl Membership {
 
     fn standing(&self, ordinal: u32, facts: &Facts) -> Standing {
         let seat = facts.seat(ordinal);
-        let left = seat.member.as_ref().and_then(|m| m.status.as_ref()?.left_pod_uid.as_deref());
+        if seat.has_left() {
+            return Standing::Gone(Proof::Left);
+        }
+        // Only beyond the replicas: elsewhere a successor may have come, joined and gone without a word.
+        let beyond = seat.pod.is_none() && facts.replicas() > 0 && ordinal >= facts.replicas();
+        let left = seat.member.as_ref().is_some_and(|m| m.status.as_ref().is_some_and(|s| s.left_pod_uid.is_some()));
         let listed = self.names(&names::member(&facts.cluster, ordinal));
         match &self.list {
-            _ if seat.has_left() => Standing::Gone(Proof::Left),
-            // The list may be older, or know of a successor that could not say anything yet.
-            Some(_) if seat.pod.is_none() && left.is_some() && listed => Standing::Doubtful,
-            _ if seat.pod.is_none() && left.is_some() => Standing::Gone(Proof::Left),
+            Some(_) if listed && beyond && left => Standing::Doubtful,
+            _ if beyond && left => Standing::Gone(Proof::Left),
             None => Standing::Member,
             Some(_) if listed => Standing::Member,
             Some(_) if self.fresh && is_unheard(&seat) => Standing::Gone(Proof::Absent),

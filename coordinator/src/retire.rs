@@ -3,7 +3,8 @@
 //! ```text
 //!   Gone, no replica, no pod ──▶ its address is no longer told ──▶ volume deleted or kept ──▶ EtcdMember deleted
 //! ```
-//! Each by UID, decided on live reads, and only while a leader's list shows that it does without. An EtcdMember beyond the replicas is the sign that this is not done: before its
+//! Each by UID, decided on live reads, and only when a list that was read after the pod had gone (after the leader's agent knew
+//! the addresses without it) does not name it, whatever it has said itself. An EtcdMember beyond the replicas is the sign that this is not done: before its
 //! ordinal gets a pod again, it is.
 
 use etcd_operator_shared::{api::member::Peer, names};
@@ -27,7 +28,7 @@ pub struct Retired {
 /// Those that are due. `size`: how many members are wanted.
 #[must_use]
 pub fn due(size: u32, membership: &Membership, facts: &Facts) -> Vec<Retired> {
-    if membership.list.is_none() {
+    if !membership.fresh {
         return vec![];
     }
     let vacated = facts.seats.iter().filter(|(ordinal, seat)| **ordinal >= facts.replicas() && seat.pod.is_none());
@@ -47,11 +48,10 @@ pub fn due(size: u32, membership: &Membership, facts: &Facts) -> Vec<Retired> {
 
 /// The list of addresses without those of members that are gone, and whose pods are. Their names are then never asked for.
 #[must_use]
-pub fn without(size: u32, peers: &[Peer], membership: &Membership, facts: &Facts) -> Vec<Peer> {
+pub fn without(peers: &[Peer], membership: &Membership, facts: &Facts) -> Vec<Peer> {
     let stays = |peer: &&Peer| {
         names::ordinal(&facts.cluster, &peer.name).is_none_or(|ordinal| {
-            let unwanted = ordinal >= size && ordinal >= facts.replicas();
-            !unwanted || facts.seat(ordinal).pod.is_some() || !membership.is_gone(ordinal)
+            ordinal < facts.replicas() || facts.seat(ordinal).pod.is_some() || !membership.is_gone(ordinal)
         })
     };
     peers.iter().filter(stays).cloned().collect()

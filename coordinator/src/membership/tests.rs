@@ -63,7 +63,11 @@ fn one_that_says_it_has_left_is_gone_with_that_pod_only() {
     leave(&mut facts, 2, "a former pod");
     assert_eq!(standing(&facts, 1, 2), Some(Standing::Member), "its successor may be one");
     facts.seats.get_mut(&2).unwrap().pod = None;
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Member), "a successor may have come and gone without a word");
+    facts.set.as_mut().unwrap().replicas = 2;
     assert_eq!(standing(&facts, 1, 2), Some(Standing::Gone(Proof::Left)));
+    facts.set.as_mut().unwrap().replicas = 0;
+    assert_eq!(standing(&facts, 1, 2), Some(Standing::Member), "a stop is not the fall that its Left brought about");
 }
 
 #[test]
@@ -71,6 +75,7 @@ fn a_list_that_names_one_who_has_left_leaves_a_doubt() {
     let mut facts = listed(1, &[0, 2]);
     leave(&mut facts, 2, "a former pod");
     facts.seats.get_mut(&2).unwrap().pod = None;
+    facts.set.as_mut().unwrap().replicas = 2;
     assert_eq!(standing(&facts, 1, 2), Some(Standing::Doubtful));
 }
 
