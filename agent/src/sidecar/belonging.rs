@@ -205,6 +205,7 @@ impl Sidecar {
             Learn::Promote { id } => self.act(Act::Promote { id }),
             Learn::GiveUp { id } => {
                 warn!(id, "the learner makes no progress and gives its place up");
+                self.errands.rest();
                 self.act(Act::Remove { id });
             }
             Learn::Wait => {}

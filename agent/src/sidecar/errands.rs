@@ -35,12 +35,16 @@ pub(super) struct Errands {
     peers: Peers,
     busy: bool,
     not_before: Instant,
+    /// Others may be added before this member is.
+    resting_until: Instant,
     /// Lists asked for before this do not know what was done last.
     acted: Instant,
     trouble: Option<(Errand, String)>,
     ends: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
 }
 
+/// How long a learner that gave its place up waits before it tries again.
+const REST: Duration = Duration::from_secs(30);
 /// Milliseconds to pause after a refusal, at random: several members may be at it.
 const PAUSE: std::ops::Range<u64> = 80..200;
 /// The same for a promotion, which waits for a fraction of a second and which nobody else asks for.
@@ -49,7 +53,16 @@ const PROMOTION: std::ops::Range<u64> = 10..30;
 impl Errands {
     pub(super) fn new(own: Member, peers: Peers) -> Self {
         let now = Instant::now();
-        Self { own, peers, busy: false, not_before: now, acted: now, trouble: None, ends: mpsc::channel(1) }
+        Self {
+            own,
+            peers,
+            busy: false,
+            not_before: now,
+            resting_until: now,
+            acted: now,
+            trouble: None,
+            ends: mpsc::channel(1),
+        }
     }
 
     /// Whether a list that was asked for at this time knows all that was done.
@@ -62,9 +75,16 @@ impl Errands {
         self.trouble.as_ref().map(|(_, why)| why.as_str())
     }
 
+    /// Leaves the place to others for a while.
+    pub(super) fn rest(&mut self) {
+        self.resting_until = Instant::now() + REST;
+    }
+
     /// Begins an errand, unless one is under way or was just refused.
     pub(super) fn run(&mut self, errand: Errand, endpoints: Vec<String>) {
-        if self.busy || Instant::now() < self.not_before {
+        let now = Instant::now();
+        let rests = matches!(errand, Errand::Act(Act::Add { .. })) && now < self.resting_until;
+        if self.busy || rests || now < self.not_before {
             return;
         }
         self.busy = true;
