@@ -20,13 +20,13 @@ use serde_json::json;
 use tracing::info;
 
 use crate::{
-    apiserver::{Failed, Kind},
+    apiserver::{Cause, Failed, Kind},
     build::{Blueprint, Objects, member, owner},
     context::Context,
     course::Course,
     ending,
     events::Note,
-    facts::Facts,
+    facts::{Facts, Version},
     found,
     ledger::{Key, fingerprint},
     membership::Proof,
@@ -56,19 +56,25 @@ pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> Result<(), Failed> 
 /// Brings the EtcdMembers up to date: missing ones are made, and each gets the difference only. Those that are cleared away
 /// in the same turn are left alone.
 pub async fn members(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, course: &Course) -> Result<(), Failed> {
-    let one = async |ordinal: u32| {
-        let Some(object) = facts.seat(ordinal).member else {
-            return found::make(ctx, plan, ordinal).await.map(|_| ());
-        };
-        let Some(patch) = member::update(plan, &object) else { return Ok(()) };
-        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        ctx.api.merge::<EtcdMember>(&namespace, &name, &patch).await?;
-        Ok(())
-    };
     let there = facts.seats.iter().filter(|(_, seat)| seat.member.is_some()).map(|(ordinal, _)| *ordinal);
     let mut all: BTreeSet<u32> = there.chain(0..course.seats).collect();
     all.retain(|ordinal| course.retired.iter().all(|r| r.ordinal != *ordinal));
+    let one = async |ordinal: u32| match facts.seat(ordinal).member {
+        Some(member) => tell(ctx, plan, &member).await,
+        None => found::make(ctx, plan, ordinal).await.map(|_| ()),
+    };
     join_all(all.into_iter().map(one)).await.into_iter().collect()
+}
+
+/// Tells one member what is wanted, if nobody else has told it anything since it was read.
+async fn tell(ctx: &Context, plan: &Blueprint<'_>, member: &EtcdMember) -> Result<(), Failed> {
+    let Some(mut patch) = member::update(plan, member) else { return Ok(()) };
+    let (namespace, name, read) = (member.namespace().unwrap_or_default(), member.name_any(), Version::of(member));
+    while let Err(failed) = ctx.api.merge::<EtcdMember>(&namespace, &name, &patch).await {
+        let since = unless_told::<EtcdMember>(ctx, &namespace, &name, &read, failed).await?;
+        patch["metadata"]["resourceVersion"] = json!(since);
+    }
+    Ok(())
 }
 
 /// Applies the StatefulSet, if it is still the one that the decision was made on: whatever has been decided about members
@@ -79,10 +85,19 @@ pub async fn stateful_set(ctx: &Context, plan: &Blueprint<'_>, replicas: u32, fa
     if ctx.ledger.holds(&key, print) {
         return Ok(());
     }
+    let (namespace, name) = (set.namespace().unwrap_or_default(), set.name_any());
+    let read = facts.set.as_ref().map(|set| set.version.clone()).unwrap_or_default();
     let mut sent = set;
-    sent.metadata.resource_version = facts.set.as_ref().and_then(|set| set.resource_version.clone());
-    let (namespace, name) = (sent.namespace().unwrap_or_default(), sent.name_any());
-    let after = ctx.api.apply::<StatefulSet, _>(&namespace, &name, &sent).await?;
+    sent.metadata.resource_version.clone_from(&read.resource);
+    let after = loop {
+        match ctx.api.apply::<StatefulSet, _>(&namespace, &name, &sent).await {
+            Ok(after) => break after,
+            Err(failed) => {
+                let since = unless_told::<StatefulSet>(ctx, &namespace, &name, &read, failed).await?;
+                sent.metadata.resource_version = since;
+            }
+        }
+    };
     ctx.ledger.applied(key, print, &after);
     let before = facts.set.as_ref().map(|set| set.replicas);
     if before != Some(replicas) {
@@ -92,6 +107,23 @@ pub async fn stateful_set(ctx: &Context, plan: &Blueprint<'_>, replicas: u32, fa
         ctx.events.note(plan.cluster, Note::scaled(before, replicas));
     }
     Ok(())
+}
+
+/// After a write that was refused: the version to try again with, if nobody has written the object's spec since `read`. The
+/// API server compares the version of the whole object, and statuses are busy while pods come and go: one that a status alone
+/// has changed is no reason to decide again.
+async fn unless_told<K: Kind>(
+    ctx: &Context,
+    namespace: &str,
+    name: &str,
+    read: &Version,
+    failed: Failed,
+) -> Result<Option<String>, Failed> {
+    if !matches!(failed.cause, Cause::Conflict) {
+        return Err(failed);
+    }
+    let now = ctx.api.get_metadata::<K>(namespace, name).await?.map(|object| Version::of(&object));
+    now.filter(|now| now.is_same_spec(read)).map(|now| now.resource).ok_or(failed)
 }
 
 /// Clears away what members that are gone have left: the volume as the user wants it, then the EtcdMember, each by UID.

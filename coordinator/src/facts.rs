@@ -42,12 +42,22 @@ pub struct Whose {
 /// What the StatefulSet says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
-    pub resource_version: Option<String>,
+    pub version: Version,
     pub replicas: u32,
     /// Hash of the template that new pods get, or `None` while the StatefulSet's controller has not seen the template.
     pub newest: Option<String>,
     /// What its claims were made with: a StatefulSet never changes that.
     pub storage: Storage,
+}
+
+/// Which StatefulSet it was, and what was written to it last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Version {
+    pub uid: Option<String>,
+    /// Rises with the spec alone.
+    pub generation: Option<i64>,
+    /// Changes with the status too, which is busy while pods come and go.
+    pub resource: Option<String>,
 }
 
 /// Size and class of a StatefulSet's claims.
@@ -230,11 +240,24 @@ impl Set {
         let seen =
             status.filter(|s| s.observed_generation.is_some() && s.observed_generation == set.metadata.generation);
         Self {
-            resource_version: set.resource_version(),
+            version: Version::of(set),
             replicas: spec.and_then(|s| s.replicas).map_or(1, i32::unsigned_abs),
             newest: seen.and_then(|s| s.update_revision.clone()),
             storage: spec.map(Storage::of).unwrap_or_default(),
         }
+    }
+}
+
+impl Version {
+    #[must_use]
+    pub fn of(object: &impl ResourceExt) -> Self {
+        Self { uid: object.uid(), generation: object.meta().generation, resource: object.resource_version() }
+    }
+
+    /// Whether only the status was written in between.
+    #[must_use]
+    pub fn is_same_spec(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.generation == other.generation
     }
 }
 

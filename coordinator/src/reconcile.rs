@@ -175,7 +175,7 @@ impl Outcome {
 pub fn after_failure(cluster: &EtcdCluster, failed: &Failed, ctx: &Context) -> Action {
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
     let wait = match failed.cause {
-        Cause::Conflict => Duration::from_millis(200),
+        Cause::Conflict => Duration::from_millis(100),
         Cause::Exists => Duration::from_secs(1),
         Cause::Missing | Cause::Timeout | Cause::Refused(_) | Cause::Broken(_) => ctx.failures.wait(cluster),
     };

@@ -68,7 +68,7 @@ pub fn list(generation: i64, voters: &[u32]) -> Membership {
 /// A StatefulSet whose controller has seen everything.
 pub fn set(replicas: u32, newest: &str) -> Set {
     Set {
-        resource_version: Some("1".into()),
+        version: Version { uid: Some("set".into()), generation: Some(1), resource: Some("1".into()) },
         replicas,
         newest: Some(newest.into()),
         storage: Storage { size: "8Gi".into(), class: String::new() },
@@ -139,4 +139,12 @@ fn who_led_in_an_earlier_term_than_others_have_seen_is_no_leader() {
     said.term = Some(9);
     facts.seats.get_mut(&2).unwrap().member = Some(Arc::new(member(2, Some(said))));
     assert!(facts.leader().is_none());
+}
+
+#[test]
+fn a_status_alone_makes_no_other_spec() {
+    let read = set(3, "a").version;
+    assert!(Version { resource: Some("9".into()), ..read.clone() }.is_same_spec(&read));
+    assert!(!Version { generation: Some(2), ..read.clone() }.is_same_spec(&read));
+    assert!(!Version { uid: Some("another".into()), ..read.clone() }.is_same_spec(&read));
 }

@@ -17,7 +17,7 @@ use crate::{
     course::{Course, Waited},
     decide::Step,
     facts::{
-        Facts, Pod, Seat,
+        Facts, Pod, Seat, Version,
         tests::{list, member, pod, set, status},
     },
     founding,
@@ -84,7 +84,7 @@ impl World {
     pub fn facts(&self) -> Facts {
         let mut facts = Facts { cluster: "demo".into(), ..Facts::default() };
         facts.set = self.set.map(|(replicas, version)| crate::facts::Set {
-            resource_version: Some(version.to_string()),
+            version: Version { resource: Some(version.to_string()), ..Version::default() },
             ..set(replicas, "a")
         });
         for (ordinal, member) in &self.members {
@@ -132,7 +132,7 @@ impl World {
         }
         let before = facts.set.as_ref().map(|set| set.replicas);
         let replicas = if let Step::SetReplicas(n) = course.step { Some(n) } else { before };
-        let read = facts.set.as_ref().and_then(|set| set.resource_version.clone());
+        let read = facts.set.as_ref().and_then(|set| set.version.resource.clone());
         let same = read == self.set.map(|(_, version)| version.to_string());
         if !may() || !same {
             return;
