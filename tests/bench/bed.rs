@@ -112,20 +112,29 @@ impl<'a> Bed<'a> {
         self.client.prefer(address.as_deref()).await
     }
 
-    /// Deletes a member's claim and pod, and waits until another pod of that name runs its agent.
-    pub async fn lose_disk(&self, ordinal: usize) -> Result<()> {
+    /// Deletes a member's claim and pod. Seconds from the moment at which another pod of that name is there until all vote, the
+    /// member under another ID, and all pods are Ready.
+    pub async fn lose_disk(&self, ordinal: usize, mark: &str) -> Result<f64> {
         let pod = format!("{}-{ordinal}", self.name);
         let pods: Api<Pod> = Api::namespaced(self.operator.client(), &self.operator.namespace);
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.operator.client(), &self.operator.namespace);
-        let former = pods.get(&pod).await?.uid();
+        let former = (pods.get(&pod).await?.uid(), self.etcd(ordinal).await?.said().await?.member_id);
+        self.client.mark(mark).await?;
         claims.delete(&format!("data-{pod}"), &DeleteParams::default()).await?;
         pods.delete(&pod, &DeleteParams::default().grace_period(0)).await?;
-        let started = Instant::now();
-        while !pods.get_opt(&pod).await?.is_some_and(|now| now.uid() != former && agent_runs(&now)) {
-            ensure!(started.elapsed() < PATIENCE, "no other pod {pod} comes");
+        let lost = Instant::now();
+        while pods.get_opt(&pod).await?.is_none_or(|now| now.uid() == former.0) {
+            ensure!(lost.elapsed() < PATIENCE, "no other pod {pod} comes");
             sleep(LOOK).await;
         }
-        Ok(())
+        let returned = Instant::now();
+        while self.etcd(0).await?.members().await?.iter().any(|one| one.id == former.1) {
+            ensure!(lost.elapsed() < PATIENCE, "the old member of {pod} is not removed");
+            sleep(LOOK).await;
+        }
+        let seconds = self.settled(3, returned).await?;
+        self.client.mark("between").await?;
+        Ok(seconds)
     }
 
     async fn pods(&self) -> Result<Vec<Pod>> {
@@ -152,9 +161,4 @@ fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     pod.metadata.deletion_timestamp.is_none()
         && conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
-}
-
-fn agent_runs(pod: &Pod) -> bool {
-    let mut statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    statuses.any(|one| one.name == "agent" && one.state.as_ref().is_some_and(|state| state.running.is_some()))
 }

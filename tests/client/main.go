@@ -30,7 +30,7 @@ func main() {
 	writers := flag.Int("writers", 4, "number of writers")
 	readers := flag.Int("readers", 2, "number of readers")
 	watchers := flag.Int("watchers", 2, "number of watchers")
-	pace := flag.Duration("pace", 10*time.Millisecond, "time between two operations of one worker")
+	pace := flag.Duration("pace", 20*time.Millisecond, "time between two operations of one worker")
 	flag.Parse()
 
 	members := &Members{}

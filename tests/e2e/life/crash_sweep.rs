@@ -1,12 +1,13 @@
 //! Promise: an agent that dies between any two side effects of joining, leaving or replacing a lost disk goes on where it was.
 
 use crate::harness::demo::spec_with;
-use crate::harness::{Client, Demo, Loss, Manner, Sampler, Stage, play};
+use crate::harness::{Client, Demo, Loss, Manner, Part, Sampler, Stage, play};
 use anyhow::{Context, Result, ensure};
 use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use kube::{Api, ResourceExt};
+use nix::sys::signal::Signal;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,14 +46,18 @@ fn agents_that_die_at_every_point_of_membership_go_on() {
             ensure!(three.id(1).await? != former, "{loss:?}: the old ID came back");
         }
 
+        // Removed by the leader's agent, and out before its own etcd knows.
+        three.process(faults, 2, Part::Etcd).await?.signal(Signal::SIGSTOP);
+        let one = step(&scribe, &three, "leave, with an etcd that hangs", async || three.resize(1).await).await?;
+
         let (listed, visited) = (points(), scribe.visited());
         let missed: Vec<_> = listed.difference(&visited).collect();
         ensure!(missed.is_empty(), "nobody died at {missed:?}");
         stage.say(format!("all {} points were died at", listed.len()));
-        sampler.finish(&three).await?;
-        let report = client.finish(&three).await?;
-        ensure!(report.cluster == id && three.all_vote().await? == id, "the cluster ID changed");
-        ensure!(three.restarts().await? == 0, "containers were restarted");
+        sampler.finish(&one).await?;
+        let report = client.finish(&one).await?;
+        ensure!(report.cluster == id && one.all_vote().await? == id, "the cluster ID changed");
+        ensure!(one.restarts().await? == 0, "containers were restarted");
         Ok(())
     });
 }

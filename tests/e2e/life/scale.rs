@@ -2,7 +2,7 @@
 
 use crate::harness::demo::{spec, spec_with};
 use crate::harness::length::either;
-use crate::harness::{Client, Demo, Manner, Sampler, Stage, play, until};
+use crate::harness::{Client, Demo, Manner, Sampler, Stage, play};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -87,18 +87,5 @@ fn volumes_that_are_kept_are_used_again_under_new_ids() {
         let report = client.finish(&three).await?;
         ensure!(report.cluster == id && three.all_vote().await? == id, "the cluster ID changed");
         Ok(())
-    });
-}
-
-#[test]
-fn a_size_that_no_cluster_can_have_changes_nothing() {
-    play("scale_refused", Manner::Beside, async |stage| {
-        let (demo, _) = Demo::up(stage, "demo", spec(1)).await?;
-        for size in [2, 9, -1] {
-            let refused = demo.patch_spec(json!({ "size": size })).await;
-            ensure!(refused.is_err(), "size {size} was taken");
-        }
-        until("it is as it was", Duration::from_secs(10), async || demo.is_ready().await).await?;
-        demo.all_vote().await.map(drop)
     });
 }
