@@ -10,7 +10,7 @@
 //!                      ├── WAL on a fitting mark ── Resume ──▶ etcd ◀──┘
 //!                      │
 //!                      └── everything that needs a new ID, while the others answer (room `join`):
-//!                          SetAside ─▶ Renew ─▶ Remove (old entries) ─▶ Add ─▶ ID on the mark ── Join ──▶ etcd, a learner
+//!                          SetAside ─▶ Renew ─▶ Claim ─▶ Remove (old entries) ─▶ Add, ID on the mark ── Join ──▶ etcd, a learner
 //!
 //! not wanted any more, while the others answer:  Remove (own entries) ─▶ Retire ─▶ Left, final for this pod
 //! everything else: Wait (it will pass by itself), Stranded or Hold (a person must look), with the reason
@@ -163,7 +163,11 @@ fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
     }
     match facts.cluster {
         Cluster::Answers(list) if list::with_id(list, &member_id).is_none() => {
-            return join::join(facts, marked, Lost::Removed);
+            // A member that is alone adds a new entry only after its data is set aside: another volume has its place.
+            return match list::of(list, &facts.me.member).next() {
+                Some(other) => Start::Hold(Hold::Superseded { by: other.id.clone() }),
+                None => join::join(facts, marked, Lost::Removed),
+            };
         }
         Cluster::Awaited | Cluster::Silent(_) if facts.expelled => return Start::Wait(Wait::Confirmation),
         Cluster::Answers(_) | Cluster::Awaited | Cluster::Silent(_) => {}
@@ -174,7 +178,7 @@ fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
         // away by its own cluster.
         Object::Away | Object::Missing => Start::Resume,
         Object::Known(known) => match next_claim(mark, known) {
-            Some(number) => Start::Claim { number, member_id },
+            Some(number) => Start::Claim { number, member_id: Some(member_id) },
             None => Start::Resume,
         },
     }
@@ -204,7 +208,7 @@ fn without_data(facts: Facts<'_>, marked: &Marked) -> Start {
         return join::join(facts, marked, Lost::Removed);
     }
     match next_claim(mark, known) {
-        Some(number) => Start::Claim { number, member_id: known.initial_id.clone() },
+        Some(number) => Start::Claim { number, member_id: Some(known.initial_id.clone()) },
         None => Start::Bootstrap,
     }
 }
@@ -213,10 +217,13 @@ fn without_data(facts: Facts<'_>, marked: &Marked) -> Start {
 /// onto the mark, so a claim that was accepted while the agent crashed is written again, one higher.
 #[must_use]
 pub fn next_claim(mark: &Mark, known: &Known) -> Option<i64> {
-    let standing = known.claim.as_ref().map_or(0, |claim| claim.number);
-    let mine = known.claim.as_ref().is_some_and(|claim| claim.volume_id == mark.volume_id);
-    let accepted = mine && mark.claim == standing && mark.member_id.is_some();
-    (!accepted).then(|| standing.max(mark.claim) + 1)
+    let accepted = holds_claim(mark, known) && mark.member_id.is_some();
+    (!accepted).then(|| known.claim.as_ref().map_or(0, |claim| claim.number).max(mark.claim) + 1)
+}
+
+/// Whether the claim that stands is this volume's, and the mark knows that it was accepted.
+fn holds_claim(mark: &Mark, known: &Known) -> bool {
+    known.claim.as_ref().is_some_and(|claim| claim.volume_id == mark.volume_id && claim.number == mark.claim)
 }
 
 #[cfg(test)]

@@ -146,11 +146,11 @@ impl Sidecar {
         }
     }
 
-    /// A member that joined claims when it runs: its ID is fresh, so there was no hurry.
+    /// A member that joined while the API server was away claims when it is back.
     fn claim_late(&mut self, object: &Object) {
         let (Object::Known(known), Some(mark)) = (object, self.disk.mark()) else { return };
         if let (Some(number), Some(id), true) = (next_claim(mark, known), mark.member_id.clone(), mark.joined) {
-            self.claim(number, &id);
+            self.claim(number, Some(id));
         }
     }
 

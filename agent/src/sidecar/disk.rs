@@ -138,10 +138,10 @@ impl Disk {
 
     /// An accepted claim goes onto the mark with the ID that the volume is for, and the counter rises for the start that
     /// follows: one write. A claim for a volume that is no longer here says nothing of the one that is.
-    pub(super) async fn note_claim(&mut self, volume_id: &str, number: i64, member_id: String) {
+    pub(super) async fn note_claim(&mut self, volume_id: &str, number: i64, member_id: Option<String>) {
         let Some(mark) = self.mark().filter(|mark| mark.volume_id == volume_id).cloned() else { return };
         let counter = mark.counter + 1;
-        let identity = mark::Identity { claim: number, member_id: Some(member_id), ..mark.identity };
+        let identity = mark::Identity { claim: number, member_id, ..mark.identity };
         self.counted_for_start = self.write(Mark { identity, counter, ..mark }).await;
     }
 

@@ -26,7 +26,7 @@ const AFTER_ABSENCE: Duration = Duration::from_millis(200);
 pub(super) struct Claiming {
     pub volume_id: String,
     pub number: i64,
-    pub member_id: String,
+    pub member_id: Option<String>,
 }
 
 /// The end of a write, and the claim that it made, if it made one.

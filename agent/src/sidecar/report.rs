@@ -122,7 +122,7 @@ impl Sidecar {
     }
 
     /// Claims the member for this volume. Only the answer counts, see [`Self::note_claim`].
-    pub(super) fn claim(&mut self, number: i64, member_id: &str) {
+    pub(super) fn claim(&mut self, number: i64, member_id: Option<String>) {
         let Some(mark) = self.disk.mark() else { return };
         if !self.ledger.is_free() {
             return;
@@ -132,7 +132,7 @@ impl Sidecar {
         let claim = Claim { number, volume_id: volume_id.clone() };
         let (launcher, observed) = (self.wires.launcher.borrow().clone(), self.wires.observed.borrow().clone());
         let next = self.status(&launcher, &observed, &self.judge(&launcher, &observed), Some(claim), counter);
-        self.ledger.write(next, Some(Claiming { volume_id, number, member_id: member_id.to_owned() }));
+        self.ledger.write(next, Some(Claiming { volume_id, number, member_id }));
     }
 
     pub(super) async fn note_claim(&mut self, Claiming { volume_id, number, member_id }: Claiming) {

@@ -26,7 +26,7 @@ impl Sidecar {
         match step {
             Start::Touch => self.disk.touch(&self.me).await,
             Start::SetLived => self.disk.set_lived().await,
-            Start::Claim { number, member_id } => self.claim(*number, member_id),
+            Start::Claim { number, member_id } => self.claim(*number, member_id.clone()),
             Start::Bootstrap => self.order(gate::Start::First, launcher).await,
             Start::Resume => self.order(gate::Start::Again, launcher).await,
             Start::Join => self.order(gate::Start::Added, launcher).await,

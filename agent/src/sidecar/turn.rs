@@ -263,7 +263,8 @@ impl Sidecar {
         let role = self.page.borrow().health.role;
         let (member, members, requests) =
             (self.wires.member.clone(), observed.members.clone(), self.wires.requests.clone());
-        tokio::spawn(hand_over(member, members, role, requests));
+        let stopped = self.ledger.object().is_some_and(|object| object.spec.stopped);
+        tokio::spawn(hand_over(member, members, role, requests, stopped));
         self.disk.raise_counter(self.peers()).await;
     }
 }

@@ -1,13 +1,16 @@
 //! Joining under a new ID: for a member that grows the cluster, and for one whose disk, data or place was lost.
 //!
 //! ```text
-//!   data that is nobody's any more ─▶ SetAside ─▶ Renew ─▶ Remove every entry with my URL ─▶ Add ─▶ Join
+//!   data that is nobody's any more ─▶ SetAside ─▶ Renew ─▶ Claim ─▶ Remove every entry with my URL ─▶ Add ─▶ Join
 //! ```
+//! The claim is not for the ID, which is fresh: it silences a twin, a pod of the same name on a node that was cut off, before
+//! its place is taken. With the API server away it follows later.
+//!
 //! Guarantees: nothing is touched before the others have answered linearizably and the member is wanted; an entry is taken
 //! over only if this volume's mark names its ID and no WAL was ever written under it. A list never proves that a member did
 //! not start, so every other entry with this member's URL goes.
 
-use super::{Facts, Lost, Marked, Object, Start, Wait};
+use super::{Facts, Lost, Marked, Object, Start, Wait, holds_claim};
 use crate::plan::list::{self, Cluster, Entry};
 
 pub(super) fn join(facts: Facts<'_>, marked: &Marked, lost: Lost) -> Start {
@@ -30,6 +33,9 @@ pub(super) fn join(facts: Facts<'_>, marked: &Marked, lost: Lost) -> Start {
     if !fresh {
         return Start::Renew { replacing: true };
     }
+    if let Some(number) = claim_first(facts, marked) {
+        return Start::Claim { number, member_id: mark.member_id.clone() };
+    }
     if mark.joined && mark.member_id.as_ref().is_some_and(|id| list::with_id(list, id).is_some()) {
         return Start::Join;
     }
@@ -40,6 +46,13 @@ pub(super) fn join(facts: Facts<'_>, marked: &Marked, lost: Lost) -> Start {
         Some(other) => Start::Wait(Wait::Turn { behind: other.member.clone() }),
         None => Start::Add,
     }
+}
+
+/// The number to claim with, when the API server is there to take it.
+fn claim_first(facts: Facts<'_>, marked: &Marked) -> Option<i64> {
+    let Object::Known(known) = facts.object else { return None };
+    let standing = known.claim.as_ref().map_or(0, |claim| claim.number);
+    (known.current && !holds_claim(&marked.mark, known)).then(|| standing.max(marked.mark.claim) + 1)
 }
 
 /// Whether the member shall be one. With the API server away the membership itself says so: the member's URL is in it, or it

@@ -5,8 +5,9 @@
 pub enum Start {
     /// Write the first mark on a blank volume.
     Touch,
-    /// Write this claim into the EtcdMember by compare-and-swap, then onto the mark, with the ID that the volume is for.
-    Claim { number: i64, member_id: String },
+    /// Write this claim into the EtcdMember by compare-and-swap, then onto the mark, with the ID that the volume is for. A
+    /// member that is about to join has none yet.
+    Claim { number: i64, member_id: Option<String> },
     /// Record that a WAL is here, before anything else.
     SetLived,
     /// Start etcd with `new` and the static list of initial members.

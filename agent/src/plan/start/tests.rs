@@ -268,12 +268,12 @@ fn data_is_set_aside_only_when_its_id_is_out_of_the_membership() {
 }
 
 #[test]
-fn an_unclaimed_volume_takes_over_another_volumes_claim_only_with_an_id_of_its_own() {
+fn an_unclaimed_volume_takes_over_another_volumes_claim_only_for_an_id_of_its_own() {
     everywhere(|volume, object, _, step| {
         let Object::Known(k) = object else { return };
         let others = k.claim.as_ref().is_some_and(|c| c.volume_id != "mine");
-        let joined = mine(volume).is_some_and(|m| m.mark.joined && m.wal);
-        assert!(!(others && matches!(step, Start::Claim { .. })) || joined, "{volume:?}\n{object:?}");
+        let fresh_id = mine(volume).is_some_and(|m| m.mark.joined && (m.wal || !m.lived));
+        assert!(!(others && matches!(step, Start::Claim { .. })) || fresh_id, "{volume:?}\n{object:?}");
     });
 }
 
@@ -308,7 +308,8 @@ impl Stage {
                 (volume, Start::Touch) => *volume = marked(blank(number, false), false, false),
                 (Volume::Marked(m), Start::Claim { number, member_id }) => {
                     self.known.claim = Some(Claim { number: *number, volume_id: m.mark.volume_id.clone() });
-                    (m.mark.identity.claim, m.mark.identity.member_id) = (*number, Some(member_id.clone()));
+                    self.known.counter = m.mark.counter;
+                    (m.mark.identity.claim, m.mark.identity.member_id) = (*number, member_id.clone());
                 }
                 (Volume::Marked(m), Start::SetLived) => m.lived = true,
                 (Volume::Marked(m), Start::SetAside(_)) => m.wal = false,
@@ -385,6 +386,9 @@ fn a_member_that_was_removed_sets_its_data_aside_and_joins_anew() {
     let mut stage = Stage::new(marked(mark(), true, true), known(), without_me);
     assert_eq!(stage.play(), Start::Join);
     assert_eq!(stage.done[0], Start::SetAside(Lost::Removed));
+    let claimed = stage.done.iter().position(|step| matches!(step, Start::Claim { .. })).unwrap();
+    let added = stage.done.iter().position(|step| *step == Start::Add).unwrap();
+    assert!(claimed < added, "a twin must know before its place is taken: {:?}", stage.done);
     let asked = Facts {
         me: &me(),
         volume: &marked(mark(), true, true),
@@ -394,6 +398,15 @@ fn a_member_that_was_removed_sets_its_data_aside_and_joins_anew() {
         mistaken: false,
     };
     assert_eq!(start(asked), Start::Wait(Wait::Confirmation), "etcd's word alone is not enough");
+}
+
+#[test]
+fn a_twin_whose_place_is_taken_holds() {
+    let list = Cluster::Answers(vec![entry("eeee", "demo-0"), entry("cccc", "demo-1")]);
+    for object in [Object::Away, Object::Known(known())] {
+        let step = step(&marked(mark(), true, true), &object, &list);
+        assert_eq!(step, Start::Hold(Hold::Superseded { by: "eeee".into() }));
+    }
 }
 
 #[test]
@@ -407,7 +420,7 @@ fn data_under_another_id_than_the_marks_is_set_aside() {
 #[test]
 fn an_entry_that_this_volume_was_given_is_taken_over_and_any_other_is_not() {
     let list = |id: &str| Cluster::Answers(vec![Entry { learner: true, started: false, ..entry(id, "demo-0") }]);
-    let volume = marked(added(0), false, false);
+    let volume = marked(added(1), false, false);
     assert_eq!(step(&volume, &Object::Known(known()), &list("bbbb")), Start::Join);
     assert_eq!(step(&volume, &Object::Known(known()), &list("eeee")), Start::Remove { id: "eeee".into() });
     let lived = marked(added(0), true, false);
@@ -416,10 +429,13 @@ fn an_entry_that_this_volume_was_given_is_taken_over_and_any_other_is_not() {
 
 #[test]
 fn a_learner_under_way_is_waited_for() {
-    let object = Object::Known(Known { initial: false, claim: None, initial_members: vec![], ..known() });
+    let claim = Some(Claim { number: 1, volume_id: "volume-1".into() });
+    let object = Object::Known(Known { initial: false, claim, counter: 0, initial_members: vec![], ..known() });
     let learner = Entry { learner: true, ..entry("eeee", "demo-4") };
     let list = Cluster::Answers(vec![entry("cccc", "demo-1"), learner]);
-    let volume = marked(blank(1, true), false, false);
+    let mut mark = blank(1, true);
+    mark.identity.claim = 1;
+    let volume = marked(mark, false, false);
     assert_eq!(step(&volume, &object, &list), Start::Wait(Wait::Turn { behind: "demo-4".into() }));
 }
 
@@ -463,7 +479,7 @@ fn without_the_api_server_the_membership_says_who_is_wanted() {
 fn a_volume_that_joined_without_a_claim_claims_later_unless_it_was_replaced() {
     let other = Known { claim: Some(Claim { number: 3, volume_id: "gone".into() }), ..known() };
     let volume = marked(added(0), true, true);
-    let id = || "bbbb".to_owned();
+    let id = || Some("bbbb".to_owned());
     let list = |id: &str| Cluster::Answers(vec![entry(id, "demo-0")]);
     let ask = |cluster: &Cluster| step(&volume, &Object::Known(other.clone()), cluster);
     assert_eq!(ask(&silent()), Start::Claim { number: 4, member_id: id() });
