@@ -54,7 +54,7 @@ pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> Result<(), Failed> 
 }
 
 /// Brings the EtcdMembers up to date: missing ones are made, and each gets the difference only. Those that are cleared away
-/// in the same turn are left alone.
+/// in the same turn are left alone; all others are told, with or without a pod: the longest list of addresses is the one known.
 pub async fn members(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, course: &Course) -> Result<(), Failed> {
     let there = facts.seats.iter().filter(|(_, seat)| seat.member.is_some()).map(|(ordinal, _)| *ordinal);
     let mut all: BTreeSet<u32> = there.chain(0..course.seats).collect();

@@ -3,6 +3,8 @@
 //! The picture is a row of seats, one an ordinal: an EtcdMember (what its agent says) and a pod (what kubelet says). A seat's
 //! [`Voice`] is what may be believed: an agent is heard only for the pod that it runs in, and only while kubelet agrees.
 
+mod version;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use etcd_operator_shared::{
@@ -16,6 +18,7 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1 as core};
 use kube::ResourceExt;
 
 use crate::trouble::{self, Trouble};
+pub use version::Version;
 
 /// One cluster as observed.
 #[derive(Debug, Clone, Default)]
@@ -48,16 +51,6 @@ pub struct Set {
     pub newest: Option<String>,
     /// What its claims were made with: a StatefulSet never changes that.
     pub storage: Storage,
-}
-
-/// Which StatefulSet it was, and what was written to it last.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Version {
-    pub uid: Option<String>,
-    /// Rises with the spec alone.
-    pub generation: Option<i64>,
-    /// Changes with the status too, which is busy while pods come and go.
-    pub resource: Option<String>,
 }
 
 /// Size and class of a StatefulSet's claims.
@@ -155,11 +148,17 @@ impl Facts {
         self.set.as_ref().map_or(0, |set| set.replicas)
     }
 
-    /// The size that the members were told last; `None` when there are none.
+    /// Whether an ordinal is beyond the replicas of a cluster that is not stopped.
+    #[must_use]
+    pub fn is_beyond(&self, ordinal: u32) -> bool {
+        self.replicas() > 0 && ordinal >= self.replicas()
+    }
+
+    /// The size that the members were told last; `None` when there are none. The first of them is always told.
     #[must_use]
     pub fn told(&self) -> Option<u32> {
-        let sizes = self.seats.values().filter_map(|seat| Some(seat.member.as_ref()?.spec.size));
-        sizes.max().map(|size| size.max(0).unsigned_abs())
+        let size = self.seats.values().find_map(|seat| Some(seat.member.as_ref()?.spec.size));
+        size.map(|size| size.max(0).unsigned_abs())
     }
 
     /// The member that leads and whose agent says so, of the latest term that anybody has seen: one who led before and does not
@@ -245,19 +244,6 @@ impl Set {
             newest: seen.and_then(|s| s.update_revision.clone()),
             storage: spec.map(Storage::of).unwrap_or_default(),
         }
-    }
-}
-
-impl Version {
-    #[must_use]
-    pub fn of(object: &impl ResourceExt) -> Self {
-        Self { uid: object.uid(), generation: object.meta().generation, resource: object.resource_version() }
-    }
-
-    /// Whether only the status was written in between.
-    #[must_use]
-    pub fn is_same_spec(&self, other: &Self) -> bool {
-        self.uid == other.uid && self.generation == other.generation
     }
 }
 

@@ -107,7 +107,7 @@ impl Membership {
             return Standing::Gone(Proof::Left);
         }
         // Only beyond the replicas: elsewhere a successor may have come, joined and gone without a word.
-        let beyond = seat.pod.is_none() && facts.replicas() > 0 && ordinal >= facts.replicas();
+        let beyond = seat.pod.is_none() && facts.is_beyond(ordinal);
         let left = seat.member.as_ref().is_some_and(|m| m.status.as_ref().is_some_and(|s| s.left_pod_uid.is_some()));
         let listed = self.names(&names::member(&facts.cluster, ordinal));
         match &self.list {
