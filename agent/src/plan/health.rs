@@ -9,7 +9,7 @@ use etcd_operator_shared::{
 
 use super::{
     exit::{Class, Verdict},
-    start::Start,
+    start::{Start, Wait},
     words,
 };
 use crate::etcd::member::Status;
@@ -172,8 +172,10 @@ fn idle(facts: &Facts<'_>) -> Problem {
         }
         _ => {}
     }
-    // A refusal to run outlives the moment in which the next start is being decided.
-    if let Some(Verdict { class, line }) = facts.last_exit.filter(|v| v.class != Class::Stopped) {
+    // A refusal to run outlives the moment in which the next start is being decided. A removal is none: it is being looked into.
+    let asked = matches!(facts.start, Some(Start::Wait(Wait::Answer | Wait::Confirmation)));
+    let refused = |v: &&Verdict| v.class != Class::Stopped && !(asked && v.class == Class::Removed);
+    if let Some(Verdict { class, line }) = facts.last_exit.filter(refused) {
         return problem(MemberPhase::Failing, class.as_str(), format!("etcd does not run: {line}"));
     }
     let (phase, reason, message) = match facts.start {

@@ -125,10 +125,10 @@ impl Sidecar {
             self.disk.raise_counter(self.peers()).await;
         }
         self.belonging.note_list(observed);
-        self.belonging.leaving = None;
         match object {
             Object::Known(known) if known.dooms(self.me.ordinal) => self.leave(launcher, observed, known),
             Object::Known(_) | Object::Awaited | Object::Away | Object::Missing => {
+                self.belonging.leaving = None;
                 self.learn(observed).await;
                 self.look_after_others(observed, object);
             }
@@ -167,12 +167,13 @@ impl Sidecar {
         let facts =
             leave::Facts { me, own_id: &own_id, size, leads, cluster: &cluster, away: &away, ordinal: self.ordinals() };
         let step = leave(facts);
-        if !matches!(step, Leave::After(_) | Leave::Silent) {
-            self.belonging.leaving = Some(match self.errands.trouble() {
-                Some(why) => format!("the member is leaving the cluster; it is tried again: {why}"),
-                None => "the member is leaving the cluster".into(),
-            });
-        }
+        self.belonging.leaving = match (&step, self.errands.trouble()) {
+            // What was begun is not over because the others are being asked again.
+            (Leave::Silent, _) => self.belonging.leaving.take(),
+            (Leave::After(_), _) => None,
+            (_, Some(why)) => Some(format!("the member is leaving the cluster; it is tried again: {why}")),
+            (_, None) => Some("the member is leaving the cluster".into()),
+        };
         match step {
             // Out of the membership and not wanted any more: nothing can be finished here, only clients kept waiting.
             Leave::Halt => {

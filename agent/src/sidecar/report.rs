@@ -109,7 +109,11 @@ impl Sidecar {
             membership: self.membership(observed, health.role),
             health,
             etcd: observed.status.as_ref(),
-            member_id: self.disk.mark().and_then(|m| m.member_id.as_deref()),
+            member_id: self
+                .disk
+                .mark()
+                .filter(|m| m.incarnation == self.me.incarnation)
+                .and_then(|m| m.member_id.as_deref()),
             restarts: state.map_or(0, |s| s.restarts),
             last_exit: state.and_then(|s| s.last_exit.as_ref()).map(notes::published),
             agent_version: env!("CARGO_PKG_VERSION"),
