@@ -34,19 +34,23 @@ async fn shows(stage: &Stage, word: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is told of these steps, in this order: the reason and what its text must hold.
-const STORY: [(&str, &str); 11] = [
+/// What is told of these steps, in this order: the reason and what its text must hold. What is told again in the same words is
+/// counted, not told twice.
+const STORY: [(&str, &str); 14] = [
     ("IncarnationWritten", "demo-0"),
     ("Creating", ""),
     ("Running", "1 of 1"),
     ("ReplicasSet", "from 1 to 3"),
     ("Scaling", "of 3"),
+    ("MemberJoining", "as learner"),
+    ("MemberPromoted", "has become a voter"),
     ("Running", "3 of 3"),
-    ("Scaling", "of 1"),
-    ("VolumeDeleted", "demo-2 has left"),
-    ("Running", "1 of 1"),
+    ("MemberLeaving", "demo-2"),
+    ("MemberLeft", "has left"),
+    ("VolumeDeleted", "has left"),
+    ("Stopping", "from 1 to 0"),
     ("Stopped", ""),
-    ("Running", "1 of 1"),
+    ("Waking", "from 0 to 1"),
 ];
 
 /// All of it is among the events.

@@ -3,8 +3,9 @@
 
 use crate::harness::demo::spec;
 use crate::harness::loss::Guard;
-use crate::harness::{Demo, Loss, Manner, PATIENCE, Stage, holds, play, until};
+use crate::harness::{Demo, Loss, Manner, PATIENCE, Part, Stage, holds, play, until};
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use testbed::Faults;
@@ -82,6 +83,10 @@ async fn precious(stage: &Stage, size: u32) -> Result<Demo<'_>> {
 /// Loses these disks at once; fails unless each is soon named, and when an empty store is ever served.
 async fn named(faults: &Faults, demo: &Demo<'_>, losses: &[(u32, Loss)]) -> Result<()> {
     let (guard, lost) = (Guard::start(demo, KEY), Instant::now());
+    // At once: with a quorum for a moment longer, the first of them would be replaced.
+    for (ordinal, _) in losses {
+        demo.process(faults, *ordinal, Part::Etcd).await?.signal(Signal::SIGSTOP);
+    }
     for (ordinal, loss) in losses {
         demo.lose(faults, *ordinal, *loss).await?;
     }
