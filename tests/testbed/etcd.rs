@@ -31,6 +31,7 @@ pub struct Entry {
     pub name: String,
     pub is_learner: bool,
     pub started: bool,
+    pub peer_urls: Vec<String>,
 }
 
 /// An accepted write.
@@ -78,6 +79,7 @@ impl Etcd {
             name: one.name().to_owned(),
             is_learner: one.is_learner(),
             started: !one.client_urls().is_empty(),
+            peer_urls: one.peer_urls().to_vec(),
         };
         Ok(answer.members().iter().map(entry).collect())
     }

@@ -24,7 +24,7 @@ const ANSWER: Duration = Duration::from_millis(300);
 pub enum Loss {
     /// The claim is deleted, and the pod with it: a blank volume is provisioned under the same name.
     Claim,
-    /// Every file is removed under the running member, and etcd dies of it.
+    /// Every file is removed under the running member, and etcd dies of it, if it runs.
     Emptied,
 }
 
@@ -43,9 +43,10 @@ impl Demo<'_> {
                 .await
             }
             Loss::Emptied => {
-                let etcd = self.process(faults, ordinal, Part::Etcd).await?;
                 faults.volume(&self.stage.namespace, &names::volume_claim(&self.member(ordinal))).await?.wipe()?;
-                etcd.signal(Signal::SIGKILL);
+                if let Ok(etcd) = self.process(faults, ordinal, Part::Etcd).await {
+                    etcd.signal(Signal::SIGKILL);
+                }
                 Ok(())
             }
         }
