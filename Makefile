@@ -102,8 +102,14 @@ audit: setup ## check licences, sources and duplicates of dependencies (installs
 
 .PHONY: unit
 unit: setup ## test everything that needs no cluster
-	@$(CARGO) test -p etcd-operator-shared -p etcd-agent -p etcd-coordinator
+	@$(CARGO) test -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p etcd-model
 	@cd tests/client && go test ./...
+
+BOUND ?= nightly
+
+.PHONY: model
+model: setup ## visit every state of the membership within a bound (BOUND=short, WHAT=name)
+	@$(CARGO) run --quiet -p etcd-model -- $(BOUND) "$(WHAT)"
 
 .PHONY: api
 api: setup testbed-program ## test the kinds against a real API server

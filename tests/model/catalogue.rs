@@ -1,0 +1,108 @@
+//! Every scenario with its bounds, and every planted mistake with the scenario that shows it.
+
+use crate::{
+    mistake::{Mistake, Rules},
+    scenario::{
+        Begins::{self, Formed, Founded},
+        CALM, RULES, Scenario,
+    },
+    world::Budget,
+};
+
+fn scenario(name: &'static str, begins: Begins, budget: Budget, rules: Rules) -> Scenario {
+    Scenario { name, begins, budget, rules }
+}
+
+const fn sizes(sizes: &'static [u8]) -> Rules {
+    Rules { sizes, ..RULES }
+}
+
+/// Seconds each: for every test run.
+#[must_use]
+pub fn short() -> Vec<Scenario> {
+    let crash = Budget { crashes: 1, ..CALM };
+    let disk = Budget { disks: 1, ..CALM };
+    vec![
+        scenario("bootstrap of three", Founded(3), Budget { crashes: 2, disks: 1, ..CALM }, RULES),
+        scenario("bootstrap of one", Founded(1), Budget { crashes: 2, writes: 1, ..CALM }, RULES),
+        scenario("writes and votes", Formed(3), Budget { disks: 1, lags: 1, unrest: 1, writes: 1, ..CALM }, RULES),
+        scenario("one grows to three", Formed(1), Budget { crashes: 1, haste: 1, ..CALM }, sizes(&[3])),
+        scenario("three shrink to one", Formed(3), crash, sizes(&[1])),
+        scenario("three to one to three", Formed(3), disk, sizes(&[1, 3])),
+        scenario("kept volumes", Formed(3), CALM, Rules { keeps_volumes: true, ..sizes(&[1, 3]) }),
+        scenario("stopped and woken", Formed(3), crash, sizes(&[0, 3])),
+        scenario("object deleted", Founded(3), Budget { objects: 1, disks: 1, ..CALM }, RULES),
+        scenario("emptied under its pod", Formed(3), Budget { emptied: 1, crashes: 1, ..CALM }, RULES),
+        scenario("data directory lost", Formed(3), Budget { data: 1, crashes: 1, ..CALM }, RULES),
+        scenario("API server away", Formed(3), Budget { outages: 1, disks: 1, crashes: 1, ..CALM }, RULES),
+        scenario("twin", Formed(3), Budget { cuts: 1, crashes: 1, ..CALM }, RULES),
+        scenario("older copy", Formed(3), Budget { copies: 2, crashes: 1, ..CALM }, Rules { counts: true, ..RULES }),
+        scenario("next incarnation", Formed(3), Budget { ends: 1, crashes: 1, ..CALM }, RULES),
+        scenario("late requests", Formed(1), Budget { late: 1, ..CALM }, sizes(&[3])),
+        scenario("late lists", Formed(1), crash, Rules { late_lists: true, ..sizes(&[3]) }),
+    ]
+}
+
+/// Wider bounds, past a million states: for a night.
+#[must_use]
+pub fn nightly() -> Vec<Scenario> {
+    let back = Budget { crashes: 2, disks: 1, ..CALM };
+    vec![
+        scenario("bootstrap of three, lags", Founded(3), Budget { lags: 1, blind: 1, ..back }, RULES),
+        scenario("one grows to three", Formed(1), Budget { crashes: 2, lags: 1, haste: 1, ..CALM }, sizes(&[3])),
+        scenario("three shrink to one, a lost disk", Formed(3), Budget { crashes: 1, disks: 1, ..CALM }, sizes(&[1])),
+        scenario("one to three to one, lags", Formed(1), Budget { crashes: 1, lags: 1, ..CALM }, sizes(&[3, 1])),
+        scenario("three to one to three", Formed(3), back, sizes(&[1, 3])),
+        scenario("late lists of three", Formed(3), back, Rules { late_lists: true, ..RULES }),
+        scenario("late requests and hanging watches", Formed(3), Budget { late: 1, blind: 1, ..CALM }, sizes(&[1])),
+        scenario("two twins' fates", Formed(3), Budget { cuts: 1, blind: 1, disks: 1, ..CALM }, RULES),
+        scenario("two incarnations", Founded(3), Budget { ends: 1, disks: 1, crashes: 1, ..CALM }, RULES),
+    ]
+}
+
+/// What is known not to hold, and why that is so.
+#[must_use]
+pub fn limits() -> Vec<(char, Scenario)> {
+    let twin = Budget { cuts: 1, blind: 1, ..CALM };
+    vec![('d', scenario("a blank twin that reaches the API server takes the claim", Founded(1), twin, RULES))]
+}
+
+/// A planted mistake, where it shows, and the property that it breaks.
+#[must_use]
+pub fn planted() -> Vec<(Mistake, char, Scenario)> {
+    let plant = |mistake, property, begins, budget, rules| {
+        (mistake, property, scenario("planted", begins, budget, rules).with(mistake))
+    };
+    let crash = Budget { crashes: 1, ..CALM };
+    let disk = Budget { disks: 1, ..CALM };
+    vec![
+        plant(Mistake::NewOnSilence, 'c', Formed(3), disk, RULES),
+        plant(Mistake::ClaimWithoutSwap, 'c', Founded(1), Budget { cuts: 1, blind: 1, ..CALM }, RULES),
+        plant(Mistake::NoInitial, 'c', Founded(3), Budget { objects: 1, disks: 1, ..CALM }, RULES),
+        plant(Mistake::NoLived, 'c', Formed(3), Budget { data: 1, ..CALM }, RULES),
+        plant(Mistake::AdoptByList, 'c', Founded(3), disk, RULES),
+        plant(Mistake::LeftNotFinal, 'f', Formed(3), CALM, sizes(&[1, 3])),
+        plant(Mistake::VoterFirst, 'd', Formed(1), crash, sizes(&[3])),
+        plant(Mistake::MarkBeforeRename, 'd', Formed(3), crash, sizes(&[1, 3])),
+        plant(Mistake::IdAfterStart, 'd', Formed(1), crash, sizes(&[3])),
+        plant(Mistake::AwayIsRemoved, 'e', Formed(3), crash, RULES),
+        plant(Mistake::LowerBeforeLeft, 'd', Formed(3), CALM, sizes(&[1])),
+        plant(Mistake::OlderIncarnation, 'b', Formed(3), Budget { ends: 1, ..CALM }, RULES),
+        plant(Mistake::SilenceIsAbsence, 'e', Formed(3), crash, RULES),
+        plant(
+            Mistake::NoCounter,
+            'c',
+            Formed(3),
+            Budget { copies: 2, crashes: 1, ..CALM },
+            Rules { counts: true, ..RULES },
+        ),
+        plant(
+            Mistake::CounterFalls,
+            'c',
+            Formed(3),
+            Budget { copies: 2, crashes: 1, ..CALM },
+            Rules { counts: true, ..RULES },
+        ),
+        plant(Mistake::MarkFromMemory, 'c', Formed(3), Budget { emptied: 1, crashes: 1, ..CALM }, RULES),
+    ]
+}

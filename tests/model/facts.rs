@@ -1,0 +1,267 @@
+//! From the world to what the real plans take. Answers of the plans are remembered: they are pure.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use etcd_agent::{
+    plan::{
+        list::{Cluster, Entry},
+        start::{self, Claim, Identity, Known, Object, Start},
+    },
+    volume::{
+        Volume,
+        mark::{self, FORMAT},
+        store::Marked,
+    },
+};
+
+use crate::{
+    etcd::Config,
+    mistake::{Mistake, Rules},
+    world::{self, Id, Ids, Mark, Notes, View, World, bit, ids, initial_id, seat_of},
+};
+
+/// Everything that [`start::start`] is asked with, as small values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Question {
+    seat: usize,
+    uid: u8,
+    incarnation: u8,
+    mark: Option<Mark>,
+    lived: bool,
+    wal: bool,
+    /// `None`: not heard, and not to be awaited.
+    object: Option<Option<Notes>>,
+    awaited: bool,
+    current: bool,
+    founders: u8,
+    list: Option<Config>,
+    started: Ids,
+    expelled: bool,
+    mistaken: bool,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Blank,
+    Unmarked,
+    Marked,
+}
+
+thread_local! {
+    static ANSWERS: RefCell<HashMap<Question, Start>> = RefCell::new(HashMap::new());
+}
+
+/// Name of an ID, as etcd would print one.
+#[must_use]
+pub fn id_name(id: Id) -> String {
+    format!("{id:x}")
+}
+
+/// The ID with this name.
+#[must_use]
+pub fn id_of(name: &str) -> Id {
+    u8::from_str_radix(name, 16).unwrap_or(u8::MAX)
+}
+
+#[must_use]
+pub fn member(seat: usize) -> String {
+    format!("demo-{seat}")
+}
+
+/// Number of a member's ordinal.
+#[must_use]
+pub fn ordinal(_: &Identity, member: &str) -> Option<u32> {
+    member.strip_prefix("demo-")?.parse().ok()
+}
+
+#[must_use]
+pub fn identity(seat: usize, uid: u8, incarnation: u8) -> Identity {
+    Identity {
+        cluster_uid: "u".into(),
+        incarnation: incarnation.into(),
+        member: member(seat),
+        ordinal: seat as u32,
+        pod_uid: format!("pod{uid}"),
+    }
+}
+
+/// The list as etcd gives it.
+#[must_use]
+pub fn list(config: Config, started: Ids) -> Vec<Entry> {
+    let entry = |id: Id| Entry {
+        id: id_name(id),
+        member: member(seat_of(id)),
+        learner: config.learners & bit(id) != 0,
+        started: started & bit(id) != 0,
+    };
+    ids(config.all()).map(entry).collect()
+}
+
+/// What is known of an EtcdMember.
+#[must_use]
+pub fn known(seat: usize, notes: Notes, founders: u8, current: bool) -> Known {
+    let claim = |(number, volume_id): (u8, u8)| Claim { number: number.into(), volume_id: volume_name(volume_id) };
+    Known {
+        cluster_uid: "u".into(),
+        incarnation: notes.incarnation.into(),
+        initial: notes.initial,
+        initial_members: (0..usize::from(founders)).map(member).collect(),
+        initial_id: id_name(initial_id(notes.incarnation, seat)),
+        claim: notes.claim.map(claim),
+        counter: notes.counter.into(),
+        stopped: notes.stopped,
+        size: notes.size.into(),
+        left: notes.left.map(|uid| format!("pod{uid}")),
+        current,
+    }
+}
+
+fn volume_name(volume_id: u8) -> String {
+    format!("v{volume_id}")
+}
+
+/// The real mark.
+#[must_use]
+pub fn real_mark(seat: usize, mark: Mark) -> etcd_agent::volume::Mark {
+    let Mark { ident, joined, replacing, retired, counter } = mark;
+    let identity = mark::Identity {
+        cluster_uid: "u".into(),
+        incarnation: ident.incarnation.into(),
+        member: member(seat),
+        volume_id: volume_name(ident.volume_id),
+        claim: ident.claim.into(),
+        member_id: ident.id.map(id_name),
+    };
+    let retired = retired.map(|uid| format!("pod{uid}"));
+    etcd_agent::volume::Mark {
+        format: FORMAT,
+        voted: false,
+        identity,
+        joined,
+        replacing,
+        retired,
+        counter: counter.into(),
+        peers: vec![],
+    }
+}
+
+impl World {
+    /// The question that the agent at this place asks the plan, with this list or none.
+    #[must_use]
+    pub fn question(&self, place: usize, list: Option<Config>, rules: &Rules) -> Option<Question> {
+        let (pod, volume) = (self.pod(place)?, self.volume(place)?);
+        let object = match pod.agent.view {
+            View::Unheard => None,
+            View::Missing => Some(None),
+            View::Seen(notes) => Some(Some(notes)),
+        };
+        let wal = volume.has_wal();
+        let kind = match volume.mark {
+            Some(_) => Kind::Marked,
+            None if wal => Kind::Unmarked,
+            None => Kind::Blank,
+        };
+        let lived = volume.mark.is_some_and(|mark| volume.lived == Some(mark.ident.volume_id));
+        let seat = self.ordinal(place);
+        let founders = self.life(pod.incarnation).founders;
+        let mut question = Question {
+            seat,
+            uid: pod.uid,
+            incarnation: pod.incarnation,
+            mark: volume.mark,
+            lived,
+            wal,
+            object,
+            awaited: object.is_none() && self.api,
+            current: self.api,
+            founders,
+            list,
+            started: list.map_or(0, |config| config.all() & self.started),
+            expelled: pod.expelled,
+            mistaken: volume.mark.is_some_and(|mark| pod.agent.mistaken == Some(mark.ident.volume_id)),
+            kind,
+        };
+        question.twist(rules);
+        Some(question)
+    }
+}
+
+impl Question {
+    /// What a planted mistake makes of the facts.
+    fn twist(&mut self, rules: &Rules) {
+        let notes = self.object.as_mut().and_then(Option::as_mut);
+        match rules.mistake {
+            Some(Mistake::NoInitial) => {
+                if let Some(notes) = notes {
+                    notes.initial = true;
+                }
+            }
+            Some(Mistake::NoLived) => self.lived = self.wal,
+            Some(Mistake::LeftNotFinal) => {
+                let wanted = notes.as_ref().is_some_and(|notes| usize::from(notes.size) > self.seat);
+                if let (Some(notes), true) = (notes, wanted) {
+                    notes.left = None;
+                    let retired = self.mark.as_mut().filter(|mark| mark.retired == Some(self.uid));
+                    retired.into_iter().for_each(|mark| mark.retired = Some(u8::MAX));
+                }
+            }
+            Some(Mistake::OlderIncarnation) => {
+                if let Some(mark) = self.mark.as_mut() {
+                    mark.ident.incarnation = self.incarnation;
+                }
+            }
+            Some(Mistake::SilenceIsAbsence) => self.list = self.list.or(Some(Config { voters: 0, learners: 0 })),
+            Some(Mistake::NoCounter) => {
+                if let Some(notes) = notes {
+                    notes.counter = 0;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The real plan's answer.
+    #[must_use]
+    pub fn ask(&self) -> Start {
+        ANSWERS.with_borrow_mut(|answers| answers.entry(*self).or_insert_with(|| self.ask_plan()).clone())
+    }
+
+    fn ask_plan(&self) -> Start {
+        let me = identity(self.seat, self.uid, self.incarnation);
+        let volume = match (self.kind, self.mark) {
+            (Kind::Marked, Some(mark)) => {
+                Volume::Marked(Marked { mark: real_mark(self.seat, mark), lived: self.lived, wal: self.wal })
+            }
+            (Kind::Unmarked, _) => Volume::Unmarked,
+            (Kind::Blank | Kind::Marked, _) => Volume::Blank,
+        };
+        let object = match self.object {
+            Some(Some(notes)) => Object::Known(known(self.seat, notes, self.founders, self.current)),
+            Some(None) => Object::Missing,
+            None if self.awaited => Object::Awaited,
+            None => Object::Away,
+        };
+        let cluster = match self.list {
+            Some(config) => Cluster::Answers(list(config, self.started)),
+            None => Cluster::Silent("nobody answers".into()),
+        };
+        let Self { expelled, mistaken, .. } = *self;
+        start::start(start::Facts { me: &me, volume: &volume, object: &object, cluster: &cluster, expelled, mistaken })
+    }
+}
+
+/// The mark's number of a claim that the real plan wants, or `None`.
+#[must_use]
+pub fn next_claim(seat: usize, mark: Mark, notes: Notes, founders: u8) -> Option<u8> {
+    let number = start::next_claim(&real_mark(seat, mark), &known(seat, notes, founders, true))?;
+    u8::try_from(number).ok()
+}
+
+/// Whether a member of this ordinal is to leave, as the real plan reads the object.
+#[must_use]
+pub fn dooms(world: &World, place: usize) -> bool {
+    let Some(View::Seen(notes)) = world.pod(place).map(|pod| pod.agent.view) else { return false };
+    let seat = world.ordinal(place);
+    known(seat, world::Notes { claim: None, ..notes }, 0, world.api).dooms(seat as u32)
+}

@@ -1,0 +1,22 @@
+//! The model of membership: the agents' real plans inside a small world, visited whole.
+#![allow(clippy::cast_possible_truncation)]
+
+pub mod agent;
+pub mod apiserver;
+pub mod catalogue;
+pub mod etcd;
+pub mod explore;
+pub mod facts;
+pub mod faults;
+pub mod forget;
+pub mod graph;
+pub mod launcher;
+pub mod mistake;
+pub mod perform;
+pub mod places;
+pub mod property;
+pub mod scenario;
+pub mod settle;
+pub mod step;
+pub mod words;
+pub mod world;

@@ -1,0 +1,79 @@
+//! Planted mistakes: each takes one rule away, and the model must find what that breaks.
+
+/// How a world goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    pub mistake: Option<Mistake>,
+    /// The sizes that a user may ask for, one edit after the other.
+    pub sizes: &'static [u8],
+    /// Whether the volumes of members that left are kept.
+    pub keeps_volumes: bool,
+    /// Whether the counter on the volume counts starts; without a copy that is put back it only makes states.
+    pub counts: bool,
+    /// Whether an API server that went away comes back, and what it does is part of what is wanted.
+    pub api_returns: bool,
+    /// Whether a list may be old when it is acted on.
+    pub late_lists: bool,
+}
+
+/// One rule less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mistake {
+    /// `new` is concluded from the others' silence.
+    NewOnSilence,
+    /// A claim is written over whatever stands there.
+    ClaimWithoutSwap,
+    /// An EtcdMember that was made again counts like the first.
+    NoInitial,
+    /// Nothing records that a WAL was seen.
+    NoLived,
+    /// An entry that is listed as not started is taken over.
+    AdoptByList,
+    /// A pod whose member left may join again.
+    LeftNotFinal,
+    /// A member is added as a voter.
+    VoterFirst,
+    /// The new mark is written before the data is renamed.
+    MarkBeforeRename,
+    /// etcd starts before its ID is on the mark.
+    IdAfterStart,
+    /// The leader's agent removes a voter for being away.
+    AwayIsRemoved,
+    /// Replicas fall to the wanted size at once.
+    LowerBeforeLeft,
+    /// A pod starts on the data of an incarnation that is over.
+    OlderIncarnation,
+    /// Nobody's answer is taken for an empty list.
+    SilenceIsAbsence,
+    /// A volume behind its object starts all the same.
+    NoCounter,
+    /// An agent publishes its volume's counter although a higher one stands there.
+    CounterFalls,
+    /// The mark is written from memory over whatever is on the volume by now.
+    MarkFromMemory,
+}
+
+impl Mistake {
+    /// What is wrong, for the reader of a trace.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NewOnSilence => "`new` is concluded from the others' silence",
+            Self::ClaimWithoutSwap => "a claim is written without compare-and-swap",
+            Self::NoInitial => "an EtcdMember made again is as good a proof as the first",
+            Self::NoLived => "nothing records that a WAL was seen",
+            Self::AdoptByList => "an entry listed as not started is taken over",
+            Self::LeftNotFinal => "a pod whose member has left may join again",
+            Self::VoterFirst => "a member is added as a voter",
+            Self::MarkBeforeRename => "the new mark is written before the data is renamed",
+            Self::IdAfterStart => "etcd starts before its ID is on the mark",
+            Self::AwayIsRemoved => "the leader's agent removes a voter for being away",
+            Self::LowerBeforeLeft => "replicas fall before the members have left",
+            Self::OlderIncarnation => "a pod starts on the data of an incarnation that is over",
+            Self::SilenceIsAbsence => "nobody's answer is taken for an empty list",
+            Self::NoCounter => "a volume behind its EtcdMember's counter starts all the same",
+            Self::CounterFalls => "an older copy's counter is published over the newer one",
+            Self::MarkFromMemory => "the mark is written from memory over whatever is on the volume",
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The world, small enough to be visited whole: objects, pods, volumes and etcd's processes of one cluster.
+//!
+//! ```text
+//!   user ── wish ──▶ coordinator ── replicas, EtcdMembers ──▶ API server ── pods ──▶ kubelet
+//!                                                                │ views, late        │
+//!   volume: mark, lived, WAL (ID, term, vote, log) ◀── agent ◀───┘       launcher ◀───┘
+//!                             ▲                          └── orders, late ──▶ │
+//!                             └────────────── etcd ◀──────────────────────────┘
+//! ```
+//! Everything is a small number, so that equal situations are equal values: a volume ID, a pod's UID and an ID that etcd
+//! gives out are numbered within their seat.
+
+use crate::etcd::Config;
+
+/// Ordinals that the world has room for.
+pub const SEATS: usize = 3;
+/// Where a pod may be: the seats, and the node that was cut off.
+pub const PLACES: usize = SEATS + 1;
+/// The place of a pod whose node was cut off: it goes on while its successor has its seat.
+pub const GHOST: usize = SEATS;
+
+/// etcd's ID of a member. The first six are those of initial members, by incarnation and ordinal; the others are given out.
+pub type Id = u8;
+/// A set of IDs.
+pub type Ids = u32;
+
+/// Entries that a log has room for.
+pub const LOG: usize = 20;
+/// IDs that etcd gives out for one seat.
+pub const FRESH: u8 = 8;
+
+/// ID of an initial member.
+#[must_use]
+pub fn initial_id(incarnation: u8, seat: usize) -> Id {
+    (incarnation - 1) * 3 + seat as u8
+}
+
+/// The ordinal whose URL an ID has.
+#[must_use]
+pub fn seat_of(id: Id) -> usize {
+    if id < 6 { usize::from(id % 3) } else { usize::from((id - 6) / FRESH) }
+}
+
+#[must_use]
+pub fn bit(id: Id) -> Ids {
+    1 << id
+}
+
+/// The IDs of a set.
+pub fn ids(set: Ids) -> impl Iterator<Item = Id> {
+    (0..32).filter(move |id| set & bit(*id) != 0)
+}
+
+/// A whole situation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct World {
+    /// Desired number of members; 0 stops the cluster.
+    pub wish: u8,
+    pub replicas: u8,
+    /// A fall of the replicas that was decided and is not written yet.
+    pub lowering: Option<u8>,
+    pub incarnation: u8,
+    /// Whether a person gave the present incarnation up and its pods are being stopped.
+    pub ending: bool,
+    /// Whether the coordinator knows that the cluster has formed.
+    pub formed: bool,
+    pub lives: [Life; 2],
+    pub seats: [Seat; SEATS],
+    pub ghost: Option<Ghost>,
+    /// A request that was given up by its sender and is still on its way.
+    pub stray: Option<Stray>,
+    /// A copy of a seat's volume that somebody took.
+    pub copy: Option<(u8, Volume)>,
+    pub api: bool,
+    /// IDs that have run on a volume.
+    pub ran: Ids,
+    /// IDs that have told their cluster that they run.
+    pub started: Ids,
+    /// IDs whose volume, or proof that they are unused, a fault destroyed.
+    pub lost: Ids,
+    pub budget: Budget,
+}
+
+/// One incarnation's data: what its members have agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Life {
+    pub founders: u8,
+    /// The membership at the beginning of the log.
+    pub base: Config,
+    /// What was committed, in order, as far as not everybody has it; the first entry stands for all that everybody has.
+    /// Empty until a founder starts.
+    pub log: [Entry; LOG],
+    pub len: u8,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// The founders' configuration.
+    Founded,
+    /// A client's write, acknowledged.
+    Write,
+    AddLearner(Id),
+    /// Only a planted mistake adds a voter.
+    AddVoter(Id),
+    Promote(Id),
+    Remove(Id),
+}
+
+/// One ordinal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Seat {
+    pub object: Option<Object>,
+    pub pod: Option<Pod>,
+    pub volume: Option<Volume>,
+    /// How many of each were made for this seat: what names the next.
+    pub objects: u8,
+    pub pods: u8,
+    /// Volume IDs.
+    pub drawn: u8,
+    /// IDs that etcd gave out.
+    pub added: u8,
+}
+
+/// A pod on a node that the API server lost, with the volume that it has there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ghost {
+    pub seat: u8,
+    pub pod: Pod,
+    pub volume: Volume,
+}
+
+/// An EtcdMember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Object {
+    pub notes: Notes,
+    /// The pod whose agent wrote last.
+    pub spoke: Option<u8>,
+    pub told: Option<Told>,
+}
+
+/// What an agent reads in its EtcdMember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Notes {
+    /// Which object of its seat it is.
+    pub made: u8,
+    pub incarnation: u8,
+    pub initial: bool,
+    pub size: u8,
+    pub stopped: bool,
+    /// Number and volume ID.
+    pub claim: Option<(u8, u8)>,
+    pub counter: u8,
+    /// The pod whose member has left.
+    pub left: Option<u8>,
+}
+
+/// The membership as a leader's agent told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Told {
+    pub term: u8,
+    /// The ordinals on the list.
+    pub seats: u8,
+    /// Whether it was read after the agent knew the object's present spec.
+    pub fresh: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pod {
+    pub uid: u8,
+    pub incarnation: u8,
+    pub agent: Agent,
+    /// An order on its way to the launcher.
+    pub order: Option<Order>,
+    pub process: Process,
+    /// What the launcher's last order was given for.
+    pub ordered: Option<Ident>,
+    /// Whether etcd ended because it found itself removed.
+    pub expelled: bool,
+    /// Whether it was reported that its member has left.
+    pub has_left: bool,
+}
+
+/// What an agent forgets when it dies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Agent {
+    pub view: View,
+    /// The mark as it remembers it, where the volume has another by now.
+    pub memory: Option<Mark>,
+    /// The answer that it has and did not write down yet.
+    pub answer: Option<Answer>,
+    /// The volume ID on which etcd ran under another ID than the mark's.
+    pub mistaken: Option<u8>,
+    /// Whether its watch hangs without its knowing.
+    pub blind: bool,
+    /// Whether the API server does not take what it writes.
+    pub mute: bool,
+    /// How much of the log the list shows that it heard and did not act on yet; only where answers are late.
+    pub heard: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    Unheard,
+    Missing,
+    Seen(Notes),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// The claim with this number was accepted for this volume ID; the mark is to name this ID, if any yet.
+    Claimed { number: u8, volume_id: u8, id: Option<Id> },
+    /// The member was added with this ID.
+    Added(Id),
+    /// Only a planted mistake: the data is still to be renamed.
+    Rename,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Order {
+    pub how: How,
+    pub ident: Ident,
+}
+
+/// How etcd is to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum How {
+    /// With `new`, and the token of this incarnation.
+    New(u8),
+    OnDisk,
+    /// With `existing`.
+    Added,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Process {
+    Idle,
+    /// The launcher starts it again by itself.
+    Pausing,
+    Running {
+        leads: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Volume {
+    pub mark: Option<Mark>,
+    /// The volume ID under which a WAL was seen.
+    pub lived: Option<u8>,
+    pub wal: Option<Wal>,
+    /// Whether the files are gone and only a running etcd still has them.
+    pub unlinked: bool,
+    /// Whether it is an older copy put back.
+    pub rolled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mark {
+    pub ident: Ident,
+    pub joined: bool,
+    pub replacing: bool,
+    pub retired: Option<u8>,
+    pub counter: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ident {
+    pub incarnation: u8,
+    pub volume_id: u8,
+    pub claim: u8,
+    pub id: Option<Id>,
+}
+
+/// etcd's own data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Wal {
+    pub incarnation: u8,
+    pub id: Id,
+    pub term: u8,
+    pub vote: Option<Id>,
+    /// How much of the life's log it has.
+    pub len: u8,
+    /// Whether it knows that the last change of the membership in it is committed: only then it acts on it.
+    pub knows: bool,
+    /// Whether it is left behind until it is caught up with.
+    pub slow: bool,
+}
+
+/// A request on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stray {
+    /// To etcd: this change.
+    Act(Entry),
+    /// To the API server: the claim, over the object as it was read.
+    Claim { seat: u8, over: Notes, number: u8, volume_id: u8 },
+}
+
+/// How many more faults of each kind may happen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Budget {
+    /// Agents, etcd's processes and pods that die.
+    pub crashes: u8,
+    /// Volumes that are lost with their pod.
+    pub disks: u8,
+    /// Volumes that are emptied under a running pod.
+    pub emptied: u8,
+    /// Data directories that vanish beside their mark.
+    pub data: u8,
+    /// EtcdMembers that are deleted.
+    pub objects: u8,
+    /// Times the API server goes away.
+    pub outages: u8,
+    /// Nodes that are cut off.
+    pub cuts: u8,
+    /// Copies of volumes that are put back.
+    pub copies: u8,
+    /// Elections while a leader leads.
+    pub unrest: u8,
+    /// Commits by a smallest quorum that leave the others behind.
+    pub lags: u8,
+    /// Watches that hang, and agents whose writes are not taken.
+    pub blind: u8,
+    /// Waits that end sooner than they should: a learner's absence, a doomed member's time, a stall.
+    pub haste: u8,
+    /// Requests that arrive after their sender gave them up.
+    pub late: u8,
+    /// Writes of clients.
+    pub writes: u8,
+    /// Edits of the size.
+    pub edits: u8,
+    /// Incarnations that a person gives up.
+    pub ends: u8,
+}
