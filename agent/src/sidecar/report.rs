@@ -24,8 +24,8 @@ use crate::{
     serve::Page,
 };
 
-/// How often an agent whose claim does not stand may say so: its word must not drown the claimant's.
-const UNCLAIMED_PAUSE: Duration = Duration::from_secs(30);
+/// How often an agent whose claim does not stand may speak after another pod did: two would else write without end.
+const UNCLAIMED_PAUSE: Duration = Duration::from_secs(2);
 
 impl Sidecar {
     pub(super) fn judge(&self, launcher: &Launcher, observed: &Observed) -> Health {
@@ -71,10 +71,15 @@ impl Sidecar {
         let (Some(object), Some(mark)) = (self.ledger.object(), self.disk.mark()) else { return false };
         let standing = self.ledger.claim();
         let mine = standing.is_none_or(|claim| claim.volume_id == mark.volume_id);
-        // Another pod wrote after this one did: there are two, and one without the claim is the quieter.
-        let contested = !mine && object.status.as_ref().and_then(|s| s.pod_uid.as_ref()) != Some(&self.config.pod_uid);
-        if contested && self.ledger.age() < UNCLAIMED_PAUSE {
+        let speaker = object.status.as_ref().and_then(|s| s.pod_uid.as_ref());
+        let contested = speaker.is_some_and(|uid| *uid != self.config.pod_uid);
+        // Another pod wrote after this one did: its successor, or a twin. One that is asked to end has nothing to add, and one
+        // without the claim is the quieter.
+        if contested && launcher.terminating && self.ledger.age() < Duration::MAX {
             return false;
+        }
+        if contested && !mine && self.ledger.age() < UNCLAIMED_PAUSE {
+            return true;
         }
         let told = object.status.as_ref().map_or(0, |status| status.counter);
         let counter = publish::counter(mine.then_some(mark.counter), told);
