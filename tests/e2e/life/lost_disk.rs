@@ -4,7 +4,7 @@ use crate::harness::demo::spec;
 use crate::harness::etcd::{Entry, Etcd, hex};
 use crate::harness::stage::agent_image;
 use crate::harness::{Client, Demo, Loss, Manner, Part, Sampler, Stage, play, until};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use etcd_operator_shared::names::{self, PORT_CLIENT};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
@@ -44,8 +44,8 @@ fn a_member_that_is_just_joining_is_replaced() {
             let mut tries = 0;
             demo = loop {
                 let three = demo.resize(3).await?;
-                if let Some(agent) = caught_learning(faults, &three).await? {
-                    three.lose(faults, 1, loss).await?;
+                if let Some((ordinal, agent)) = caught_learning(faults, &three).await? {
+                    three.lose(faults, ordinal, loss).await?;
                     agent.signal(Signal::SIGKILL);
                     break three;
                 }
@@ -112,23 +112,34 @@ fn a_member_is_replaced_while_the_api_server_is_away() {
     });
 }
 
-/// Hangs the agent of member 1 as soon as it has added it, and returns that agent: beside one voter only a learner's disk may be
-/// lost, of two voters none. None when it was quicker.
-async fn caught_learning(faults: &Faults, demo: &Demo<'_>) -> Result<Option<PodProcess>> {
-    let agent = until("member 1 has an agent", BACK, async || demo.process(faults, 1, Part::Sidecar).await).await?;
-    let (etcd, added) = (demo.etcd(0).await?, Instant::now());
-    while !etcd.members().await?.iter().any(|one| one.is_learner) && added.elapsed() < BACK {
-        sleep(Duration::from_millis(5)).await;
+/// Hangs the agent of the member that was added first as soon as it is, and returns both: beside one voter only a learner's disk
+/// may be lost, of two voters none. None when it was quicker.
+async fn caught_learning(faults: &Faults, demo: &Demo<'_>) -> Result<Option<(u32, PodProcess)>> {
+    let mut agents = vec![];
+    for ordinal in [1, 2] {
+        let found = async || demo.process(faults, ordinal, Part::Sidecar).await;
+        agents.push((ordinal, until("the new member has an agent", BACK, found).await?));
     }
+    let (etcd, started) = (demo.etcd(0).await?, Instant::now());
+    let learner = loop {
+        let members = etcd.members().await?;
+        if let Some(found) = members.into_iter().find(|one| one.is_learner) {
+            break found;
+        }
+        ensure!(started.elapsed() < BACK, "nobody is added");
+        sleep(Duration::from_millis(5)).await;
+    };
+    let is_its =
+        |ordinal: u32| learner.peer_urls.iter().any(|url| url.contains(&format!("/{}.", demo.member(ordinal))));
+    let (ordinal, agent) = agents.into_iter().find(|(ordinal, _)| is_its(*ordinal)).context("it is one of the two")?;
     agent.signal(Signal::SIGSTOP);
     // What it has asked for is answered by now.
     sleep(Duration::from_millis(500)).await;
-    let members = etcd.members().await?;
-    let url = format!("{}.", demo.member(1));
-    if members.len() == 2
-        && members.iter().any(|one| one.is_learner && one.peer_urls.iter().any(|own| own.contains(&url)))
-    {
-        return Ok(Some(agent));
+    let learns =
+        async || Ok::<_, Error>(etcd.members().await?.iter().any(|one| one.id == learner.id && one.is_learner));
+    // Two voters of which one does not run answer nothing.
+    if learns().await.unwrap_or(false) {
+        return Ok(Some((ordinal, agent)));
     }
     agent.signal(Signal::SIGCONT);
     Ok(None)
