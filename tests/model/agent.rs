@@ -15,7 +15,7 @@ use etcd_agent::plan::{
 };
 
 use crate::{
-    etcd::Config,
+    config::Config,
     facts::{dooms, id_name, id_of, identity, list, next_claim, ordinal},
     mistake::{Mistake, Rules},
     world::{Answer, Id, Mark, Process, View, Wal, World, bit, ids, seat_of},

@@ -6,7 +6,7 @@
 use etcd_agent::plan::start::Start;
 
 use crate::{
-    etcd::Config,
+    config::Config,
     mistake::{Mistake, Rules},
     perform::Outcome,
     places::seats,

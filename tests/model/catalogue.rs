@@ -1,12 +1,12 @@
 //! Every scenario with its bounds, and every planted mistake with the scenario that shows it.
 
 use crate::{
+    budget::Budget,
     mistake::{Mistake, Rules},
     scenario::{
         Begins::{self, Formed, Founded},
         CALM, RULES, Scenario,
     },
-    world::Budget,
 };
 
 fn scenario(name: &'static str, begins: Begins, budget: Budget, rules: Rules) -> Scenario {
@@ -55,7 +55,7 @@ pub fn nightly() -> Vec<Scenario> {
         scenario("three to one to three", Formed(3), back, sizes(&[1, 3])),
         scenario("late lists of three", Formed(3), back, Rules { late_lists: true, ..RULES }),
         scenario("late requests and hanging watches", Formed(3), Budget { late: 1, blind: 1, ..CALM }, sizes(&[1])),
-        scenario("two twins' fates", Formed(3), Budget { cuts: 1, blind: 1, disks: 1, ..CALM }, RULES),
+        scenario("twin and two crashes", Formed(3), Budget { cuts: 1, crashes: 2, ..CALM }, RULES),
         scenario("two incarnations", Founded(3), Budget { ends: 1, disks: 1, crashes: 1, ..CALM }, RULES),
     ]
 }
@@ -64,7 +64,12 @@ pub fn nightly() -> Vec<Scenario> {
 #[must_use]
 pub fn limits() -> Vec<(char, Scenario)> {
     let twin = Budget { cuts: 1, blind: 1, ..CALM };
-    vec![('d', scenario("a blank twin that reaches the API server takes the claim", Founded(1), twin, RULES))]
+    let twin_of_three = Budget { cuts: 1, disks: 1, ..CALM };
+    vec![
+        ('d', scenario("a blank twin that reaches the API server takes the claim", Founded(1), twin, RULES)),
+        ('e', scenario("and then its successor's place", Formed(3), twin_of_three, RULES)),
+        ('e', scenario("a twin whose watch hung while its place was empty does, too", Formed(3), twin, RULES)),
+    ]
 }
 
 /// A planted mistake, where it shows, and the property that it breaks.

@@ -15,7 +15,7 @@ use etcd_agent::{
 };
 
 use crate::{
-    etcd::Config,
+    config::Config,
     mistake::{Mistake, Rules},
     world::{self, Id, Ids, Mark, Notes, View, World, bit, ids, initial_id, seat_of},
 };

@@ -1,9 +1,10 @@
 //! What goes wrong, as often as the budget says, and what the user does.
 
 use crate::{
+    budget::Budget,
     mistake::{Mistake, Rules},
     places::seats,
-    world::{Agent, Budget, Ghost, Mark, Process, Volume, World},
+    world::{Agent, Ghost, Mark, Process, Volume, World},
 };
 
 /// A fault, or an act of a person.

@@ -1,9 +1,12 @@
 //! The model of membership: the agents' real plans inside a small world, visited whole.
 #![allow(clippy::cast_possible_truncation)]
 
+pub mod acts;
 pub mod agent;
 pub mod apiserver;
+pub mod budget;
 pub mod catalogue;
+pub mod config;
 pub mod etcd;
 pub mod explore;
 pub mod facts;

@@ -7,10 +7,7 @@ use crate::{
     facts::id_of,
     mistake::{Mistake, Rules},
     property::Broken,
-    world::{
-        Agent, Answer, Entry, FRESH, GHOST, How, Id, Ident, Mark, Order, Process, Stray, View, World, bit, ids,
-        initial_id, seat_of,
-    },
+    world::{Agent, Answer, Entry, FRESH, GHOST, How, Id, Ident, Mark, Order, Process, Stray, View, World, bit},
 };
 
 /// A way that something can go.
@@ -151,67 +148,6 @@ impl World {
         self.forget_memory(place);
     }
 
-    /// A change of the membership, asked of another member.
-    fn act(&self, place: usize, entry: Entry, rules: &Rules) -> Vec<Outcome> {
-        let incarnation = self.pod(place).map_or(1, |pod| pod.incarnation);
-        if !self.answers(place, incarnation) {
-            return vec![];
-        }
-        let mut outcomes = self.clone().changed(place, incarnation, entry, rules);
-        if self.budget.late > 0 && self.stray.is_none() && !outcomes.is_empty() {
-            outcomes.extend(self.with(|next| {
-                next.budget.late -= 1;
-                next.stray = Some(Stray::Act(entry));
-                next.count(entry);
-            }));
-        }
-        outcomes
-    }
-
-    /// An ID that was given out is not given out again.
-    fn count(&mut self, entry: Entry) {
-        if let Entry::AddLearner(id) | Entry::AddVoter(id) = entry {
-            self.seats[seat_of(id)].added += 1;
-        }
-    }
-
-    /// The change committed, and its answer heard.
-    fn changed(mut self, place: usize, incarnation: u8, entry: Entry, rules: &Rules) -> Vec<Outcome> {
-        let full = usize::from(self.life(incarnation).len) == crate::world::LOG;
-        if !self.is_allowed(incarnation, entry) || full {
-            return vec![];
-        }
-        if let Some(broken) = self.taken_out(entry, rules) {
-            return vec![Err(broken)];
-        }
-        if let (Some(id), true) = (entry.joins(), self.pod(place).is_some_and(|pod| pod.has_left)) {
-            let sentence = format!("the pod of demo-{} joins, which was reported to have left", seat_of(id));
-            return vec![Err(Broken::CameBack(sentence))];
-        }
-        self.count(entry);
-        if let Some(pod) = self.pod_mut(place) {
-            pod.agent.heard = None;
-            if let Entry::AddLearner(id) | Entry::AddVoter(id) = entry {
-                pod.agent.answer = Some(Answer::Added(id));
-            }
-        }
-        self.committed(incarnation, entry)
-    }
-
-    /// Property (e): with a size that nobody edits, a voter that has its volume stays.
-    fn taken_out(&self, entry: Entry, rules: &Rules) -> Option<Broken> {
-        let Entry::Remove(id) = entry else { return None };
-        let voter = self.config(self.incarnation).voters & bit(id) != 0;
-        let unedited = rules.sizes.is_empty() && self.lost & bit(id) == 0;
-        let sentence = || format!("demo-{}, which is wanted and has its volume, loses its membership", seat_of(id));
-        (voter && unedited && self.ran & bit(id) != 0).then(|| Broken::TakenOut(sentence()))
-    }
-
-    fn move_leader(&self, incarnation: u8, to: Id) -> Vec<Outcome> {
-        let Some(place) = self.place_of(incarnation, to) else { return vec![] };
-        self.elections(place).into_iter().map(|(_, outcome)| outcome).collect()
-    }
-
     /// A claim by compare-and-swap, and its answer heard.
     fn claim(&self, place: usize, number: u8, id: Option<Id>, rules: &Rules) -> Vec<Outcome> {
         let seat = self.ordinal(place);
@@ -247,37 +183,11 @@ impl World {
         outcomes
     }
 
-    fn write_claim(&mut self, seat: usize, number: u8, volume_id: u8) {
+    pub fn write_claim(&mut self, seat: usize, number: u8, volume_id: u8) {
         if let Some(object) = self.seats[seat].object.as_mut() {
             object.notes.claim = Some((number, volume_id));
             object.notes.left = None;
             object.told = None;
-        }
-    }
-
-    /// The stray request arrives.
-    #[must_use]
-    pub fn stray_arrives(&self, rules: &Rules) -> Vec<Outcome> {
-        let mut next = self.clone();
-        match next.stray.take() {
-            None => vec![],
-            Some(Stray::Act(entry)) => {
-                let incarnation = self.incarnation;
-                if !next.is_allowed(incarnation, entry) {
-                    return vec![Ok(next)];
-                }
-                next.committed(incarnation, entry)
-            }
-            Some(Stray::Claim { seat, over, number, volume_id }) => {
-                let seat = usize::from(seat);
-                let blind = rules.mistake == Some(Mistake::ClaimWithoutSwap);
-                if self.api && self.seats[seat].object.is_some_and(|object| object.notes == over || blind) {
-                    next.write_claim(seat, number, volume_id);
-                    let here = self.volume(seat).and_then(|volume| volume.mark).map(|mark| mark.ident.volume_id);
-                    next.lost |= if here == Some(volume_id) { 0 } else { bit(initial_id(self.incarnation, seat)) };
-                }
-                vec![Ok(next)]
-            }
         }
     }
 
@@ -332,6 +242,7 @@ impl World {
     }
 
     fn note_added(&mut self, place: usize, blindly: bool, id: Id) {
+        self.lost |= if place == GHOST { bit(id) } else { 0 };
         if self.known_mark(place).is_some_and(|mark| mark.replacing || mark.joined) {
             self.write_mark(place, blindly, |mark| Mark {
                 ident: Ident { id: Some(id), ..mark.ident },
@@ -340,11 +251,5 @@ impl World {
                 ..mark
             });
         }
-    }
-
-    /// IDs of a seat in the present list.
-    #[must_use]
-    pub fn ids_of(&self, incarnation: u8, seat: usize) -> Option<Id> {
-        ids(self.config(incarnation).all()).find(|id| seat_of(*id) == seat)
     }
 }

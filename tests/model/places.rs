@@ -1,10 +1,10 @@
 //! Ways to look at a world, and to make the first one.
 
-use crate::etcd::Config;
 use crate::world::{
-    Agent, Budget, Entry, GHOST, Id, Ident, LOG, Life, Mark, Notes, Object, PLACES, Pod, Process, SEATS, Seat, View,
-    Volume, Wal, World,
+    Agent, Entry, GHOST, Id, Ident, LOG, Life, Mark, Notes, Object, PLACES, Pod, Process, SEATS, Seat, View, Volume,
+    Wal, World,
 };
+use crate::{budget::Budget, config::Config};
 
 impl World {
     /// A cluster that was just founded: EtcdMembers and a StatefulSet, no pod yet.

@@ -1,9 +1,9 @@
 //! What must hold, and when it does not.
 
 use crate::{
-    etcd::Config,
+    config::Config,
     places::seats,
-    world::{Id, Process, World, bit, ids, initial_id, seat_of},
+    world::{Answer, Id, Process, World, bit, ids, initial_id, seat_of},
 };
 
 /// A property that does not hold, and how.
@@ -126,6 +126,9 @@ impl World {
         let seat = self.ordinal(place);
         let Some(volume) = self.volume(place).copied() else { return };
         let mut lost = volume.wal.map_or(0, |wal| bit(wal.id));
+        if let Some(Answer::Added(id)) = self.pod(place).and_then(|pod| pod.agent.answer) {
+            lost |= bit(id);
+        }
         if let Some(mark) = volume.mark {
             let claimed = self.seats[seat].object.and_then(|object| object.notes.claim);
             let mine = claimed.is_some_and(|(_, volume_id)| volume_id == mark.ident.volume_id);

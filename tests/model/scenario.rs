@@ -3,8 +3,9 @@
 use std::collections::{HashSet, VecDeque};
 
 use crate::{
+    budget::Budget,
     mistake::{Mistake, Rules},
-    world::{Budget, PLACES, Process, World},
+    world::{PLACES, Process, World},
 };
 
 #[derive(Debug, Clone, Copy)]

@@ -9,9 +9,10 @@ use etcd_agent::plan::start::Start;
 
 use crate::{
     agent::Deed,
+    budget::Budget,
     mistake::Rules,
     perform::Outcome,
-    world::{Budget, PLACES, Process, World},
+    world::{PLACES, Process, World},
 };
 
 impl Budget {

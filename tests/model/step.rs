@@ -79,7 +79,13 @@ impl World {
             add(Action::Return, self.with(|next| next.api = true));
         }
         if self.ghost.is_some() {
-            add(Action::Fenced, self.with(|next| next.ghost = None));
+            add(
+                Action::Fenced,
+                self.with(|next| {
+                    next.lose(GHOST);
+                    next.ghost = None;
+                }),
+            );
         }
         for (fault, next) in self.faults(rules) {
             add(Action::Fault(fault), vec![Ok(next)]);
