@@ -9,7 +9,7 @@ use etcd_model::{
 };
 
 /// States that fit into a few GiB.
-const STATES: usize = 12_000_000;
+const STATES: usize = 40_000_000;
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
