@@ -1,14 +1,12 @@
 //! Promise: whatever dies or is lost while a cluster is made, exactly one cluster comes of it, and no ID has a second life.
 
 use crate::harness::demo::spec;
-use crate::harness::http;
 use crate::harness::{Demo, Manner, PATIENCE, Part, Stage, holds, play, until};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use etcd_operator_shared::api::EtcdMember;
-use etcd_operator_shared::names::{self, PORT_AGENT};
+use etcd_operator_shared::{ids, names};
 use kube::api::DeleteParams;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -140,7 +138,7 @@ async fn loses(stage: &Stage, loss: Loss) -> Result<()> {
         lose(faults, &demo, loss).await.with_context(|| format!("lose {loss:?} {moment:?}"))?;
         let outcome = outcome(&demo, matches!(loss, Loss::Volume | Loss::Data) && had_data).await;
         stage.say(format!(
-            "{loss:?} lost {moment:?} (etcd had run: {had_data}): {}",
+            "{loss:?} lost {moment:?} (etcd had run: {had_data}): all serve as {}",
             outcome.with_context(|| format!("{loss:?} lost {moment:?}"))?
         ));
         demo.delete().await?;
@@ -199,41 +197,30 @@ async fn lose(faults: &Faults, demo: &Demo<'_>, loss: Loss) -> Result<()> {
     }
 }
 
-/// All serve as one cluster, or member 1 is held and says why while the others serve as one.
-async fn outcome(demo: &Demo<'_>, must_hold: bool) -> Result<String> {
-    let end = until("one cluster serves, or the member is held", PATIENCE, async || {
-        if let Some(why) = held(demo).await? {
-            return Ok(format!("held: {why}"));
-        }
-        ensure!(!must_hold, "member 1 is not held");
+/// All serve as one cluster, whose ID is returned; member 1 under a new ID where the old one had run on what was lost.
+async fn outcome(demo: &Demo<'_>, renewed: bool) -> Result<String> {
+    let first = first_id(demo).await?;
+    let id = until("all serve as one cluster", PATIENCE, async || {
         demo.serves(Duration::from_secs(1)).await?;
-        Ok(format!("all serve as {}", demo.all_vote().await?))
+        let own = format!("{:x}", demo.etcd(1).await?.said().await?.member_id);
+        ensure!(!renewed || own != first, "member 1 has its first ID {first}, whose disk was lost");
+        demo.all_vote().await
     })
     .await?;
     // What is said now must stay true: no second cluster, no second life.
     holds("one cluster", WATCHED, async || {
         let ids = cluster_ids(demo).await;
         ensure!(ids.len() <= 1, "there are two clusters: {ids:?}");
-        if end.starts_with("held") && demo.etcd(1).await?.said().await.is_ok() {
-            bail!("the member that is held serves");
-        }
         Ok(())
     })
     .await?;
-    Ok(end)
+    Ok(id)
 }
 
-/// The reason of member 1's agent for not starting etcd.
-async fn held(demo: &Demo<'_>) -> Result<Option<String>> {
-    let page = http::get(&demo.ip(1).await?, PORT_AGENT, "/status").await?;
-    let page: Value = serde_json::from_str(&page.body)?;
-    if page["phase"] != "Held" {
-        return Ok(None);
-    }
-    let reason = page["reason"].as_str().unwrap_or_default();
-    let message = page["message"].as_str().unwrap_or_default();
-    ensure!(!reason.is_empty() && !message.is_empty(), "it is held without a reason");
-    Ok(Some(format!("{reason}, {message}")))
+/// The ID that member 1 has as a founder.
+async fn first_id(demo: &Demo<'_>) -> Result<String> {
+    let life = demo.get().await?.status.and_then(|status| status.incarnation).context("it is founded")?;
+    Ok(ids::initial_member(&names::peer_url(&demo.member(1), &demo.name, &demo.stage.namespace), &life.token))
 }
 
 /// The IDs of all clusters that any member answers for.
