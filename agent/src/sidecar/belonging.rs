@@ -77,9 +77,10 @@ impl Belonging {
         leads && known.current && !known.stopped && lately && !(settled && told)
     }
 
-    /// Whether etcd's own word is younger than the wish that the member goes, or etcd has no word to say.
-    fn is_told_by(&self, observed: &Observed) -> bool {
-        let since = self.wish.map_or_else(Instant::now, |(_, since)| since);
+    /// Whether etcd's own word is younger than the wish that the member goes, and than the last step towards it; or etcd has
+    /// no word to say.
+    fn is_told_by(&self, observed: &Observed, acted: Instant) -> bool {
+        let since = self.wish.map_or_else(Instant::now, |(_, since)| since.max(acted));
         observed.answered.is_some_and(|at| at >= since) || since.elapsed() > MUTE
     }
 
@@ -157,7 +158,7 @@ impl Sidecar {
     fn leave(&mut self, launcher: &Launcher, observed: &Observed, known: &Known) {
         let Some(own_id) = self.disk.mark().and_then(|mark| mark.member_id.clone()) else { return };
         // Leadership may have come here since the last look: one that leads hands over before it goes.
-        if !self.belonging.is_told_by(observed) {
+        if !self.belonging.is_told_by(observed, self.errands.acted()) {
             return;
         }
         let leads = observed.status.as_ref().is_some_and(|s| s.leader_id.as_ref() == Some(&s.member_id));

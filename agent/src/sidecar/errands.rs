@@ -65,6 +65,11 @@ impl Errands {
         }
     }
 
+    /// When something was last done, or may have been.
+    pub(super) fn acted(&self) -> Instant {
+        self.acted
+    }
+
     /// Whether a list that was asked for at this time knows all that was done.
     pub(super) fn knows(&self, asked: Instant) -> bool {
         !self.busy && asked > self.acted

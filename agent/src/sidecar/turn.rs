@@ -142,6 +142,8 @@ impl Sidecar {
                     if let Some(id) = self.errands.finish(ended) {
                         self.disk.note_added(id).await;
                     }
+                    // Who leads, and who is a member, may be another thing now: etcd is asked at once.
+                    self.wires.hurry.send_modify(|_| {});
                 }
                 () = sleep(nap) => {}
             }
