@@ -63,6 +63,8 @@ pub async fn observe(
         }
         if pid.is_some() {
             ask_status(&member, &mut seen).await;
+            // A member that was removed answers this and nothing else.
+            told.send_replace(seen.clone());
             let leads = seen.status.as_ref().is_some_and(|status| status.leader_id.is_some());
             if leads && (!seen.confirmed || hurried || Instant::now() >= slow_due) {
                 ask_slowly(&member, &mut seen).await;

@@ -157,10 +157,6 @@ impl Sidecar {
 
     fn leave(&mut self, launcher: &Launcher, observed: &Observed, known: &Known) {
         let Some(own_id) = self.disk.mark().and_then(|mark| mark.member_id.clone()) else { return };
-        // Leadership may have come here since the last look: one that leads hands over before it goes.
-        if !self.belonging.is_told_by(observed, self.errands.acted()) {
-            return;
-        }
         let leads = observed.status.as_ref().is_some_and(|s| s.leader_id.as_ref() == Some(&s.member_id));
         let away = if leads { self.away(observed) } else { vec![] };
         let cluster = self.cluster();
@@ -168,6 +164,11 @@ impl Sidecar {
         let facts =
             leave::Facts { me, own_id: &own_id, size, leads, cluster: &cluster, away: &away, ordinal: self.ordinals() };
         let step = leave(facts);
+        // Leadership may have come here since the last look: one that leads hands over before it goes.
+        let goes = matches!(step, Leave::MoveLeader { .. } | Leave::Remove { .. });
+        if goes && !self.belonging.is_told_by(observed, self.errands.acted()) {
+            return;
+        }
         self.belonging.leaving = match (&step, self.errands.trouble()) {
             // What was begun is not over because the others are being asked again.
             (Leave::Silent, _) => self.belonging.leaving.take(),
