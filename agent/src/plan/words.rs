@@ -138,7 +138,9 @@ impl Hold {
             Self::NewerIncarnation { found } => {
                 format!("the volume holds the newer incarnation {found}; nothing is touched")
             }
-            Self::Superseded { by } => format!("another volume ({by}) speaks for this member now; nothing is touched"),
+            Self::Superseded { by } => {
+                format!("another volume or member ID ({by}) speaks for this member now; nothing is touched")
+            }
             Self::OlderCopy { volume, object } => {
                 format!(
                     "the volume is an older copy of itself (counter {volume}, last seen {object}); nothing is touched"
