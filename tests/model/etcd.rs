@@ -93,8 +93,7 @@ impl World {
     fn follow(&mut self, place: usize, leader: Wal) {
         self.set_leads(place, false);
         let Some(wal) = self.wal_mut(place) else { return };
-        let vote = wal.vote.filter(|_| wal.term == leader.term);
-        *wal = Wal { id: wal.id, vote, slow: wal.slow, ..leader };
+        *wal = Wal { id: wal.id, slow: wal.slow, ..leader };
     }
 
     fn slow_down(&mut self, incarnation: u8, but: Id) {
@@ -184,9 +183,6 @@ impl World {
         let places: Vec<usize> = voters().map(|(at, _)| at).collect();
         for at in places {
             next.follow(at, Wal { term, knows: true, ..wal });
-            if let Some(voter) = next.wal_mut(at) {
-                voter.vote = Some(wal.id);
-            }
         }
         next.started |= with;
         next.set_leads(place, true);

@@ -4,13 +4,13 @@
 //! each state only the way to it is kept, so a trace is played again from the start, and is a shortest one.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque, hash_map::DefaultHasher},
-    hash::{Hash, Hasher},
+    collections::{HashSet, VecDeque},
     time::{Duration, Instant},
 };
 
 use crate::{
     graph::Graph,
+    hash::{ByHash, hash},
     mistake::Rules,
     property::Broken,
     step::{Action, Step},
@@ -54,7 +54,7 @@ pub struct Bounds {
 
 struct Explorer<'a> {
     rules: &'a Rules,
-    known: HashMap<u64, u32>,
+    known: ByHash<u32>,
     /// How each state was first reached: from which, by which of its steps.
     ways: Vec<(u32, u16)>,
     graph: Graph,
@@ -68,7 +68,7 @@ pub fn explore(first: &World, rules: &Rules, bounds: Bounds) -> Report {
     let began = Instant::now();
     let mut explorer = Explorer {
         rules,
-        known: HashMap::new(),
+        known: ByHash::default(),
         ways: vec![],
         graph: Graph::default(),
         queue: VecDeque::new(),
@@ -78,7 +78,7 @@ pub fn explore(first: &World, rules: &Rules, bounds: Bounds) -> Report {
     let mut broken = explorer.run(bounds, began);
     let complete = broken.is_none() && explorer.queue.is_empty();
     if complete {
-        broken = explorer.graph.stuck().map(|state| (state, None, stuck()));
+        broken = explorer.graph.stuck().map(|state| (state as u32, None, stuck()));
     }
     let (settled, promised) = explorer.graph.counts();
     let mut report = Report {
@@ -103,6 +103,7 @@ fn stuck() -> Broken {
 impl Explorer<'_> {
     fn run(&mut self, bounds: Bounds, began: Instant) -> Option<(u32, Option<Action>, Broken)> {
         while let Some((index, world)) = self.queue.pop_front() {
+            self.graph.leave();
             for (number, Step { action, outcome }) in world.steps_on(self.rules).into_iter().enumerate() {
                 self.steps += 1;
                 let next = match outcome.and_then(|next| next.check().map(|()| next)) {
@@ -111,8 +112,8 @@ impl Explorer<'_> {
                 };
                 let free = next.budget == world.budget;
                 let at = self.visit(next, (index, number as u16));
-                if free {
-                    self.graph.edge(index, at);
+                if free && at != index {
+                    self.graph.step(at);
                 }
             }
             if self.ways.len() >= bounds.states {
@@ -128,10 +129,8 @@ impl Explorer<'_> {
 
     /// The number of a state, which is put into the queue when it is new.
     fn visit(&mut self, world: World, way: (u32, u16)) -> u32 {
-        let mut hasher = DefaultHasher::new();
-        world.hash(&mut hasher);
         let next = self.ways.len() as u32;
-        let index = *self.known.entry(hasher.finish()).or_insert(next);
+        let index = *self.known.entry(hash(&world)).or_insert(next);
         if index == next {
             self.ways.push(way);
             self.graph.state(world.is_settled(self.rules.api_returns), self.promises(&world));

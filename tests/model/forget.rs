@@ -35,6 +35,7 @@ fn rank(set: u32, number: u8) -> u8 {
 impl World {
     /// Forgets.
     pub fn forget(&mut self) {
+        self.blot();
         for incarnation in 1..=2 {
             self.forget_log(incarnation);
             self.forget_terms(incarnation);
@@ -244,7 +245,6 @@ fn walk_volume(volume: &mut Volume, visit: &mut dyn FnMut(Spot<'_>)) {
     volume.lived.iter_mut().for_each(|volume_id| visit(Spot::VolumeId(volume_id)));
     if let Some(wal) = &mut volume.wal {
         visit(Spot::Id(&mut wal.id));
-        wal.vote.iter_mut().for_each(|id| visit(Spot::Id(id)));
     }
 }
 

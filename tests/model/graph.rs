@@ -1,12 +1,13 @@
 //! The graph of all states, for property (d): which of them reach a settled one without another fault.
 
-/// States by number, and the steps between them that no fault pays for, backwards.
+/// States by number, and the steps between them that no fault pays for. Four bytes a step.
 #[derive(Debug, Default)]
 pub struct Graph {
     settled: Vec<bool>,
     promised: Vec<bool>,
-    /// To, from.
-    edges: Vec<(u32, u32)>,
+    /// Where the steps of each state that was left begin.
+    begins: Vec<usize>,
+    targets: Vec<u32>,
 }
 
 impl Graph {
@@ -16,10 +17,13 @@ impl Graph {
         self.promised.push(promised);
     }
 
-    pub fn edge(&mut self, from: u32, to: u32) {
-        if from != to {
-            self.edges.push((to, from));
-        }
+    /// The steps that are added from now on are those of the next state, in the order of their numbers.
+    pub fn leave(&mut self) {
+        self.begins.push(self.targets.len());
+    }
+
+    pub fn step(&mut self, to: u32) {
+        self.targets.push(to);
     }
 
     /// How many states are settled, and of how many anything is promised.
@@ -30,20 +34,24 @@ impl Graph {
     }
 
     /// The first state of which something is promised and from which no settled one can be reached.
+    ///
+    /// Most steps lead to a later state, so going through them from the last to the first, again until nothing is new, needs
+    /// few rounds and no edges backwards.
     #[must_use]
-    pub fn stuck(&mut self) -> Option<u32> {
-        self.edges.sort_unstable();
+    pub fn stuck(&self) -> Option<usize> {
         let mut reaches = self.settled.clone();
-        let all = 0..self.settled.len() as u32;
-        let mut queue: Vec<u32> = all.clone().filter(|state| reaches[*state as usize]).collect();
-        while let Some(to) = queue.pop() {
-            let begin = self.edges.partition_point(|(at, _)| *at < to);
-            for (_, from) in self.edges[begin..].iter().take_while(|(at, _)| *at == to) {
-                if !std::mem::replace(&mut reaches[*from as usize], true) {
-                    queue.push(*from);
+        loop {
+            let mut found = false;
+            let mut end = self.targets.len();
+            for (state, begin) in self.begins.iter().enumerate().rev() {
+                if !reaches[state] && self.targets[*begin..end].iter().any(|to| reaches[*to as usize]) {
+                    (reaches[state], found) = (true, true);
                 }
+                end = *begin;
+            }
+            if !found {
+                return (0..reaches.len()).find(|state| self.promised[*state] && !reaches[*state]);
             }
         }
-        all.into_iter().find(|state| self.promised[*state as usize] && !reaches[*state as usize])
     }
 }

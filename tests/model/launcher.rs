@@ -55,7 +55,7 @@ impl World {
             }
             How::New(incarnation) => {
                 let id = initial_id(incarnation, seat);
-                let wal = Wal { incarnation, id, term: 1, vote: None, len: 1, knows: true, slow: false };
+                let wal = Wal { incarnation, id, term: 1, len: 1, knows: true, slow: false };
                 let life = self.life_mut(incarnation);
                 if life.len == 0 {
                     (life.log[0], life.len) = (Entry::Founded, 1);
@@ -67,7 +67,7 @@ impl World {
                 let incarnation = order.ident.incarnation;
                 let id = self.ids_of(incarnation, seat).filter(|_| self.answers(place, incarnation));
                 if let Some(id) = id {
-                    let wal = Wal { incarnation, id, term: 0, vote: None, len: 0, knows: true, slow: false };
+                    let wal = Wal { incarnation, id, term: 0, len: 0, knows: true, slow: false };
                     self.first_start(place, order.ident, wal)?;
                 }
             }

@@ -277,7 +277,6 @@ pub struct Wal {
     pub incarnation: u8,
     pub id: Id,
     pub term: u8,
-    pub vote: Option<Id>,
     /// How much of the life's log it has.
     pub len: u8,
     /// Whether it knows that the last change of the membership in it is committed: only then it acts on it.
