@@ -48,14 +48,15 @@ impl Peers {
         Self { whose, cluster_id, clients: Arc::default() }
     }
 
-    /// The first linearizable list that anybody gives.
-    pub async fn list(&self, endpoints: &[String]) -> Result<Vec<Entry>, EtcdError> {
+    /// The first linearizable list that anybody gives, and the raft index up to which that member had applied everything:
+    /// whatever the list shows was decided at or before it.
+    pub async fn list(&self, endpoints: &[String]) -> Result<(Vec<Entry>, u64), EtcdError> {
         self.forget_all_but(endpoints);
         let mut asked: FuturesUnordered<_> = endpoints.iter().map(|endpoint| self.listed_by(endpoint)).collect();
         let mut why = EtcdError::Nobody;
         while let Some(answer) = asked.next().await {
             match answer {
-                Ok((_, list)) => return Ok(list),
+                Ok((member, list)) => return Ok((list, member.status().await?.raft_applied_index)),
                 Err(error) => why = error,
             }
         }

@@ -21,6 +21,8 @@ pub struct Heard {
     /// When it was asked for: what the member did later is not in it.
     pub asked: Instant,
     pub cluster: Cluster,
+    /// Raft index at or before which all that the list shows was decided; 0 without a list.
+    pub index: u64,
 }
 
 /// Between two questions while answers are needed: a step of joining or leaving waits for each.
@@ -30,7 +32,7 @@ const UNANSWERED: Duration = Duration::from_millis(250);
 
 impl Default for Heard {
     fn default() -> Self {
-        Self { asked: Instant::now(), cluster: Cluster::Awaited }
+        Self { asked: Instant::now(), cluster: Cluster::Awaited, index: 0 }
     }
 }
 
@@ -41,12 +43,12 @@ pub async fn listen(peers: Peers, mut ask: watch::Receiver<Ask>, told: watch::Se
         let mut nap = None;
         if wanted {
             let asked = Instant::now();
-            let cluster = match peers.list(&endpoints).await {
-                Ok(list) => Cluster::Answers(list),
-                Err(error) => Cluster::Silent(error.to_string()),
+            let (cluster, index) = match peers.list(&endpoints).await {
+                Ok((list, index)) => (Cluster::Answers(list), index),
+                Err(error) => (Cluster::Silent(error.to_string()), 0),
             };
             nap = Some(if cluster.list().is_some() { EAGER } else { UNANSWERED });
-            told.send_replace(Heard { asked, cluster });
+            told.send_replace(Heard { asked, cluster, index });
         }
         // All arms are cancel-safe: a change stays pending in the watch, a nap has no effect.
         tokio::select! {

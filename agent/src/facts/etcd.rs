@@ -22,6 +22,8 @@ pub struct Observed {
     /// The process that answered.
     pub pid: Option<i32>,
     pub status: Option<Status>,
+    /// Raft index up to which it had applied everything when its metrics were read before its first answer.
+    pub applied: Option<u64>,
     /// When it last answered anything.
     pub answered: Option<Instant>,
     /// Why the last question failed.
@@ -40,6 +42,8 @@ pub struct Observed {
 /// How often etcd is asked while it is starting, and after that.
 const EAGER: Duration = Duration::from_millis(20);
 const CALM: Duration = Duration::from_secs(1);
+/// Between two looks at the metrics while etcd does not answer: it serves them before it serves clients.
+const SILENT: Duration = Duration::from_millis(100);
 /// How often the slower questions are asked: a linearizable read, the membership, the connections.
 const SLOW: Duration = Duration::from_secs(5);
 /// The same while the membership changes.
@@ -62,7 +66,7 @@ pub async fn observe(
             slow_due = Instant::now();
         }
         if pid.is_some() {
-            ask_status(&member, &mut seen).await;
+            ask_status(&member, &mut seen, &told).await;
             // A member that was removed answers this and nothing else.
             told.send_replace(seen.clone());
             let leads = seen.status.as_ref().is_some_and(|status| status.leader_id.is_some());
@@ -93,8 +97,20 @@ fn running(launcher: &Launcher) -> Option<i32> {
     }
 }
 
-async fn ask_status(member: &Member, seen: &mut Observed) {
-    match member.status().await {
+async fn ask_status(member: &Member, seen: &mut Observed, told: &watch::Sender<Observed>) {
+    let asking = member.status();
+    tokio::pin!(asking);
+    let said = loop {
+        // Cancel-safe: the question goes on, a nap has no effect.
+        tokio::select! {
+            said = &mut asking => break said,
+            () = sleep(SILENT), if seen.answered.is_none() => {
+                seen.applied = metrics().await.as_deref().and_then(applied);
+                told.send_replace(seen.clone());
+            }
+        }
+    };
+    match said {
         Ok(status) => {
             seen.status = Some(status);
             seen.answered = Some(Instant::now());
@@ -126,4 +142,27 @@ async fn metrics() -> Option<String> {
     let authority = format!("127.0.0.1:{PORT_METRICS}");
     let text = timeout(Duration::from_secs(2), get(&authority, "/metrics")).await.ok()?.ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// `etcd_server_proposals_applied_total` is no count but the applied index, also after a snapshot.
+/// Source: etcd `server/etcdserver/server.go`, `applyAll`.
+fn applied(metrics: &str) -> Option<u64> {
+    let value = metrics.lines().find_map(|line| line.strip_prefix("etcd_server_proposals_applied_total "))?;
+    let index: f64 = value.trim().parse().ok()?;
+    // Exact up to 2^53, which no log reaches.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    Some(index as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::applied;
+
+    #[test]
+    fn the_applied_index_is_read_as_etcd_writes_it() {
+        let metrics =
+            "# TYPE etcd_server_proposals_applied_total gauge\netcd_server_proposals_applied_total 1.7936e+04\n";
+        assert_eq!(applied(metrics), Some(17_936));
+        assert_eq!(applied("etcd_server_proposals_pending 0\n"), None);
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     launch::protocol::Request,
     plan::{
         health,
-        learn::{Learn, learn},
+        learn::{self, Learn, learn},
         leave::{self, Leave, leave},
         list,
         start::{Identity, Known, Object, next_claim},
@@ -42,11 +42,18 @@ pub(super) struct Belonging {
     proven: Option<i64>,
     /// The last applied index that was new, and when it was.
     progress: Option<(u64, Instant)>,
+    /// An index at or before which the others had listed this run's member as started.
+    published: Option<u64>,
+    /// Since when etcd has applied that much without answering.
+    mute: Option<Instant>,
+    /// The learner's ID for which etcd was started once more.
+    reopened: Option<String>,
 }
 
 impl Belonging {
     pub(super) fn new_run(&mut self) {
-        *self = Self { asking_since: self.asking_since, wish: self.wish, ..Self::default() };
+        let reopened = self.reopened.take();
+        *self = Self { asking_since: self.asking_since, wish: self.wish, reopened, ..Self::default() };
     }
 
     pub(super) fn note_wish(&mut self, ledger: &Ledger) {
@@ -92,6 +99,14 @@ impl Belonging {
         }
     }
 
+    /// For how long etcd has been mute: it has applied all that the others had when they listed it as started.
+    fn mute(&mut self, observed: &Observed, listed_at: Option<u64>) -> Option<Duration> {
+        self.published = self.published.or(listed_at);
+        let knows = self.published.is_some_and(|index| observed.applied >= Some(index));
+        self.mute = (knows && observed.answered.is_none()).then(|| self.mute.unwrap_or_else(Instant::now));
+        self.mute.map(|since| since.elapsed())
+    }
+
     fn stalled(&mut self, observed: &Observed) -> Duration {
         let index = observed.status.as_ref().map_or(0, |status| status.raft_applied_index);
         match self.progress {
@@ -130,7 +145,7 @@ impl Sidecar {
             Object::Known(known) if known.dooms(self.me.ordinal) => self.leave(launcher, observed, known),
             Object::Known(_) | Object::Awaited | Object::Away | Object::Missing => {
                 self.belonging.leaving = None;
-                self.learn(observed).await;
+                self.learn(launcher, observed).await;
                 self.look_after_others(observed, object);
             }
         }
@@ -193,25 +208,44 @@ impl Sidecar {
     }
 
     /// A member that joined asks to vote until it does.
-    async fn learn(&mut self, observed: &Observed) {
+    async fn learn(&mut self, launcher: &Launcher, observed: &Observed) {
         if self.belonging.votes || !self.is_joined() {
             return;
         }
         let Some(own_id) = self.disk.mark().and_then(|mark| mark.member_id.clone()) else { return };
-        let stalled = self.belonging.stalled(observed);
-        match learn(&own_id, &self.cluster(), stalled) {
+        let cluster = self.cluster();
+        let started = cluster.list().and_then(|list| list::with_id(list, &own_id)).is_some_and(|entry| entry.started);
+        let listed_at = started.then(|| self.wires.heard.borrow().index);
+        let facts = learn::Facts {
+            own_id: &own_id,
+            cluster: &cluster,
+            stalled: self.belonging.stalled(observed),
+            serves: observed.answered.is_some(),
+            mute: self.belonging.mute(observed, listed_at),
+            reopened: self.belonging.reopened.as_ref() == Some(&own_id),
+        };
+        match learn(facts) {
             Learn::Done => {
                 info!(id = own_id, "the member votes");
                 self.belonging.votes = true;
                 self.disk.note_vote().await;
             }
             Learn::Promote { id } => self.act(Act::Promote { id }),
+            // A launcher of before this request would stop etcd in good order, which can take long.
+            Learn::Reopen if launcher.protocol >= 2 => {
+                info!(
+                    id = own_id,
+                    "etcd learned of its own place from a snapshot; it is started once more, to serve at once"
+                );
+                self.belonging.reopened = Some(own_id);
+                self.request(Request::Kill);
+            }
             Learn::GiveUp { id } => {
                 warn!(id, "the learner makes no progress and gives its place up");
                 self.errands.rest();
                 self.act(Act::Remove { id });
             }
-            Learn::Wait => {}
+            Learn::Reopen | Learn::Wait => {}
         }
     }
 
