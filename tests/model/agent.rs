@@ -193,11 +193,21 @@ impl World {
         let cluster = Cluster::Answers(list(config, self.started));
         let waits = [Duration::ZERO, learn::STALLED];
         let waits = &waits[..if self.budget.haste > 0 { 2 } else { 1 }];
-        let steps = waits.iter().map(|stalled| learn(&id_name(own), &cluster, *stalled));
+        let own_id = id_name(own);
+        let facts = |stalled: &Duration| learn::Facts {
+            own_id: &own_id,
+            cluster: &cluster,
+            stalled: *stalled,
+            serves: true,
+            mute: None,
+            reopened: false,
+        };
+        let steps = waits.iter().map(|stalled| learn(facts(stalled)));
         let deed = |step| match step {
             Learn::Promote { id } => Some(Deed::Promote(id_of(&id))),
             Learn::GiveUp { id } => Some(Deed::Steward { id: id_of(&id), why: "the learner gives up", hasty: true }),
-            Learn::Done | Learn::Wait => None,
+            // etcd started once more is an etcd that crashed.
+            Learn::Done | Learn::Reopen | Learn::Wait => None,
         };
         steps.filter_map(deed).collect()
     }
