@@ -51,8 +51,8 @@ const CYCLES: [(&str, &str, &[Step]); 5] = [
     ("v3.6.16", "-v3.6.16", &UP_TO_THREE),
     ("v3.7.3", "-v3.7.3", &UP_TO_THREE),
 ];
-/// What is connected late, or judged dead, is so for some seconds: a step begins when that is over.
-const REST: Duration = Duration::from_secs(1);
+/// etcd refuses to add or remove voters until those there are have been connected for 5 s: a step begins when that is over.
+const REST: Duration = Duration::from_secs(6);
 
 /// Values by the figure's name, in order.
 type Values = BTreeMap<String, Vec<f64>>;
