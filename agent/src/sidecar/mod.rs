@@ -19,7 +19,9 @@ mod handover;
 mod ledger;
 mod notes;
 mod orders;
+mod others;
 mod report;
+mod standby;
 mod starting;
 mod turn;
 
