@@ -1,6 +1,6 @@
 //! From the world to what the real plans take. Answers of the plans are remembered: they are pure.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::cell::RefCell;
 
 use etcd_agent::{
     plan::{
@@ -16,6 +16,7 @@ use etcd_agent::{
 
 use crate::{
     config::Config,
+    hash::Memo,
     mistake::{Mistake, Rules},
     world::{self, Id, Ids, Mark, Notes, View, World, bit, ids, initial_id, seat_of},
 };
@@ -49,7 +50,7 @@ enum Kind {
 }
 
 thread_local! {
-    static ANSWERS: RefCell<HashMap<Question, Start>> = RefCell::new(HashMap::new());
+    static ANSWERS: RefCell<Memo<Question, Start>> = RefCell::default();
 }
 
 /// Name of an ID, as etcd would print one.

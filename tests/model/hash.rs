@@ -16,19 +16,30 @@ const FACTOR: u64 = 0x1319_8a2e_0370_7345;
 /// A map by hashes that are good enough as they are.
 pub type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
 
+/// A map by values that are hashed as states are.
+pub type Memo<K, V> = HashMap<K, V, BuildHasherDefault<Folding>>;
+
 /// The hash of a state.
 #[must_use]
 pub fn hash(state: &impl Hash) -> u64 {
-    let mut hasher = Folding { folded: SEED, word: 0, bits: 0 };
+    let mut hasher = Folding::default();
     state.hash(&mut hasher);
     hasher.finish()
 }
 
-struct Folding {
+/// See the module's header.
+#[derive(Debug)]
+pub struct Folding {
     folded: u64,
     /// Numbers that were not multiplied in yet, and how many bits they have.
     word: u64,
     bits: u32,
+}
+
+impl Default for Folding {
+    fn default() -> Self {
+        Self { folded: SEED, word: 0, bits: 0 }
+    }
 }
 
 impl Folding {

@@ -27,7 +27,7 @@ impl World {
     /// Lets everything happen that happens at once.
     pub fn settle(&mut self, rules: &Rules) {
         loop {
-            let mut moved = self.tell();
+            let mut moved = self.tell(rules);
             for place in 0..PLACES {
                 if self.pod(place).is_some() {
                     moved |= self.watch(place) | self.catch_up(place) | self.publish(place, rules);

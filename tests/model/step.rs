@@ -2,7 +2,7 @@
 
 use crate::{
     agent::Deed,
-    apiserver::Chore,
+    chores::Chore,
     faults::Fault,
     mistake::Rules,
     perform::Outcome,

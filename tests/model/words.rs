@@ -4,7 +4,7 @@ use etcd_agent::plan::start::Start;
 
 use crate::{
     agent::Deed,
-    apiserver::Chore,
+    chores::Chore,
     explore::{Counterexample, Report},
     facts::id_of,
     faults::Fault,

@@ -1,0 +1,66 @@
+//! The coordinator: turns each EtcdCluster into Kubernetes objects, and adds up what the members' agents report. A library
+//! only so that the model in `tests/model` asks the very rules that the coordinator goes by.
+//!
+//! It needs nothing but the API server, and speaks to nothing else: never etcd's protocol, never a connection to a pod.
+//! Every rule that decides is pure (`course` and what it asks, `founding`, `build`, `status`) and tested without a cluster.
+
+pub mod aim;
+mod apiserver;
+mod apply;
+pub mod args;
+pub mod build;
+mod context;
+mod controller;
+pub mod course;
+mod crds;
+pub mod decide;
+mod ending;
+mod events;
+pub mod facts;
+mod fetch;
+mod found;
+pub mod founding;
+mod lease;
+mod ledger;
+pub mod membership;
+mod metrics;
+pub mod moves;
+pub mod peers;
+mod probes;
+mod reconcile;
+pub mod refusal;
+pub mod replace;
+mod report;
+pub mod retire;
+mod run;
+mod status;
+mod stores;
+pub mod trouble;
+
+use anyhow::anyhow;
+use etcd_operator_shared::process::{logs, shutdown};
+
+use args::{Cli, Command, Run};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// With what a person should read.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let Cli { command, run } = cli;
+    match command {
+        Some(Command::Crds { without_cel }) => crds::yaml(without_cel).map(|yaml| print!("{yaml}")),
+        None => {
+            logs::start(run.log_format.into(), &run.log_filter);
+            work(run)
+        }
+    }
+}
+
+/// One thread is plenty: all the work is waiting for the API server.
+fn work(run: Run) -> anyhow::Result<()> {
+    let provider = rustls::crypto::ring::default_provider().install_default();
+    provider.map_err(|_| anyhow!("the cryptography provider is installed twice"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { run::run(run, shutdown::on_signal()?).await })
+}

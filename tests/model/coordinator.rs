@@ -1,0 +1,264 @@
+//! What the coordinator sees of a world, and what its real course is then. Courses are remembered: they are pure.
+//!
+//! Told apart from the world are its caches and its clock: what it sees is as of now, and what it waits for has taken long
+//! enough. Addresses are none, so that none are published: instead every list is in doubt from when a pod goes until it was
+//! read again.
+
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
+
+use etcd_coordinator::{
+    aim::Aim,
+    course::{Course, Waited},
+    decide::{PATIENCE, Step},
+    facts::{Facts, Pod, Seat, Set, Storage, Version},
+    founding,
+};
+use etcd_operator_shared::{
+    api::{
+        EtcdCluster, EtcdMember, EtcdMemberSpec, EtcdMemberStatus,
+        cluster::Incarnation,
+        member::{MemberEntry, Membership, Role},
+    },
+    names, validate,
+};
+use serde_json::json;
+
+use crate::{
+    hash::Memo,
+    mistake::{Mistake, Rules},
+    places::seats,
+    world::{Object, SEATS, World},
+};
+
+/// Everything that a course depends on, as small values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Sight {
+    wish: u8,
+    ending: bool,
+    incarnation: u8,
+    founders: u8,
+    formed: bool,
+    replicas: u8,
+    members: [Option<Member>; SEATS],
+    pods: [bool; SEATS],
+    volumes: [bool; SEATS],
+}
+
+/// An EtcdMember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Member {
+    size: u8,
+    stopped: bool,
+    /// Whether a member left there, and whether it was that of the pod that is there.
+    left: Option<bool>,
+    /// Whether the agent of the pod that is there has spoken, and the term that it has seen.
+    said: bool,
+    term: Option<u8>,
+    leads: Option<Leads>,
+}
+
+/// What a leader's agent has told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Leads {
+    serves: bool,
+    /// The ordinals on its list.
+    seats: u8,
+    fresh: bool,
+}
+
+/// What of a course moves the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Orders {
+    /// What every EtcdMember is told: the size, and whether the cluster is stopped.
+    pub size: u8,
+    pub stopped: bool,
+    pub replicas: Option<u8>,
+    /// Pods that have left and are wanted again, members to clear away: ordinals.
+    pub succeeded: u8,
+    pub retired: u8,
+    /// Whether the incarnation is over.
+    pub ends: bool,
+    /// Ordinals below this have an EtcdMember.
+    pub seats: u8,
+}
+
+thread_local! {
+    static COURSES: RefCell<Memo<Sight, Orders>> = RefCell::default();
+}
+
+/// UID of a pod that is there, and of all that are not.
+const HERE: &str = "here";
+const GONE: &str = "gone";
+
+impl World {
+    /// What the coordinator wants now.
+    #[must_use]
+    pub fn orders(&self, rules: &Rules) -> Orders {
+        let sight = self.sight();
+        let orders = COURSES.with_borrow_mut(|courses| *courses.entry(sight).or_insert_with(|| sight.ask()));
+        let early = rules.mistake == Some(Mistake::LowerBeforeLeft);
+        match orders.replicas {
+            _ if early && (1..self.replicas).contains(&self.wish) => Orders { replicas: Some(self.wish), ..orders },
+            Some(n) if early && self.replicas > 0 && n > self.replicas => Orders { replicas: None, ..orders },
+            _ => orders,
+        }
+    }
+
+    fn sight(&self) -> Sight {
+        let member = |seat: usize| self.seats[seat].object.map(|object| self.member_seen(seat, object));
+        Sight {
+            wish: self.wish,
+            ending: self.ending,
+            incarnation: self.incarnation,
+            founders: self.life(self.incarnation).founders,
+            formed: self.formed,
+            replicas: self.replicas,
+            members: std::array::from_fn(member),
+            pods: std::array::from_fn(|seat| self.seats[seat].pod.is_some()),
+            volumes: std::array::from_fn(|seat| self.seats[seat].volume.is_some()),
+        }
+    }
+
+    fn member_seen(&self, seat: usize, object: Object) -> Member {
+        let pod = self.seats[seat].pod.as_ref();
+        let here = |uid: u8| pod.is_some_and(|pod| pod.uid == uid);
+        let said = object.spoke.is_some_and(here);
+        let seen = self.volume(seat).and_then(|volume| volume.wal).map(|wal| wal.term);
+        let serves = || self.leader(self.incarnation).is_some_and(|(at, _)| at == seat);
+        let leads = object.told.filter(|_| said);
+        Member {
+            size: object.notes.size,
+            stopped: object.notes.stopped,
+            left: object.notes.left.map(here),
+            said,
+            term: leads.map(|told| told.term).or(seen.filter(|_| said && pod.is_some_and(|pod| !pod.agent.mute))),
+            leads: leads.map(|told| Leads { serves: serves(), seats: told.seats, fresh: told.fresh }),
+        }
+    }
+}
+
+impl Sight {
+    /// The real course.
+    fn ask(&self) -> Orders {
+        let spec = json!({
+            "version": "v3.5.21",
+            "size": self.wish,
+            "recovery": { "abandonIncarnation": if self.ending { self.incarnation } else { 0 } },
+        });
+        let spec = serde_json::from_value(spec).expect("a spec as a user may write it");
+        let cluster = EtcdCluster::new("demo", spec);
+        let wanted = validate::cluster(&cluster).expect("a size that a user may ask for");
+        let life = Incarnation {
+            number: self.incarnation.into(),
+            token: String::new(),
+            initial_members: founding::initial_members("demo", self.founders.into()),
+            members_created: true,
+            ended: None,
+        };
+        let facts = self.facts(&life);
+        let waited = Waited { address: Duration::ZERO, leader: if facts.serves() { Duration::ZERO } else { PATIENCE } };
+        let course = Course::of(Aim::of(&cluster, &wanted, &life), &life, self.formed, &facts, waited);
+        Orders::of(&course)
+    }
+
+    fn facts(&self, life: &Incarnation) -> Facts {
+        let set = Set {
+            version: Version::default(),
+            replicas: self.replicas.into(),
+            newest: Some(String::new()),
+            storage: Storage::default(),
+        };
+        let seat = |seat: usize| {
+            let member = self.members[seat].map(|member| Arc::new(member.real(seat, life)));
+            let serves = self.members[seat].and_then(|member| member.leads).is_some_and(|leads| leads.serves);
+            let pod = self.pods[seat].then(|| Pod {
+                name: names::member("demo", seat as u32),
+                uid: HERE.into(),
+                revision: String::new(),
+                address: None,
+                ready: serves,
+                deleting: false,
+                etcd_runs: true,
+                trouble: None,
+            });
+            (seat as u32, Seat { pod, member })
+        };
+        let volumes = seats().filter(|seat| self.volumes[*seat]).map(|seat| (seat as u32, false));
+        Facts {
+            cluster: "demo".into(),
+            set: Some(set),
+            seats: seats().map(seat).collect::<BTreeMap<_, _>>(),
+            claims: volumes.collect(),
+            former: vec![],
+        }
+    }
+}
+
+impl Member {
+    fn real(self, seat: usize, life: &Incarnation) -> EtcdMember {
+        let spec = EtcdMemberSpec {
+            cluster_name: "demo".into(),
+            cluster_uid: String::new(),
+            incarnation: life.number,
+            token: String::new(),
+            initial: false,
+            initial_members: life.initial_members.clone(),
+            peers: vec![],
+            size: self.size.into(),
+            stopped: self.stopped,
+        };
+        let status = EtcdMemberStatus {
+            pod_uid: Some(if self.said { HERE } else { GONE }.into()),
+            left_pod_uid: self.left.map(|here| if here { HERE } else { GONE }.into()),
+            ready: self.leads.is_some_and(|leads| leads.serves),
+            role: self.leads.map(|_| Role::Leader),
+            membership: self.leads.map(Leads::membership),
+            term: self.term.map(i64::from),
+            ..EtcdMemberStatus::default()
+        };
+        let mut member =
+            EtcdMember { status: Some(status), ..EtcdMember::new(&names::member("demo", seat as u32), spec) };
+        member.metadata.generation = Some(1);
+        member
+    }
+}
+
+impl Leads {
+    fn membership(self) -> Membership {
+        let entry = |seat: usize| MemberEntry {
+            id: seat.to_string(),
+            name: names::member("demo", seat as u32),
+            learner: false,
+            started: true,
+            connected: true,
+        };
+        let listed = seats().filter(|seat| self.seats & 1 << seat != 0);
+        Membership { generation: self.fresh.into(), members: listed.map(entry).collect() }
+    }
+}
+
+impl Orders {
+    fn of(course: &Course) -> Self {
+        let small = |n: u32| u8::try_from(n).unwrap_or(u8::MAX);
+        let replicas = match &course.step {
+            Step::SetReplicas(n) => Some(small(*n)),
+            Step::Replace(_) | Step::End(_) | Step::Wait(_) | Step::Nothing => None,
+        };
+        let succeeded = match &course.step {
+            Step::Replace(victims) => {
+                victims.iter().filter_map(|victim| names::ordinal("demo", &victim.name)).collect()
+            }
+            Step::SetReplicas(_) | Step::End(_) | Step::Wait(_) | Step::Nothing => vec![],
+        };
+        let set = |ordinals: &mut dyn Iterator<Item = u32>| ordinals.fold(0, |set, ordinal| set | 1 << ordinal);
+        Self {
+            size: small(course.word.size),
+            stopped: course.word.stopped,
+            replicas,
+            succeeded: set(&mut succeeded.into_iter()),
+            retired: set(&mut course.retired.iter().map(|retired| retired.ordinal)),
+            ends: matches!(course.step, Step::End(_)),
+            seats: small(course.seats),
+        }
+    }
+}
