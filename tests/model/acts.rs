@@ -38,12 +38,11 @@ impl World {
         if !self.is_allowed(incarnation, entry) || full {
             return vec![];
         }
-        if let Some(broken) = self.taken_out(entry, rules) {
+        if let Err(broken) = rules.judge(self.check_removal(entry, rules)) {
             return vec![Err(broken)];
         }
-        if let (Some(id), true) = (entry.joins(), self.pod(place).is_some_and(|pod| pod.has_left)) {
-            let sentence = format!("the pod of demo-{} joins, which was reported to have left", seat_of(id));
-            return vec![Err(Broken::CameBack(sentence))];
+        if let Err(broken) = rules.judge(self.check_joining(place, entry)) {
+            return vec![Err(broken)];
         }
         self.count(entry);
         if let Some(pod) = self.pod_mut(place) {
@@ -56,12 +55,19 @@ impl World {
     }
 
     /// Property (e): with a size that nobody edits, a voter that has its volume stays.
-    fn taken_out(&self, entry: Entry, rules: &Rules) -> Option<Broken> {
-        let Entry::Remove(id) = entry else { return None };
+    fn check_removal(&self, entry: Entry, rules: &Rules) -> Result<(), Broken> {
+        let Entry::Remove(id) = entry else { return Ok(()) };
         let voter = self.config(self.incarnation).voters & bit(id) != 0;
         let unedited = rules.sizes.is_empty() && self.lost & bit(id) == 0;
         let sentence = || format!("demo-{}, which is wanted and has its volume, loses its membership", seat_of(id));
-        (voter && unedited && self.ran & bit(id) != 0).then(|| Broken::TakenOut(sentence()))
+        if voter && unedited && self.ran & bit(id) != 0 { Err(Broken::TakenOut(sentence())) } else { Ok(()) }
+    }
+
+    /// Property (f): a pod that was reported to have left joins no more.
+    fn check_joining(&self, place: usize, entry: Entry) -> Result<(), Broken> {
+        let Some(id) = entry.joins().filter(|_| self.pod(place).is_some_and(|pod| pod.has_left)) else { return Ok(()) };
+        let sentence = format!("the pod of demo-{} joins, which was reported to have left", seat_of(id));
+        Err(Broken::CameBack(sentence))
     }
 
     pub fn move_leader(&self, incarnation: u8, to: Id) -> Vec<Outcome> {

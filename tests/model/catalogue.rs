@@ -82,6 +82,13 @@ pub fn planted() -> Vec<(Mistake, char, Scenario)> {
     let disk = Budget { disks: 1, ..CALM };
     vec![
         plant(Mistake::NewOnSilence, 'c', Formed(3), disk, RULES),
+        plant(
+            Mistake::NewOnSilence,
+            'a',
+            Formed(3),
+            Budget { disks: 1, crashes: 1, lags: 1, writes: 1, ..CALM },
+            Rules { only: Some('a'), ..RULES },
+        ),
         plant(Mistake::ClaimWithoutSwap, 'c', Founded(1), Budget { cuts: 1, blind: 1, ..CALM }, RULES),
         plant(Mistake::NoInitial, 'c', Founded(3), Budget { objects: 1, disks: 1, ..CALM }, RULES),
         plant(Mistake::NoLived, 'c', Formed(3), Budget { data: 1, ..CALM }, RULES),

@@ -100,6 +100,9 @@ impl Life {
     /// The membership as one who has this much of the log counts.
     #[must_use]
     pub fn seen_by(&self, wal: Wal) -> Config {
+        if wal.is_bare() {
+            return Config::of_founders(wal.incarnation, self.founders);
+        }
         let known = &self.log[..usize::from(wal.len)];
         let last = known.iter().rposition(|entry| entry.changes()).filter(|_| !wal.knows);
         self.config(last.map_or(wal.len, |at| at as u8))

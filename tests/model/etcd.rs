@@ -148,7 +148,7 @@ impl World {
         let runs = self.pod(place).is_some_and(|pod| pod.runs());
         let Some(wal) = self.volume(place).and_then(|volume| volume.wal).filter(|_| runs) else { return vec![] };
         let config = self.seen_by(wal);
-        if config.voters & bit(wal.id) == 0 || wal.len == 0 {
+        if config.voters & bit(wal.id) == 0 || (wal.len == 0 && !wal.is_bare()) {
             return vec![];
         }
         let votes = self.running(wal.incarnation).filter(|(_, v)| config.voters & bit(v.id) != 0 && v.len <= wal.len);

@@ -77,7 +77,7 @@ pub fn explore(first: &World, rules: &Rules, bounds: Bounds) -> Report {
     explorer.visit(first.clone(), (0, 0));
     let mut broken = explorer.run(bounds, began);
     let complete = broken.is_none() && explorer.queue.is_empty();
-    if complete {
+    if complete && rules.judges('d') {
         broken = explorer.graph.stuck().map(|state| (state as u32, None, stuck()));
     }
     let (settled, promised) = explorer.graph.counts();
@@ -106,8 +106,10 @@ impl Explorer<'_> {
             self.graph.leave();
             for (number, Step { action, outcome }) in world.steps_on(self.rules).into_iter().enumerate() {
                 self.steps += 1;
-                let next = match outcome.and_then(|next| next.check().map(|()| next)) {
+                let next = match outcome.and_then(|next| self.rules.judge(next.check()).map(|()| next)) {
                     Ok(next) => next,
+                    // What another property forbids may be what the world has no way to show the rest of.
+                    Err(broken) if !self.rules.judges(broken.property()) => continue,
                     Err(broken) => return Some((index, Some(action), broken)),
                 };
                 let free = next.budget == world.budget;

@@ -133,6 +133,7 @@ impl World {
         let new = self.life_mut(incarnation);
         new.base = life.config(keep);
         new.len -= gone;
+        new.forgot = true;
         new.log = [Entry::Founded; LOG];
         for at in 1..new.len {
             new.log[usize::from(at)] = life.log[usize::from(at + gone)];

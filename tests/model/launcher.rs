@@ -1,6 +1,7 @@
 //! The launcher and etcd's start: the guard of every order, and what etcd makes of its flags and its disk.
 
 use crate::{
+    mistake::Rules,
     perform::Outcome,
     property::Broken,
     world::{Entry, How, Ident, Order, Process, Wal, World, bit, initial_id},
@@ -9,7 +10,7 @@ use crate::{
 impl World {
     /// The order that is on its way arrives.
     #[must_use]
-    pub fn order_arrives(&self, place: usize) -> Vec<Outcome> {
+    pub fn order_arrives(&self, place: usize, rules: &Rules) -> Vec<Outcome> {
         let Some(order) = self.pod(place).and_then(|pod| pod.order) else { return vec![] };
         let mut next = self.clone();
         if let Some(pod) = next.pod_mut(place) {
@@ -19,17 +20,17 @@ impl World {
         if !at_rest || !self.fits(place, order.ident) || self.has_wal(place) == (order.how != How::OnDisk) {
             return vec![Ok(next)];
         }
-        vec![next.started_so(place, order)]
+        vec![next.started_so(place, order, rules)]
     }
 
     /// The launcher starts an etcd again that ended by itself, without asking anybody.
     #[must_use]
-    pub fn restarts(&self, place: usize) -> Vec<Outcome> {
+    pub fn restarts(&self, place: usize, rules: &Rules) -> Vec<Outcome> {
         let Some(pod) = self.pod(place).filter(|pod| pod.process == Process::Pausing) else { return vec![] };
         let mut next = self.clone();
         match pod.ordered {
             Some(ident) if self.fits(place, ident) && self.has_wal(place) => {
-                vec![next.started_so(place, Order { how: How::OnDisk, ident })]
+                vec![next.started_so(place, Order { how: How::OnDisk, ident }, rules)]
             }
             _ => {
                 next.end_process(place, Process::Idle);
@@ -46,21 +47,23 @@ impl World {
         self.volume(place).is_some_and(|volume| volume.has_wal())
     }
 
-    fn started_so(mut self, place: usize, order: Order) -> Outcome {
+    fn started_so(mut self, place: usize, order: Order, rules: &Rules) -> Outcome {
         let seat = self.ordinal(place);
         match order.how {
             How::OnDisk => {
-                self.check_restart(place)?;
+                rules.judge(self.check_restart(place))?;
                 self.run(place, order.ident);
             }
             How::New(incarnation) => {
                 let id = initial_id(incarnation, seat);
-                let wal = Wal { incarnation, id, term: 1, len: 1, knows: true, slow: false };
                 let life = self.life_mut(incarnation);
                 if life.len == 0 {
                     (life.log[0], life.len) = (Entry::Founded, 1);
                 }
-                self.first_start(place, order.ident, wal)?;
+                // Where the first entry stands for more by now, it has less than that.
+                let len = u8::from(!life.forgot);
+                let wal = Wal { incarnation, id, term: 1, len, knows: true, slow: false };
+                self.first_start(place, order.ident, wal, rules)?;
             }
             // etcd takes its ID from the list of a member that runs, by its URL; without one, or not on it, it ends.
             How::Added => {
@@ -68,7 +71,7 @@ impl World {
                 let id = self.ids_of(incarnation, seat).filter(|_| self.answers(place, incarnation));
                 if let Some(id) = id {
                     let wal = Wal { incarnation, id, term: 0, len: 0, knows: true, slow: false };
-                    self.first_start(place, order.ident, wal)?;
+                    self.first_start(place, order.ident, wal, rules)?;
                 }
             }
         }
@@ -76,9 +79,9 @@ impl World {
     }
 
     /// A first start writes a WAL, and the launcher records it: between the two is a millisecond that the model leaves out.
-    fn first_start(&mut self, place: usize, ident: Ident, wal: Wal) -> Result<(), Broken> {
+    fn first_start(&mut self, place: usize, ident: Ident, wal: Wal, rules: &Rules) -> Result<(), Broken> {
         let Wal { id, .. } = wal;
-        self.check_first_start(id)?;
+        rules.judge(self.check_first_start(id))?;
         self.ran |= bit(id);
         if let Some(volume) = self.volume_mut(place) {
             volume.wal = Some(wal);

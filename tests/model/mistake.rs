@@ -1,5 +1,7 @@
 //! Planted mistakes: each takes one rule away, and the model must find what that breaks.
 
+use crate::property::Broken;
+
 /// How a world goes on.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
@@ -14,6 +16,20 @@ pub struct Rules {
     pub api_returns: bool,
     /// Whether a list may be old when it is acted on.
     pub late_lists: bool,
+    /// The one property that is judged; what breaks another goes on as if it did not, where it can.
+    pub only: Option<char>,
+}
+
+impl Rules {
+    #[must_use]
+    pub fn judges(&self, property: char) -> bool {
+        self.only.is_none_or(|only| only == property)
+    }
+
+    /// What was found, if it is judged.
+    pub fn judge(&self, found: Result<(), Broken>) -> Result<(), Broken> {
+        found.or_else(|broken| if self.judges(broken.property()) { Err(broken) } else { Ok(()) })
+    }
 }
 
 /// One rule less.

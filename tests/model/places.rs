@@ -14,7 +14,13 @@ impl World {
             let object = (ordinal < usize::from(size)).then(|| Object::new(0, 1, true, size));
             Seat { object, pod: None, volume: None, objects: 1, pods: 0, drawn: 0, added: 0 }
         };
-        let life = Life { founders: size, base: Config::of_founders(1, size), log: [Entry::Founded; LOG], len: 0 };
+        let life = Life {
+            founders: size,
+            base: Config::of_founders(1, size),
+            log: [Entry::Founded; LOG],
+            len: 0,
+            forgot: false,
+        };
         Self {
             wish: size,
             replicas: size,
@@ -177,6 +183,14 @@ impl Volume {
     #[must_use]
     pub fn has_wal(&self) -> bool {
         self.wal.is_some() && !self.unlinked
+    }
+}
+
+impl Wal {
+    /// Whether it is a founder's with nothing but the founding in it, while the others have forgotten how they began.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.len == 0 && self.id < 6
     }
 }
 

@@ -27,8 +27,15 @@ pub enum Begins {
 }
 
 /// No rule is taken away, nothing is edited, answers are at once.
-pub const RULES: Rules =
-    Rules { mistake: None, sizes: &[], keeps_volumes: false, counts: false, api_returns: true, late_lists: false };
+pub const RULES: Rules = Rules {
+    mistake: None,
+    sizes: &[],
+    keeps_volumes: false,
+    counts: false,
+    api_returns: true,
+    late_lists: false,
+    only: None,
+};
 
 /// Nothing goes wrong.
 pub const CALM: Budget = Budget {
@@ -114,8 +121,16 @@ impl Scenario {
             Begins::Formed(size) => format!("formed with {size}"),
         };
         let late = self.rules.late_lists.then(|| "lists heard late".to_owned());
+        let only = self.rules.only.map(|property| format!("judged by ({property}) alone"));
         let away = (!self.rules.api_returns).then(|| "an API server that never returns".to_owned());
-        std::iter::once(begins).chain(edits).chain(counted).chain(late).chain(away).collect::<Vec<_>>().join(", ")
+        std::iter::once(begins)
+            .chain(edits)
+            .chain(counted)
+            .chain(late)
+            .chain(away)
+            .chain(only)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 

@@ -105,8 +105,8 @@ impl World {
             add(Action::Turn(place, deed), outcomes);
         }
         add(Action::Note(place), self.note(place, rules));
-        add(Action::Order(place), self.order_arrives(place));
-        add(Action::Restart(place), self.restarts(place));
+        add(Action::Order(place), self.order_arrives(place, rules));
+        add(Action::Restart(place), self.restarts(place, rules));
         add(Action::Expelled(place), self.expelled(place));
         self.elect(place, add);
         add(Action::CatchUp(place), self.hastened(place).map(Ok).into_iter().collect());

@@ -91,6 +91,8 @@ pub struct Life {
     /// Empty until a founder starts.
     pub log: [Entry; LOG],
     pub len: u8,
+    /// Whether the first entry stands for more than the founding.
+    pub forgot: bool,
 }
 
 /// An entry of the log.
