@@ -96,10 +96,25 @@ impl World {
     pub fn orders(&self, rules: &Rules) -> Orders {
         let sight = self.sight();
         let orders = COURSES.with_borrow_mut(|courses| *courses.entry(sight).or_insert_with(|| sight.ask()));
-        let early = rules.mistake == Some(Mistake::LowerBeforeLeft);
-        match orders.replicas {
-            _ if early && (1..self.replicas).contains(&self.wish) => Orders { replicas: Some(self.wish), ..orders },
-            Some(n) if early && self.replicas > 0 && n > self.replicas => Orders { replicas: None, ..orders },
+        match rules.mistake {
+            Some(mistake) => self.twisted_orders(mistake, orders),
+            None => orders,
+        }
+    }
+
+    /// What a planted mistake makes of what the coordinator wants.
+    fn twisted_orders(&self, mistake: Mistake, orders: Orders) -> Orders {
+        let (now, wish) = (self.replicas, self.wish);
+        let rises = orders.replicas.is_some_and(|n| n > now);
+        match mistake {
+            Mistake::LowerBeforeLeft if wish > 0 && wish < now => Orders { replicas: Some(wish), ..orders },
+            Mistake::LowerBeforeLeft if now > 0 && rises => Orders { replicas: None, ..orders },
+            Mistake::WakeToTheWish if rises => Orders { replicas: Some(wish).filter(|wish| *wish > now), ..orders },
+            Mistake::ClearWhileStopped if orders.stopped && now == 0 => {
+                let vacant =
+                    seats().filter(|seat| self.seats[*seat].pod.is_none() && self.seats[*seat].object.is_some());
+                Orders { retired: vacant.fold(0, |set, seat| set | 1 << seat), ..orders }
+            }
             _ => orders,
         }
     }

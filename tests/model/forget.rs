@@ -33,13 +33,13 @@ fn rank(set: u32, number: u8) -> u8 {
 }
 
 impl World {
-    /// Forgets.
-    pub fn forget(&mut self) {
-        self.blot();
-        for incarnation in 1..=2 {
-            self.forget_log(incarnation);
-            self.forget_terms(incarnation);
+    /// Forgets; `blots`: also what nobody reads any more, which is known once the logs are short.
+    pub fn forget(&mut self, blots: bool) {
+        (1..=2).for_each(|incarnation| self.forget_log(incarnation));
+        if blots {
+            self.blot();
         }
+        (1..=2).for_each(|incarnation| self.forget_terms(incarnation));
         let mut ids: Ids = 0;
         for seat in 0..SEATS {
             ids |= self.forget_seat(seat);

@@ -16,6 +16,8 @@ pub struct Rules {
     pub api_returns: bool,
     /// Whether a list may be old when it is acted on.
     pub late_lists: bool,
+    /// Whether what nobody reads is blotted out. It is everywhere but where that is proven to change nothing.
+    pub blots: bool,
     /// The one property that is judged; what breaks another goes on as if it did not, where it can.
     pub only: Option<char>,
 }
@@ -57,6 +59,10 @@ pub enum Mistake {
     AwayIsRemoved,
     /// Replicas fall to the wanted size at once.
     LowerBeforeLeft,
+    /// A stopped cluster is woken with as many pods as are wanted.
+    WakeToTheWish,
+    /// What has no pod is cleared away while the cluster is stopped.
+    ClearWhileStopped,
     /// A pod starts on the data of an incarnation that is over.
     OlderIncarnation,
     /// Nobody's answer is taken for an empty list.
@@ -85,6 +91,8 @@ impl Mistake {
             Self::IdAfterStart => "etcd starts before its ID is on the mark",
             Self::AwayIsRemoved => "the leader's agent removes a voter for being away",
             Self::LowerBeforeLeft => "replicas fall before the members have left",
+            Self::WakeToTheWish => "a stopped cluster wakes with as many pods as are wanted, whoever is a member",
+            Self::ClearWhileStopped => "members without a pod are cleared away while the cluster is stopped",
             Self::OlderIncarnation => "a pod starts on the data of an incarnation that is over",
             Self::SilenceIsAbsence => "nobody's answer is taken for an empty list",
             Self::NoCounter => "a volume behind its EtcdMember's counter starts all the same",

@@ -34,6 +34,7 @@ pub const RULES: Rules = Rules {
     counts: false,
     api_returns: true,
     late_lists: false,
+    blots: true,
     only: None,
 };
 

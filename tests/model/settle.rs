@@ -34,7 +34,7 @@ impl World {
                 }
             }
             if !moved && !self.go_on_alone(rules) {
-                self.forget();
+                self.forget(rules.blots);
                 return;
             }
         }
