@@ -88,11 +88,11 @@ impl World {
                 }
                 next.committed(incarnation, entry)
             }
-            Some(Stray::Claim { seat, over, number, volume_id }) => {
+            Some(Stray::Claim { seat, over, number, volume_id, counter }) => {
                 let seat = usize::from(seat);
                 let blind = rules.mistake == Some(Mistake::ClaimWithoutSwap);
                 if self.api && self.seats[seat].object.is_some_and(|object| object.notes == over || blind) {
-                    next.write_claim(seat, number, volume_id);
+                    next.write_claim(seat, number, volume_id, counter);
                     let here = self.volume(seat).and_then(|volume| volume.mark).map(|mark| mark.ident.volume_id);
                     next.lost |= if here == Some(volume_id) { 0 } else { bit(initial_id(self.incarnation, seat)) };
                 }

@@ -195,12 +195,13 @@ impl World {
             walk_notes(&mut object.notes, visit);
             object.spoke.iter_mut().for_each(|pod| visit(Spot::Pod(pod)));
         }
-        if let Some(Stray::Claim { seat: of, over, number, volume_id }) = &mut self.stray
+        if let Some(Stray::Claim { seat: of, over, number, volume_id, counter }) = &mut self.stray
             && usize::from(*of) == seat
         {
             walk_notes(over, visit);
             visit(Spot::Claim(number));
             visit(Spot::VolumeId(volume_id));
+            visit(Spot::Counter(counter));
         }
     }
 }

@@ -160,9 +160,9 @@ impl World {
         if !self.api || pod.agent.mute || pod.agent.answer.is_some() || (read != object.notes && !blind) {
             return vec![];
         }
-        let (uid, volume_id) = (pod.uid, mark.ident.volume_id);
+        let (uid, volume_id, counter) = (pod.uid, mark.ident.volume_id, mark.counter);
         let mut outcomes = self.with(|next| {
-            next.write_claim(seat, number, volume_id);
+            next.write_claim(seat, number, volume_id, counter);
             // What a cut-off node claims goes with it.
             next.lost |= id.filter(|_| place == GHOST).map_or(0, bit);
             if let Some(object) = next.seats[seat].object.as_mut() {
@@ -177,15 +177,17 @@ impl World {
         if self.budget.late > 0 && self.stray.is_none() {
             outcomes.extend(self.with(|next| {
                 next.budget.late -= 1;
-                next.stray = Some(Stray::Claim { seat: seat as u8, over: read, number, volume_id });
+                next.stray = Some(Stray::Claim { seat: seat as u8, over: read, number, volume_id, counter });
             }));
         }
         outcomes
     }
 
-    pub fn write_claim(&mut self, seat: usize, number: u8, volume_id: u8) {
+    /// From a claim on the EtcdMember counts with that volume.
+    pub fn write_claim(&mut self, seat: usize, number: u8, volume_id: u8, counter: u8) {
         if let Some(object) = self.seats[seat].object.as_mut() {
             object.notes.claim = Some((number, volume_id));
+            object.notes.counter = counter;
             object.notes.left = None;
             object.told = None;
         }

@@ -292,6 +292,6 @@ pub struct Wal {
 pub enum Stray {
     /// To etcd: this change.
     Act(Entry),
-    /// To the API server: the claim, over the object as it was read.
-    Claim { seat: u8, over: Notes, number: u8, volume_id: u8 },
+    /// To the API server: the claim, with the volume's counter, over the object as it was read.
+    Claim { seat: u8, over: Notes, number: u8, volume_id: u8, counter: u8 },
 }
