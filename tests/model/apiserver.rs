@@ -27,8 +27,8 @@ impl World {
         if !self.api || pod.agent.mute || pod.agent.view != View::Seen(object.notes) {
             return false;
         }
-        let left =
-            !pod.runs() && self.question(place, None, rules).is_some_and(|question| question.ask() == Start::Left);
+        let leaves = || self.question(place, None, rules).is_some_and(|question| question.ask() == Start::Left);
+        let left = object.notes.left == Some(pod.uid) || (!pod.runs() && leaves());
         let mine = object.notes.claim.is_none_or(|(_, volume_id)| volume_id == mark.ident.volume_id);
         // Of twins only the one with the claim speaks: the real agent without it is the quieter, and here it is silent.
         let claimed = object.notes.claim.is_some_and(|(_, volume_id)| volume_id == mark.ident.volume_id);

@@ -34,6 +34,7 @@ pub fn short() -> Vec<Scenario> {
         scenario("stopped and woken smaller", Formed(3), CALM, sizes(&[0, 1])),
         scenario("object deleted", Founded(3), Budget { objects: 1, disks: 1, ..CALM }, RULES),
         scenario("emptied under its pod", Formed(3), Budget { emptied: 1, crashes: 1, ..CALM }, RULES),
+        scenario("emptied as it leaves", Formed(3), Budget { emptied: 1, ..CALM }, sizes(&[1, 3])),
         scenario("data directory lost", Formed(3), Budget { data: 1, crashes: 1, ..CALM }, RULES),
         scenario("API server away", Formed(3), Budget { outages: 1, disks: 1, crashes: 1, ..CALM }, RULES),
         scenario("twin", Formed(3), Budget { cuts: 1, crashes: 1, ..CALM }, RULES),
@@ -67,10 +68,22 @@ pub fn nightly() -> Vec<Scenario> {
 pub fn limits() -> Vec<(char, Scenario)> {
     let twin = Budget { cuts: 1, blind: 1, ..CALM };
     let twin_of_three = Budget { cuts: 1, disks: 1, ..CALM };
+    let cut = Budget { cuts: 1, ..CALM };
+    let object = Budget { objects: 1, ..CALM };
     vec![
         ('d', scenario("a blank twin that reaches the API server takes the claim", Founded(1), twin, RULES)),
         ('e', scenario("and then its successor's place", Formed(3), twin_of_three, RULES)),
         ('e', scenario("a twin whose watch hung while its place was empty does, too", Formed(3), twin, RULES)),
+        ('c', scenario("a twin whose order stood still takes its successor's ID", Formed(1), cut, sizes(&[3]))),
+        (
+            'd',
+            scenario(
+                "a voter loses its pod to a late write, and then its EtcdMember",
+                Formed(3),
+                object,
+                sizes(&[1, 3]),
+            ),
+        ),
     ]
 }
 

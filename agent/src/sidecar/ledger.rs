@@ -59,6 +59,11 @@ impl Ledger {
         self.object.as_ref()?.status.as_ref()?.claim.as_ref()
     }
 
+    /// Whether this pod was reported to have left. That is final, also while an etcd that was ordered before comes up once more.
+    pub(super) fn has_left(&self, pod_uid: &str) -> bool {
+        self.object.as_ref().and_then(|object| object.status.as_ref()?.left_pod_uid.as_deref()) == Some(pod_uid)
+    }
+
     /// Time since the last write of this process.
     pub(super) fn age(&self) -> Duration {
         self.written.map_or(Duration::MAX, |at| at.elapsed())

@@ -110,7 +110,7 @@ impl Sidecar {
             counter,
             pod_uid: &self.config.pod_uid,
             address: &self.config.pod_ip,
-            left: self.step == Some(Start::Left),
+            left: self.step == Some(Start::Left) || self.ledger.has_left(&self.config.pod_uid),
             membership: self.membership(observed, health.role),
             health,
             etcd: observed.status.as_ref(),
