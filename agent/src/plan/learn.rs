@@ -16,7 +16,7 @@ pub struct Facts<'a> {
     /// etcd's ID of this member.
     pub own_id: &'a str,
     pub cluster: &'a Cluster,
-    /// Time since the learner last applied anything, while others were ahead.
+    /// Time since the learner last applied anything or received more of a snapshot.
     pub stalled: Duration,
     /// Whether this run of etcd has answered.
     pub serves: bool,
@@ -41,7 +41,7 @@ pub enum Learn {
     Wait,
 }
 
-/// A learner that has applied nothing new for this long never catches up. k3s gives the same (`learnerMaxStallTime`).
+/// A learner that has come no further for this long never catches up. k3s gives the same (`learnerMaxStallTime`).
 pub const STALLED: Duration = Duration::from_secs(300);
 /// An entry that comes through the log opens the client port within a few milliseconds.
 const MUTE: Duration = Duration::from_millis(100);

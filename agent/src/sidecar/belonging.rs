@@ -20,8 +20,8 @@ pub(super) struct Belonging {
     pub wish: Option<(i64, Instant)>,
     /// The newest generation that a list was read after.
     pub proven: Option<i64>,
-    /// The last applied index that was new, and when it was.
-    progress: Option<(u64, Instant)>,
+    /// How far the learner had come when it last came further, and when that was.
+    progress: Option<(Progress, Instant)>,
     /// An index at or before which the others had listed this run's member as started.
     published: Option<u64>,
     /// Since when etcd has applied that much without answering.
@@ -29,6 +29,9 @@ pub(super) struct Belonging {
     /// The learner's ID for which etcd was started once more.
     pub reopened: Option<String>,
 }
+
+/// The applied index, and bytes of the database and of a snapshot that is being received.
+type Progress = (u64, Option<u64>);
 
 impl Belonging {
     pub(super) fn new_run(&mut self) {
@@ -87,12 +90,14 @@ impl Belonging {
         self.mute.map(|since| since.elapsed())
     }
 
-    pub(super) fn stalled(&mut self, observed: &Observed) -> Duration {
-        let index = observed.status.as_ref().map_or(0, |status| status.raft_applied_index);
+    /// Time since the learner last came further.
+    pub(super) fn stalled(&mut self, observed: &Observed, bytes: Option<u64>) -> Duration {
+        let index = observed.status.as_ref().map(|status| status.raft_applied_index).or(observed.applied);
+        let now = (index.unwrap_or_default(), bytes);
         match self.progress {
-            Some((last, since)) if last == index => since.elapsed(),
+            Some((last, since)) if last == now => since.elapsed(),
             Some(_) | None => {
-                self.progress = Some((index, Instant::now()));
+                self.progress = Some((now, Instant::now()));
                 Duration::ZERO
             }
         }

@@ -78,6 +78,12 @@ impl Disk {
         crash::point("after-renew");
     }
 
+    /// Bytes of the database and of a snapshot that is being received; `None` when the volume does not say.
+    pub(super) async fn snapshot_bytes(&self) -> Option<u64> {
+        let store = self.store.clone();
+        blocking(move || store.snapshot_bytes()).await.ok()
+    }
+
     pub(super) async fn set_lived(&self) {
         let (store, Some(mark)) = (self.store.clone(), self.mark().cloned()) else { return };
         if let Err(error) = blocking(move || store.set_lived(&mark.volume_id)).await {

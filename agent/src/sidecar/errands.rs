@@ -46,7 +46,7 @@ pub(super) struct Errands {
 /// How long a learner that gave its place up waits before it tries again.
 const REST: Duration = Duration::from_secs(30);
 /// Milliseconds to pause after a refusal, at random: several members may be at it.
-const PAUSE: std::ops::Range<u64> = 80..200;
+const PAUSE: std::ops::Range<u64> = 40..120;
 /// The same for a promotion, which waits for a fraction of a second and which nobody else asks for.
 const PROMOTION: std::ops::Range<u64> = 10..30;
 

@@ -114,10 +114,11 @@ impl Sidecar {
         let cluster = self.cluster();
         let started = cluster.list().and_then(|list| list::with_id(list, &own_id)).is_some_and(|entry| entry.started);
         let listed_at = started.then(|| self.wires.heard.borrow().index);
+        let bytes = self.disk.snapshot_bytes().await;
         let facts = learn::Facts {
             own_id: &own_id,
             cluster: &cluster,
-            stalled: self.belonging.stalled(observed),
+            stalled: self.belonging.stalled(observed, bytes),
             serves: observed.answered.is_some(),
             mute: self.belonging.mute(observed, listed_at),
             reopened: self.belonging.reopened.as_ref() == Some(&own_id),

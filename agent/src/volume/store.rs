@@ -100,6 +100,17 @@ impl Store {
         Ok(false)
     }
 
+    /// Bytes in `member/snap`: the database, and a snapshot that etcd is receiving, which grows there.
+    /// Source: etcd `server/etcdserver/api/snap/db.go`, `SaveDBFrom`.
+    pub fn snapshot_bytes(&self) -> io::Result<u64> {
+        let entries = match fs::read_dir(self.data_dir().join("member/snap")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries?,
+        };
+        // A file may be renamed or deleted between the two looks.
+        Ok(entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum())
+    }
+
     /// The mark, or `None` if there is none. One that cannot be understood is an error: it is somebody's.
     pub fn read_mark(&self) -> io::Result<Option<Mark>> {
         let text = match fs::read(self.mark_path()) {
@@ -238,6 +249,17 @@ mod tests {
         fs::create_dir(dir.path().join("lost+found")).unwrap();
         fs::create_dir_all(store.data_dir().join("member/snap")).unwrap();
         assert_eq!(store.look(), Volume::Blank);
+    }
+
+    #[test]
+    fn a_snapshot_that_is_being_received_grows() {
+        let (_dir, store) = store();
+        assert_eq!(store.snapshot_bytes().unwrap(), 0);
+        let snap = store.data_dir().join("member/snap");
+        fs::create_dir_all(&snap).unwrap();
+        fs::write(snap.join("db"), b"abc").unwrap();
+        fs::write(snap.join("tmp123"), b"de").unwrap();
+        assert_eq!(store.snapshot_bytes().unwrap(), 5);
     }
 
     #[test]

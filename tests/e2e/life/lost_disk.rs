@@ -4,7 +4,7 @@ use crate::harness::demo::spec;
 use crate::harness::etcd::{Entry, Etcd, hex};
 use crate::harness::stage::agent_image;
 use crate::harness::{Client, Demo, Loss, Manner, Part, Sampler, Stage, play, until};
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use etcd_operator_shared::names::{self, PORT_CLIENT};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
@@ -41,19 +41,10 @@ fn a_member_that_is_just_joining_is_replaced() {
         let id = demo.all_vote().await?;
         let client = Client::start(&demo).await?;
         for loss in [Loss::Emptied, Loss::Claim] {
-            let mut tries = 0;
-            demo = loop {
-                let three = demo.resize(3).await?;
-                if let Some((ordinal, agent)) = caught_learning(faults, &three).await? {
-                    three.lose(faults, ordinal, loss).await?;
-                    agent.signal(Signal::SIGKILL);
-                    break three;
-                }
-                tries += 1;
-                ensure!(tries < 5, "no learner was caught");
-                three.settles(BACK).await?;
-                demo = three.scale(1).await?;
-            };
+            let (three, ordinal, agent) = catch_learner(faults, demo).await?;
+            three.lose(faults, ordinal, loss).await?;
+            agent.signal(Signal::SIGKILL);
+            demo = three;
             demo.settles(BACK).await.with_context(|| format!("{loss:?} of a learner"))?;
             stage.say(format!("{loss:?} of a learner: all vote"));
             demo = demo.scale(1).await?;
@@ -110,6 +101,20 @@ fn a_member_is_replaced_while_the_api_server_is_away() {
         demo.settles(BACK).await?;
         client.finish(&demo).await.map(drop)
     });
+}
+
+/// Scales from one to three and hangs the agent of the first learner; returns the cluster, the learner's ordinal and its agent.
+pub(super) async fn catch_learner<'a>(faults: &Faults, one: Demo<'a>) -> Result<(Demo<'a>, u32, PodProcess)> {
+    let mut one = one;
+    for _ in 0..5 {
+        let three = one.resize(3).await?;
+        if let Some((ordinal, agent)) = caught_learning(faults, &three).await? {
+            return Ok((three, ordinal, agent));
+        }
+        three.settles(BACK).await?;
+        one = three.scale(1).await?;
+    }
+    bail!("no learner was caught")
 }
 
 /// Hangs the agent of the member that was added first as soon as it is, and returns both: beside one voter only a learner's disk

@@ -7,6 +7,7 @@ mod edits;
 mod kills;
 mod lost_disk;
 mod scale;
+mod stalled_learner;
 mod stop_wake;
 mod story;
 mod too_many_lost;
