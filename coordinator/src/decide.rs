@@ -99,11 +99,13 @@ fn replicas(size: u32, now: u32, membership: &Membership, facts: &Facts, leaderl
     (target < now).then_some(target)
 }
 
-/// How many pods a stopped cluster gets: its members, however many are wanted. Without any EtcdMember its volumes tell.
+/// How many pods a stopped cluster gets: its members, however many are wanted. Of one whose EtcdMember is gone its volume
+/// tells, at a place that is wanted: others may have been kept. Without any EtcdMember all volumes tell.
 fn awake(size: u32, membership: &Membership, facts: &Facts) -> u32 {
+    let nameless = |ordinal: &u32| facts.claims.get(ordinal) == Some(&false) && facts.seat(*ordinal).member.is_none();
     match membership.least() {
         0 => facts.claims.keys().map(|ordinal| ordinal + 1).max().unwrap_or(0).max(size),
-        members => members,
+        members => (0..size).rfind(nameless).map_or(members, |ordinal| members.max(ordinal + 1)),
     }
 }
 

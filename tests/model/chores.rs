@@ -41,9 +41,9 @@ impl World {
         }
         let mut chores = self.controller_chores();
         let Orders { size: _, stopped: _, replicas, succeeded, retired, ends, seats: members } = self.orders(rules);
-        // Those above the replicas are made in the same breath as the replicas rise.
-        let missing =
-            |seat: &usize| *seat < usize::from(members.min(self.replicas)) && self.seats[*seat].object.is_none();
+        // Those above replicas that are to rise are made in the same breath.
+        let apart = if replicas.is_some_and(|n| n > self.replicas) { members.min(self.replicas) } else { members };
+        let missing = |seat: &usize| *seat < usize::from(apart) && self.seats[*seat].object.is_none();
         chores.extend(seats().filter(missing).map(Chore::Remake));
         chores.extend(self.lowering.map(Chore::Lower));
         chores.extend(replicas.and_then(|n| self.replica_chore(n, rules)));

@@ -119,6 +119,20 @@ fn a_life_ends_when_its_last_pod_is_gone() {
 }
 
 #[test]
+fn a_member_whose_etcdmember_is_gone_wakes_with_the_others_if_it_has_a_volume_and_is_wanted() {
+    let mut facts = settled(3, 3);
+    facts.set.as_mut().unwrap().replicas = 0;
+    facts.seats.values_mut().for_each(|seat| seat.pod = None);
+    facts.seats.remove(&2);
+    assert_eq!(step(Aim::Run(3), &facts), Step::SetReplicas(2));
+    facts.claims = (0..5).map(|ordinal| (ordinal, false)).collect();
+    assert_eq!(step(Aim::Run(3), &facts), Step::SetReplicas(3));
+    assert_eq!(step(Aim::Run(1), &facts), Step::SetReplicas(2), "a volume beyond may have been kept");
+    facts.claims.insert(2, true);
+    assert_eq!(step(Aim::Run(3), &facts), Step::SetReplicas(2), "it is being deleted");
+}
+
+#[test]
 fn without_any_etcdmember_the_volumes_tell_how_many_wake() {
     let mut facts = Facts { cluster: "demo".into(), set: healthy(0).set, ..Facts::default() };
     facts.claims = (0..5).map(|ordinal| (ordinal, false)).collect();
