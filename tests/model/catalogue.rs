@@ -48,18 +48,32 @@ pub fn short() -> Vec<Scenario> {
 /// Wider bounds, past a million states: for a night.
 #[must_use]
 pub fn nightly() -> Vec<Scenario> {
+    let crash = Budget { crashes: 1, ..CALM };
     let back = Budget { crashes: 2, disks: 1, ..CALM };
+    let both = Budget { crashes: 1, disks: 1, ..CALM };
+    let late_lists = |rules| Rules { late_lists: true, ..rules };
     vec![
         scenario("bootstrap of three, lags", Founded(3), Budget { lags: 1, blind: 1, ..back }, RULES),
-        scenario("one grows to three", Formed(1), Budget { crashes: 2, lags: 1, haste: 1, ..CALM }, sizes(&[3])),
-        scenario("three shrink to one, a lost disk", Formed(3), Budget { crashes: 1, disks: 1, ..CALM }, sizes(&[1])),
-        scenario("stopped and woken smaller", Formed(3), back, sizes(&[0, 1])),
-        scenario("one to three to one, lags", Formed(1), Budget { crashes: 1, lags: 1, ..CALM }, sizes(&[3, 1])),
+        scenario("one grows to three", Formed(1), Budget { lags: 1, haste: 1, ..back }, sizes(&[3])),
+        scenario("three shrink to one", Formed(3), Budget { lags: 1, writes: 1, ..both }, sizes(&[1])),
+        scenario("one to three to one", Formed(1), Budget { lags: 1, ..crash }, sizes(&[3, 1])),
         scenario("three to one to three", Formed(3), back, sizes(&[1, 3])),
-        scenario("late lists of three", Formed(3), back, Rules { late_lists: true, ..RULES }),
+        scenario("there and back, lags", Formed(3), Budget { disks: 1, lags: 1, ..CALM }, sizes(&[1, 3])),
+        scenario("there and back, late lists", Formed(3), crash, late_lists(sizes(&[1, 3]))),
+        scenario("there and back, late requests", Formed(3), Budget { late: 1, ..crash }, sizes(&[1, 3])),
+        scenario("there and back, an outage", Formed(3), Budget { outages: 1, ..crash }, sizes(&[1, 3])),
+        scenario("there and back, an emptied volume", Formed(3), Budget { emptied: 1, ..crash }, sizes(&[1, 3])),
+        scenario("there and back, lost data", Formed(3), Budget { data: 1, ..crash }, sizes(&[1, 3])),
+        scenario("there and back, kept volumes", Formed(3), both, Rules { keeps_volumes: true, ..sizes(&[1, 3]) }),
+        scenario("there and back, given up", Formed(3), Budget { ends: 1, ..crash }, sizes(&[1, 3])),
+        scenario("there and back, stopped between", Formed(3), both, sizes(&[1, 0, 3])),
+        scenario("stopped and woken smaller", Formed(3), both, sizes(&[0, 1])),
+        scenario("stopped, and an object deleted", Formed(3), Budget { objects: 1, ..both }, sizes(&[0, 3])),
+        scenario("late lists of three", Formed(3), back, late_lists(RULES)),
         scenario("late requests and hanging watches", Formed(3), Budget { late: 1, blind: 1, ..CALM }, sizes(&[1])),
         scenario("twin and two crashes", Formed(3), Budget { cuts: 1, crashes: 2, ..CALM }, RULES),
-        scenario("two incarnations", Founded(3), Budget { ends: 1, disks: 1, crashes: 1, ..CALM }, RULES),
+        scenario("twin as three shrink", Formed(3), Budget { cuts: 1, ..crash }, sizes(&[1])),
+        scenario("two incarnations", Founded(3), Budget { ends: 1, ..both }, RULES),
     ]
 }
 
@@ -70,11 +84,13 @@ pub fn limits() -> Vec<(char, Scenario)> {
     let twin_of_three = Budget { cuts: 1, disks: 1, ..CALM };
     let cut = Budget { cuts: 1, ..CALM };
     let object = Budget { objects: 1, ..CALM };
+    let unproven = Budget { outages: 1, crashes: 1, disks: 1, ..CALM };
     vec![
         ('d', scenario("a blank twin that reaches the API server takes the claim", Founded(1), twin, RULES)),
         ('e', scenario("and then its successor's place", Formed(3), twin_of_three, RULES)),
         ('e', scenario("a twin whose watch hung while its place was empty does, too", Formed(3), twin, RULES)),
         ('c', scenario("a twin whose order stood still takes its successor's ID", Formed(1), cut, sizes(&[3]))),
+        ('d', scenario("a founder that joins without the API server gives its proof up", Founded(3), unproven, RULES)),
         (
             'd',
             scenario(

@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     places::seats,
-    world::{Answer, Id, Process, World, bit, ids, initial_id, seat_of},
+    world::{Answer, Id, Process, Wal, World, bit, initial_id, seat_of},
 };
 
 /// A property that does not hold, and how.
@@ -82,12 +82,18 @@ impl World {
         Ok(())
     }
 
-    /// Whether a majority of the current membership has its volumes, or has not needed one yet.
+    /// Whether a majority of the current membership has its volumes, or has not needed one yet: of what is committed, and of
+    /// what the longest log that is left takes for it. etcd counts quorums by what it knows to be committed, so a change that
+    /// only a lost volume knew to be is none yet.
     #[must_use]
     pub fn majority_intact(&self) -> bool {
-        let config = self.config(self.incarnation);
-        let intact = ids(config.voters).filter(|id| self.lost & bit(*id) == 0).count();
-        intact as u32 >= config.quorum()
+        let intact = |config: Config| (config.voters & !self.lost).count_ones() >= config.quorum();
+        let wals = seats().filter_map(|seat| self.seats[seat].volume?.wal);
+        let left = wals.filter(|wal| wal.incarnation == self.incarnation && self.lost & bit(wal.id) == 0);
+        let left: Vec<Wal> = left.filter(|wal| wal.len > 0).collect();
+        let longest = left.iter().map(|wal| wal.len).max();
+        let known = |wal: &&Wal| Some(wal.len) == longest && intact(self.life(wal.incarnation).seen_by(**wal));
+        intact(self.config(self.incarnation)) && (left.is_empty() || left.iter().any(|wal| known(&wal)))
     }
 
     /// Whether everything is as the user wants it.
