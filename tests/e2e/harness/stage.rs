@@ -8,7 +8,8 @@ use etcd_operator_shared::api::EtcdCluster;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
 use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -79,6 +80,17 @@ impl Stage {
     #[must_use]
     pub fn client(&self) -> Client {
         self.cluster.client()
+    }
+
+    /// A client that is nobody but the bearer of this token.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be used.
+    pub async fn client_of(&self, token: String) -> Result<Client> {
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig)?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
+        Ok(Client::try_from(config)?)
     }
 
     /// The fault handles; a line says that the test is skipped when there are none.

@@ -11,4 +11,5 @@ mod stalled_learner;
 mod stop_wake;
 mod story;
 mod too_many_lost;
+mod twin;
 mod wrong_disk;
