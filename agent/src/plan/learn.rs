@@ -18,7 +18,7 @@ pub struct Facts<'a> {
     pub cluster: &'a Cluster,
     /// Time since the learner last applied anything or received more of a snapshot.
     pub stalled: Duration,
-    /// Whether this run of etcd has answered.
+    /// Whether etcd answers. One that just froze may be in sync, and as a voter would cost the quorum.
     pub serves: bool,
     /// For how long it has not, though it has applied all that the others had when they listed it as started.
     pub mute: Option<Duration>,
