@@ -45,7 +45,7 @@ pub fn short() -> Vec<Scenario> {
     ]
 }
 
-/// Wider bounds, past a million states: for a night.
+/// Wider bounds, twenty million states: for a night.
 #[must_use]
 pub fn nightly() -> Vec<Scenario> {
     let crash = Budget { crashes: 1, ..CALM };

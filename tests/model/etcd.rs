@@ -2,8 +2,9 @@
 //!
 //! A log is a prefix of what its life has committed: an entry is appended and committed in one step, on exactly the members
 //! of one quorum, and every smallest quorum is tried. A leader that lacks a committed entry is itself the violation, so no
-//! log ever needs a branch. Terms and votes are on the volume. A member acts on a change of the membership only once it
-//! knows that it is committed; until then it counts quorums as before.
+//! log ever needs a branch. Terms are on the volume; that of an election is above those of all its voters, so that nobody is
+//! asked twice in one. A member acts on a change of the membership only once it knows that it is committed; until then it
+//! counts quorums as before.
 
 use crate::{
     config::{Config, quorums},

@@ -3,7 +3,7 @@
 //! ```text
 //!   user ── wish ──▶ coordinator ── replicas, EtcdMembers ──▶ API server ── pods ──▶ kubelet
 //!                                                                │ views, late        │
-//!   volume: mark, lived, WAL (ID, term, vote, log) ◀── agent ◀───┘       launcher ◀───┘
+//!   volume: mark, lived, WAL (ID, term, log) ◀──────── agent ◀───┘       launcher ◀───┘
 //!                             ▲                          └── orders, late ──▶ │
 //!                             └────────────── etcd ◀──────────────────────────┘
 //! ```
