@@ -43,7 +43,7 @@ pub struct Observed {
 const EAGER: Duration = Duration::from_millis(20);
 const CALM: Duration = Duration::from_secs(1);
 /// Between two looks at the metrics while etcd does not answer: it serves them before it serves clients.
-const SILENT: Duration = Duration::from_millis(100);
+const SILENT: Duration = Duration::from_millis(50);
 /// How often the slower questions are asked: a linearizable read, the membership, the connections.
 const SLOW: Duration = Duration::from_secs(5);
 /// The same while the membership changes.

@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub trouble: Option<&'a str>,
     /// Why the member is on its way out, while it is.
     pub leaving: Option<&'a str>,
+    /// Whether etcd is just being started once more, see `learn`.
+    pub reopening: bool,
     /// Voters in the membership, and members with a live connection.
     pub voters: usize,
     pub connected: Option<usize>,
@@ -141,6 +143,9 @@ fn started(facts: &Facts<'_>) -> Option<Problem> {
     let problem = |phase, reason, message: String| Some(Problem { check: "started", phase, reason, message });
     match facts.process {
         Process::Running => None,
+        Process::Stopping if facts.reopening => {
+            problem(MemberPhase::Joining, "Joining", "etcd is started once more, so that it serves at once".into())
+        }
         Process::Stopping => {
             problem(MemberPhase::Waiting, "Stopping", "etcd is stopped, as its pod was asked to end".into())
         }
@@ -310,6 +315,7 @@ mod tests {
             voters: 3,
             trouble: None,
             leaving: None,
+            reopening: false,
             connected: Some(2),
         }
     }
@@ -336,6 +342,15 @@ mod tests {
         let status = Status { is_learner: true, ..status() };
         let health = judge(&serving(&status));
         assert_eq!((health.ready, health.reason, health.role), (false, "Learner", Some(Role::Learner)));
+    }
+
+    #[test]
+    fn a_learner_that_is_started_once_more_may_be_ready_soon() {
+        let status = status();
+        let stopping = Facts { process: Process::Stopping, ..serving(&status) };
+        assert!(!judge(&stopping).soon);
+        let health = judge(&Facts { reopening: true, ..stopping });
+        assert!(health.soon && health.phase == MemberPhase::Joining, "{health:?}");
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub(super) struct Starting<'a> {
     pub trouble: Option<&'a str>,
     /// Why the member is on its way out, while it is.
     pub leaving: Option<&'a str>,
+    /// Whether etcd is just being started once more.
+    pub reopening: bool,
     pub waiting_for_names: &'a [String],
     pub running_since: Option<Instant>,
     pub volume_trouble: Option<String>,
@@ -103,6 +105,7 @@ pub(super) fn facts<'a>(
         start: starting.step,
         trouble: starting.trouble,
         leaving: starting.leaving,
+        reopening: starting.reopening,
         waiting_for_names: starting.waiting_for_names,
         last_exit: verdict,
         status: observed.status.as_ref(),

@@ -30,7 +30,8 @@ impl Orders {
         self.startable.is_some()
     }
 
-    pub(super) fn served(&mut self) {
+    /// The last order did what it was for: etcd served, or was stopped on purpose. The next one need not wait.
+    pub(super) fn obeyed(&mut self) {
         self.given = 0;
     }
 

@@ -34,6 +34,7 @@ impl Sidecar {
             step: self.step.as_ref(),
             trouble: self.errands.trouble(),
             leaving: self.belonging.leaving.as_deref(),
+            reopening: self.belonging.reopened.is_some() && !self.belonging.votes && !launcher.terminating,
             waiting_for_names: &self.waiting_for_names,
             running_since: self.running.map(|(_, since)| since),
             volume_trouble: self.wires.writable.borrow().trouble(Instant::now()),

@@ -142,6 +142,7 @@ impl Sidecar {
                     "etcd learned of its own place from a snapshot; it is started once more, to serve at once"
                 );
                 self.belonging.reopened = Some(own_id);
+                self.orders.obeyed();
                 self.request(Request::Kill);
             }
             Learn::GiveUp { id } => {

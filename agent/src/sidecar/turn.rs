@@ -244,7 +244,7 @@ impl Sidecar {
             }
         }
         if observed.confirmed {
-            self.orders.served();
+            self.orders.obeyed();
         }
     }
 
