@@ -131,7 +131,7 @@ e2e-only:
 
 # A scenario at a time, each for minutes: WHAT=life::kills narrows, E2E_SEED=n repeats what was decided at random.
 .PHONY: chaos
-chaos: images crash-image testbed-program ## try membership for life with the full numbers: an hour (WHAT=name narrows)
+chaos: images crash-image testbed-program ## try membership for life with the full numbers: half an hour (WHAT=name narrows)
 	@E2E_FULL=1 tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory e2e-only WHAT=$(or $(WHAT),life::)
 
 .PHONY: bench
