@@ -30,11 +30,12 @@ const UNCLAIMED_PAUSE: Duration = Duration::from_secs(2);
 impl Sidecar {
     pub(super) fn judge(&self, launcher: &Launcher, observed: &Observed) -> Health {
         let verdict = notes::verdict(launcher);
+        let learns = self.belonging.reopened.is_some() && self.disk.mark().is_some_and(|mark| !mark.voted);
         let starting = Starting {
             step: self.step.as_ref(),
             trouble: self.errands.trouble(),
             leaving: self.belonging.leaving.as_deref(),
-            reopening: self.belonging.reopened.is_some() && !self.belonging.votes && !launcher.terminating,
+            reopening: learns && !launcher.terminating,
             waiting_for_names: &self.waiting_for_names,
             running_since: self.running.map(|(_, since)| since),
             volume_trouble: self.wires.writable.borrow().trouble(Instant::now()),
