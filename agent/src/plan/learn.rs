@@ -1,9 +1,9 @@
 //! What a learner's own agent does so that it becomes a voter: asks a voter to promote it, until it is one or gives up.
 //!
 //! etcd serves clients only after its own entry in the membership, which it proposes as soon as it knows a leader, has come back
-//! to it through the log. A learner that joins by a snapshot, as all do from 3.6 on, may find the entry in the snapshot
-//! instead; it then waits for 7 s before it proposes again. Started once more it proposes at once, and while it is a learner
-//! that costs nobody anything. A member that does not serve is not promoted.
+//! to it through the log. A learner that joins by a snapshot, as all do from 3.6 on when the log has a hundred entries, may find
+//! the entry in the snapshot instead; it then waits for 7 s before it proposes again. Started once more it proposes at once, and
+//! while it is a learner that costs nobody anything. A member that does not serve is not promoted.
 //! Source: etcd `server/etcdserver/server.go`, `publishV3`.
 
 use std::time::Duration;
