@@ -198,7 +198,7 @@ impl World {
             own_id: &own_id,
             cluster: &cluster,
             stalled: *stalled,
-            serves: true,
+            serves: Some(Duration::ZERO),
             mute: None,
             reopened: false,
         };

@@ -18,8 +18,9 @@ pub struct Facts<'a> {
     pub cluster: &'a Cluster,
     /// Time since the learner last applied anything or received more of a snapshot.
     pub stalled: Duration,
-    /// Whether etcd answers. One that just froze may be in sync, and as a voter would cost the quorum.
-    pub serves: bool,
+    /// For how long this run of etcd has answered; `None` while it does not. One that just froze may be in sync, and as a voter
+    /// would cost the quorum.
+    pub serves: Option<Duration>,
     /// For how long it has not, though it has applied all that the others had when they listed it as started.
     pub mute: Option<Duration>,
     /// Whether it was started once more for that.
@@ -45,6 +46,9 @@ pub enum Learn {
 pub const STALLED: Duration = Duration::from_secs(300);
 /// An entry that comes through the log opens the client port within a few milliseconds.
 const MUTE: Duration = Duration::from_millis(100);
+/// To a learner that was gone for a moment the leader sends one message a heartbeat until it knows how far it is. As a voter it
+/// would make every write wait for that.
+const KNOWN: Duration = Duration::from_millis(250);
 
 /// Decides the next step.
 #[must_use]
@@ -54,7 +58,7 @@ pub fn learn(facts: Facts<'_>) -> Learn {
     match entry.learner {
         false => Learn::Done,
         true if stalled >= STALLED => Learn::GiveUp { id: entry.id.clone() },
-        true if serves => Learn::Promote { id: entry.id.clone() },
+        true if serves.is_some_and(|time| !reopened || time >= KNOWN) => Learn::Promote { id: entry.id.clone() },
         true if !reopened && mute.is_some_and(|mute| mute >= MUTE) => Learn::Reopen,
         true => Learn::Wait,
     }
@@ -70,7 +74,7 @@ mod tests {
     }
 
     fn facts<'a>(own_id: &'a str, cluster: &'a Cluster) -> Facts<'a> {
-        Facts { own_id, cluster, stalled: Duration::ZERO, serves: true, mute: None, reopened: false }
+        Facts { own_id, cluster, stalled: Duration::ZERO, serves: Some(Duration::ZERO), mute: None, reopened: false }
     }
 
     #[test]
@@ -87,10 +91,13 @@ mod tests {
     #[test]
     fn a_learner_that_does_not_serve_is_started_once_more_and_no_voter() {
         let list = list(true);
-        let mute = |millis| Facts { serves: false, mute: Some(Duration::from_millis(millis)), ..facts("a", &list) };
-        assert_eq!(learn(Facts { serves: false, ..facts("a", &list) }), Learn::Wait, "it may just be behind");
+        let mute = |millis| Facts { serves: None, mute: Some(Duration::from_millis(millis)), ..facts("a", &list) };
+        assert_eq!(learn(Facts { serves: None, ..facts("a", &list) }), Learn::Wait, "it may just be behind");
         assert_eq!(learn(mute(50)), Learn::Wait);
         assert_eq!(learn(mute(100)), Learn::Reopen);
         assert_eq!(learn(Facts { reopened: true, ..mute(9_000) }), Learn::Wait);
+        let again = |millis| Facts { serves: Some(Duration::from_millis(millis)), reopened: true, ..facts("a", &list) };
+        assert_eq!(learn(again(50)), Learn::Wait, "the leader is still finding out how far it is");
+        assert_eq!(learn(again(250)), Learn::Promote { id: "a".into() });
     }
 }

@@ -8,6 +8,9 @@ use crate::{facts::etcd::Observed, plan::start::Object};
 /// An etcd that has not said for this long whether it leads does not.
 const MUTE: Duration = Duration::from_secs(3);
 
+/// A learner is asked fifty times a second.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// What is remembered between turns.
 #[derive(Default)]
 pub(super) struct Belonging {
@@ -26,6 +29,8 @@ pub(super) struct Belonging {
     published: Option<u64>,
     /// Since when etcd has applied that much without answering.
     mute: Option<Instant>,
+    /// Since when etcd has answered.
+    serving: Option<Instant>,
     /// The learner's ID for which etcd was started once more.
     pub reopened: Option<String>,
 }
@@ -80,6 +85,13 @@ impl Belonging {
         {
             self.proven = Some(generation);
         }
+    }
+
+    /// For how long etcd has answered, as far as the agent was there to see it.
+    pub(super) fn serves(&mut self, observed: &Observed) -> Option<Duration> {
+        let answers = observed.answered.is_some_and(|at| at.elapsed() < FRESH);
+        self.serving = answers.then(|| self.serving.unwrap_or_else(Instant::now));
+        self.serving.map(|since| since.elapsed())
     }
 
     /// For how long etcd has been mute: it has applied all that the others had when they listed it as started.

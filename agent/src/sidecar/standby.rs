@@ -1,7 +1,5 @@
 //! What is due while etcd runs: leave when the member is not wanted, become a voter when it joined.
 
-use std::time::Duration;
-
 use tracing::{info, warn};
 
 use super::{errands::Errand, notes, turn::Sidecar};
@@ -18,9 +16,6 @@ use crate::{
         start::{Known, Object, next_claim},
     },
 };
-
-/// A learner is asked fifty times a second.
-const FRESH: Duration = Duration::from_secs(1);
 
 impl Sidecar {
     /// What is due while etcd runs, pauses or stops.
@@ -124,7 +119,7 @@ impl Sidecar {
             own_id: &own_id,
             cluster: &cluster,
             stalled: self.belonging.stalled(observed, bytes),
-            serves: observed.answered.is_some_and(|at| at.elapsed() < FRESH),
+            serves: self.belonging.serves(observed),
             mute: self.belonging.mute(observed, listed_at),
             reopened: self.belonging.reopened.as_ref() == Some(&own_id),
         };
