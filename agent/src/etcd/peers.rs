@@ -56,7 +56,10 @@ impl Peers {
         let mut why = EtcdError::Nobody;
         while let Some(answer) = asked.next().await {
             match answer {
-                Ok((member, list)) => return Ok((list, member.status().await?.raft_applied_index)),
+                Ok((member, list)) => match member.status().await {
+                    Ok(status) => return Ok((list, status.raft_applied_index)),
+                    Err(error) => why = error,
+                },
                 Err(error) => why = error,
             }
         }
