@@ -101,7 +101,7 @@ pub fn classify(ended: &Ended) -> Verdict {
         return if ended.out_of_memory {
             verdict(Class::OutOfMemory, "killed by the kernel: the container's memory limit was reached")
         } else if ended.ordered {
-            verdict(Class::Stopped, "was asked to stop and was killed: at once on purpose, or as it did not stop in time")
+            verdict(Class::Stopped, "was asked to stop and was killed, on purpose or as it took too long")
         } else {
             verdict(Class::Killed, "killed by signal 9")
         };
