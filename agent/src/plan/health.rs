@@ -15,13 +15,11 @@ use super::{
 use crate::etcd::member::Status;
 
 /// What is known of the member at one moment. Durations are ages.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts<'a> {
     pub process: Process,
     /// What the member's start waits for, when etcd does not run.
     pub start: Option<&'a Start>,
-    /// Names of members whose address is still waited for.
-    pub waiting_for_names: &'a [String],
     pub last_exit: Option<&'a Verdict>,
     pub status: Option<&'a Status>,
     /// Age of etcd's last answer in this run.
@@ -44,9 +42,10 @@ pub struct Facts<'a> {
 }
 
 /// What etcd's process is doing, as the launcher says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Process {
     /// The launcher is not there (yet).
+    #[default]
     Unknown,
     Idle,
     Running,
@@ -163,48 +162,44 @@ fn started(facts: &Facts<'_>) -> Option<Problem> {
 fn idle(facts: &Facts<'_>) -> Problem {
     let problem = |phase, reason, message: String| Problem { check: "started", phase, reason, message };
     // What a person must look at comes before how etcd ended: it does not run now because of the former.
-    match facts.start {
+    let (phase, reason, message) = match facts.start {
         Some(Start::Hold(hold)) => return problem(MemberPhase::Held, hold.reason(), hold.sentence()),
         Some(Start::Stranded(lost)) => return problem(lost.phase(), lost.reason(), lost.sentence()),
         Some(Start::Left) => {
             return problem(MemberPhase::Left, "Left", "the member has left the cluster; this pod may go".into());
         }
-        Some(step @ (Start::SetAside(_) | Start::Renew { .. } | Start::Add | Start::Remove { .. } | Start::Join)) => {
-            return joining(step, facts);
-        }
         Some(Start::Retire) => {
             return problem(MemberPhase::Leaving, "Leaving", "the member has left the cluster".into());
         }
-        _ => {}
-    }
+        Some(Start::SetAside(lost)) => return problem(MemberPhase::Joining, lost.reason(), lost.sentence()),
+        Some(Start::Add | Start::Remove { .. }) => return joining(facts.trouble),
+        Some(Start::Renew { .. } | Start::Join) => return joining(None),
+        Some(Start::Wait(wait @ Wait::Acquaintance(_))) => {
+            return problem(wait.phase(), wait.reason(), wait.sentence());
+        }
+        Some(Start::Wait(wait)) => (wait.phase(), wait.reason(), wait.sentence()),
+        Some(
+            Start::Touch | Start::Claim { .. } | Start::SetLived | Start::Trust | Start::Bootstrap | Start::Resume,
+        )
+        | None => (MemberPhase::Waiting, "Starting", "etcd is about to be started".into()),
+    };
     // A refusal to run outlives the moment in which the next start is being decided. A removal is none: it is being looked into.
     let asked = matches!(facts.start, Some(Start::Wait(Wait::Answer | Wait::Confirmation)));
     let refused = |v: &&Verdict| v.class != Class::Stopped && !(asked && v.class == Class::Removed);
-    if let Some(Verdict { class, line }) = facts.last_exit.filter(refused) {
-        return problem(MemberPhase::Failing, class.as_str(), format!("etcd does not run: {line}"));
-    }
-    let (phase, reason, message) = match facts.start {
-        Some(Start::Wait(wait)) => (wait.phase(), wait.reason(), wait.sentence()),
-        _ if !facts.waiting_for_names.is_empty() => {
-            let names = facts.waiting_for_names.join(", ");
-            (MemberPhase::Waiting, "WaitingForPeers", format!("the addresses of {names} are not known yet"))
+    match facts.last_exit.filter(refused) {
+        Some(Verdict { class, line }) => {
+            problem(MemberPhase::Failing, class.as_str(), format!("etcd does not run: {line}"))
         }
-        _ => (MemberPhase::Waiting, "Starting", "etcd is about to be started".into()),
-    };
-    problem(phase, reason, message)
+        None => problem(phase, reason, message),
+    }
 }
 
-/// On the way to a new place in the cluster, and what it waits for.
-fn joining(step: &Start, facts: &Facts<'_>) -> Problem {
+/// On the way to a new place in the cluster, and why the last change of the membership failed.
+fn joining(trouble: Option<&str>) -> Problem {
     let problem = |reason, message: String| Problem { check: "started", phase: MemberPhase::Joining, reason, message };
-    match (step, facts.trouble) {
-        (Start::Add, _) if !facts.waiting_for_names.is_empty() => {
-            let names = facts.waiting_for_names.join(", ");
-            problem("WaitingForPeers", format!("{names} must learn this member's address before it is added"))
-        }
-        (Start::Add | Start::Remove { .. }, Some(why)) => problem("WaitingForCluster", words::refusal(why)),
-        (Start::SetAside(lost), _) => problem(lost.reason(), lost.sentence()),
-        _ => problem("Joining", "the member is being added to the cluster as a learner".into()),
+    match trouble {
+        Some(why) => problem("WaitingForCluster", words::refusal(why)),
+        None => problem("Joining", "the member is being added to the cluster as a learner".into()),
     }
 }
 
@@ -304,7 +299,6 @@ mod tests {
         Facts {
             process: Process::Running,
             start: None,
-            waiting_for_names: &[],
             last_exit: None,
             status: Some(status),
             silent_for: Some(Duration::ZERO),

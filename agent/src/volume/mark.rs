@@ -28,6 +28,55 @@ pub struct Mark {
     /// Addresses of the members when they were last known, for a start without the API server.
     #[serde(default)]
     pub peers: Vec<Address>,
+    /// The voters in the last list of this member's own etcd that was found to be the cluster's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voters: Vec<Voter>,
+    /// What was wrong with the etcd that last ran here, until it is cleared up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion: Option<Suspicion>,
+}
+
+impl Mark {
+    /// A mark that nobody has started on; `replacing` bars it from ever bootstrapping.
+    #[must_use]
+    pub fn fresh(identity: Identity, replacing: bool) -> Self {
+        Self {
+            format: FORMAT,
+            identity,
+            joined: false,
+            voted: false,
+            replacing,
+            retired: None,
+            counter: 0,
+            peers: vec![],
+            voters: vec![],
+            suspicion: None,
+        }
+    }
+}
+
+/// A member that votes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Voter {
+    /// etcd's member ID, in hexadecimal.
+    pub id: String,
+    /// Name of the member that its peer URL is of; the URL itself if it is nobody's here.
+    pub member: String,
+    /// Number of that member within its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<u32>,
+}
+
+/// Why an etcd that ran on a volume was not this member's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Suspicion {
+    /// It ran under another member ID than the mark's.
+    OtherId { found: String },
+    /// It ran in a cluster with another ID than this incarnation's.
+    OtherCluster { found: String },
+    /// It called itself the only voter, and nobody had removed these.
+    Forced { lost: Vec<Voter> },
 }
 
 /// Where a member was last seen.

@@ -225,16 +225,7 @@ mod tests {
             claim: 0,
             member_id: None,
         };
-        Mark {
-            format: FORMAT,
-            identity,
-            joined: false,
-            voted: false,
-            replacing: false,
-            retired: None,
-            counter: 0,
-            peers: vec![],
-        }
+        Mark::fresh(identity, false)
     }
 
     fn put_wal(store: &Store) {

@@ -59,7 +59,7 @@ fn claim_first(facts: Facts<'_>, marked: &Marked) -> Option<i64> {
 /// was until this volume removed it.
 fn is_wanted(facts: Facts<'_>, replacing: bool, list: &[Entry]) -> bool {
     match facts.object {
-        Object::Known(known) if known.current => !known.dooms(facts.me.ordinal),
+        Object::Known(known) if known.current => !known.is_surplus(facts.me.ordinal),
         Object::Known(_) | Object::Away => replacing || list::of(list, &facts.me.member).next().is_some(),
         Object::Awaited | Object::Missing => false,
     }
