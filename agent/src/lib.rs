@@ -41,7 +41,10 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Run => Ok(run::run()?),
         Command::Sidecar(config) => sidecar::main(*config),
         Command::Install => Ok(install::run(Path::new(AGENT_DIR))?),
-        Command::Launch => Ok(launch::run(&launch::Places { volume: VOLUME_DIR.into(), shared: AGENT_DIR.into() })?),
+        Command::Launch { ignored } => {
+            let path = args::search_path();
+            Ok(launch::run(&launch::Places { volume: VOLUME_DIR.into(), shared: AGENT_DIR.into(), path }, &ignored)?)
+        }
         Command::Status { output } => cli::status::run(output),
         Command::Version => {
             println!("etcd-agent {}", env!("CARGO_PKG_VERSION"));

@@ -10,17 +10,20 @@
 //! It lives on without the agent, keeps no state on disk but `lived`, and holds no async runtime: it is in every etcd
 //! container and must stay below 4 MiB.
 
+mod limits;
 pub mod machine;
-pub mod output;
+mod output;
+mod program;
 pub mod protocol;
 mod threads;
 
 use std::{
+    ffi::OsString,
     io,
     net::Shutdown,
     os::unix::net::UnixStream,
-    path::PathBuf,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::Stdio,
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     time::{Duration, Instant},
 };
@@ -31,6 +34,7 @@ use nix::{
 };
 
 use self::{
+    limits::{CGROUP, Limits},
     machine::{Action, Disk, Event, Machine},
     protocol::{Message, Order},
     threads::{Input, listen, oom_kills, read_requests, wait_for, watch_signals},
@@ -54,13 +58,18 @@ pub struct Places {
     pub volume: PathBuf,
     /// The directory shared with the agent.
     pub shared: PathBuf,
+    /// The container's PATH, to find etcd by.
+    pub path: Option<OsString>,
 }
 
 /// Runs until SIGTERM has stopped etcd.
 ///
 /// # Errors
 /// When the socket or the volume's lock cannot be had.
-pub fn run(places: &Places) -> io::Result<()> {
+pub fn run(places: &Places, ignored: &[String]) -> io::Result<()> {
+    if !ignored.is_empty() {
+        eprintln!("launcher: etcd's flags are the agent's alone; these words do nothing: {}", ignored.join(" "));
+    }
     let signals = signals::block()?;
     let store = Store::new(places.volume.clone());
     // Another launcher on the volume means another pod: two etcds on one disk destroy it.
@@ -69,7 +78,8 @@ pub fn run(places: &Places) -> io::Result<()> {
     listen(&places.shared.join(SOCKET), tx.clone())?;
     watch_signals(signals, tx.clone());
     eprintln!("launcher {} waits for the agent", env!("CARGO_PKG_VERSION"));
-    Launcher { machine: Machine::new(), store, epoch: Instant::now(), agent: None, child: None, tx }.serve(&rx);
+    let path = places.path.clone();
+    Launcher { machine: Machine::new(), store, path, epoch: Instant::now(), agent: None, child: None, tx }.serve(&rx);
     Ok(())
 }
 
@@ -90,6 +100,7 @@ fn lock(store: &Store) -> io::Result<Lock> {
 struct Launcher {
     machine: Machine,
     store: Store,
+    path: Option<OsString>,
     epoch: Instant,
     agent: Option<(u64, UnixStream)>,
     child: Option<Pid>,
@@ -175,12 +186,9 @@ impl Launcher {
 
     fn spawn(&mut self, order: &Order) -> Event {
         let out_of_memory = oom_kills();
-        let spawned = Command::new("etcd")
-            .args(&order.args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
+        let limits = Limits::read(Path::new(CGROUP));
+        let spawned = program::command("etcd", &order.args, self.path.as_deref(), limits)
+            .and_then(|mut etcd| etcd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn());
         match spawned {
             Ok(child) => {
                 let pid = i32::try_from(child.id()).unwrap_or_default();
@@ -189,7 +197,7 @@ impl Launcher {
                 Event::Spawned { pid }
             }
             Err(error) => {
-                let why = format!("cannot start etcd from the image's PATH: {error}");
+                let why = format!("cannot start etcd: {error}");
                 eprintln!("launcher: {why}");
                 Event::SpawnFailed { why }
             }
