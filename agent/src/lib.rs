@@ -1,4 +1,5 @@
-//! The agent: one binary, five parts. A library only so that the model in `tests/model` runs the very plans that the agent runs.
+//! The agent: one binary, five parts. A library only so that the model in `tests/model` runs what the agent runs: the
+//! plans, the launcher's machine, etcd's flags.
 //!
 //! ```text
 //!  container agent                          container etcd
@@ -13,11 +14,11 @@
 pub mod args;
 mod cli;
 mod crash;
-mod etcd;
+pub mod etcd;
 mod facts;
 mod install;
 mod kube;
-mod launch;
+pub mod launch;
 mod names;
 pub mod plan;
 mod run;

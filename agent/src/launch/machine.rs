@@ -69,7 +69,7 @@ pub struct Disk {
 }
 
 /// The machine. `now` is any clock that only rises.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Machine {
     order: Option<Order>,
     process: Process,
@@ -85,21 +85,6 @@ pub struct Machine {
 }
 
 impl Machine {
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            order: None,
-            process: Process::Idle,
-            started: Duration::ZERO,
-            deadline: None,
-            quick_ends: 0,
-            restarts: 0,
-            last_exit: None,
-            connected: false,
-            terminating: None,
-        }
-    }
-
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
@@ -234,7 +219,7 @@ impl Machine {
 
     fn again(&mut self) -> Vec<Action> {
         self.restarts += 1;
-        self.order.clone().map(|order| Action::Spawn(Order { first: false, ..order })).into_iter().collect()
+        self.order.as_ref().map(|order| Action::Spawn(order.restart())).into_iter().collect()
     }
 
     fn terminate(&mut self, now: Duration) -> Vec<Action> {

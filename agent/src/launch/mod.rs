@@ -79,7 +79,8 @@ pub fn run(places: &Places, ignored: &[String]) -> io::Result<()> {
     watch_signals(signals, tx.clone());
     eprintln!("launcher {} waits for the agent", env!("CARGO_PKG_VERSION"));
     let path = places.path.clone();
-    Launcher { machine: Machine::new(), store, path, epoch: Instant::now(), agent: None, child: None, tx }.serve(&rx);
+    Launcher { machine: Machine::default(), store, path, epoch: Instant::now(), agent: None, child: None, tx }
+        .serve(&rx);
     Ok(())
 }
 

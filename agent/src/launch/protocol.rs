@@ -52,8 +52,28 @@ pub struct Order {
     /// Whether the volume holds no data yet: then etcd is started once, and never again by the launcher itself.
     pub first: bool,
     pub args: Vec<String>,
+    /// With what the launcher starts etcd again by itself. Empty from an agent that knows no such field.
+    #[serde(default)]
+    pub again: Vec<String>,
     /// Whose volume the order is for: the launcher starts nothing on another.
     pub identity: Identity,
+}
+
+impl Order {
+    /// The order as the launcher gives it to itself after etcd has ended. It never says `new`, nor names other members: should
+    /// the data vanish between the look at it and the start, etcd refuses instead of beginning a second life under its ID.
+    #[must_use]
+    pub fn restart(&self) -> Self {
+        let args = if self.again.is_empty() { without_entry(&self.args) } else { self.again.clone() };
+        Self { first: false, args, ..self.clone() }
+    }
+}
+
+/// The arguments without all that speaks of how the member comes to its cluster.
+fn without_entry(args: &[String]) -> Vec<String> {
+    let stays = |flag: &&String| !flag.trim_start_matches('-').starts_with("initial-cluster");
+    let existing = "--initial-cluster-state=existing".to_owned();
+    args.iter().filter(stays).cloned().chain([existing]).collect()
 }
 
 /// What the launcher knows.
@@ -68,9 +88,10 @@ pub struct State {
 }
 
 /// What etcd's process is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Process {
     /// It does not run, and the launcher will not start it without an order.
+    #[default]
     Idle,
     Running {
         pid: i32,
@@ -147,6 +168,18 @@ mod tests {
     #[test]
     fn a_huge_frame_is_refused_before_memory_is_taken() {
         assert!(read::<Request>(&mut [0xff, 0xff, 0xff, 0xff].as_slice()).is_err());
+    }
+
+    #[test]
+    fn an_order_of_an_older_agent_is_restarted_without_a_word_on_how_the_member_came_to_its_cluster() {
+        let older = br#"{"Start":{"number":1,"first":true,"args":["--name=demo-0","--initial-advertise-peer-urls=http://d:2380",
+            "--initial-cluster-state=new","--initial-cluster=demo-0=http://d:2380","--initial-cluster-token=t"],
+            "identity":{"clusterUid":"u","incarnation":1,"member":"demo-0","volumeId":"v","claim":1,"memberId":"a"}}}"#;
+        let Ok(Request::Start(order)) = serde_json::from_slice(older) else { panic!("it is understood") };
+        assert_eq!(
+            order.restart().args,
+            ["--name=demo-0", "--initial-advertise-peer-urls=http://d:2380", "--initial-cluster-state=existing"]
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{errands::Errand, turn::Sidecar};
 use crate::{
     crash,
     etcd::{
-        flags::{Entry, Whose, arguments},
+        flags::{Entry, Lines, Whose, lines},
         peers::Act,
     },
     facts::launcher::Launcher,
@@ -85,14 +85,15 @@ impl Sidecar {
         let first = how != gate::Start::Again;
         info!(order = state.order + 1, first, "etcd is started");
         crash::point("before-order");
-        let order = Order { number: state.order + 1, first, args: self.arguments(how), identity };
+        let Lines { now, again } = self.arguments(how);
+        let order = Order { number: state.order + 1, first, args: now, again, identity };
         self.orders.give();
         // Closed: the connection is gone, and the next launcher gets an order of its own.
         let _ = self.wires.requests.send(Request::Start(order)).await;
         crash::point("after-order");
     }
 
-    fn arguments(&self, how: gate::Start) -> Vec<String> {
+    fn arguments(&self, how: gate::Start) -> Lines {
         let data_dir = self.disk.store().data_dir();
         let whose = Whose {
             namespace: &self.config.namespace,
@@ -109,7 +110,7 @@ impl Sidecar {
             (gate::Start::Added, _) => Entry::Added { members: &members },
             (gate::Start::First, None) | (gate::Start::Again, _) => Entry::OnDisk,
         };
-        arguments(&whose, &self.config.options, &entry)
+        lines(&whose, &self.config.options, &entry)
     }
 
     fn missing_names(&self, how: gate::Start, waited: Duration) -> Vec<String> {

@@ -6,6 +6,8 @@ use super::*;
 use crate::volume::mark::Identity;
 
 const FULL: Disk = Disk { wal: true, fits: true };
+const NEW: &str = "--initial-cluster-state=new";
+const EXISTING: &str = "--initial-cluster-state=existing";
 const EMPTY: Disk = Disk { wal: false, fits: true };
 
 fn order(number: u64, first: bool) -> Order {
@@ -17,7 +19,8 @@ fn order(number: u64, first: bool) -> Order {
         claim: 1,
         member_id: None,
     };
-    Order { number, first, args: vec![], identity }
+    let state = if first { NEW } else { EXISTING };
+    Order { number, first, args: vec![state.into()], again: vec![EXISTING.into()], identity }
 }
 
 fn crash() -> Exit {
@@ -30,7 +33,7 @@ fn at(seconds: u64) -> Duration {
 
 /// A machine whose etcd runs since second 0.
 fn running(disk: Disk) -> Machine {
-    let mut m = Machine::new();
+    let mut m = Machine::default();
     m.step(Event::Connected, at(0), |_| disk);
     let actions = m.step(Event::Asked(Request::Start(order(1, !disk.wal))), at(0), |_| disk);
     assert!(matches!(actions[0], Action::Spawn(_)));
@@ -48,6 +51,14 @@ fn a_crash_on_data_is_followed_by_a_start_at_once() {
 }
 
 #[test]
+fn a_founder_is_never_started_again_as_new() {
+    let mut m = running(EMPTY);
+    let actions = m.step(Event::Ended(crash()), at(60), |_| FULL);
+    let [Action::Spawn(again), _] = &actions[..] else { panic!("it is started again: {actions:?}") };
+    assert_eq!((again.first, again.args.as_slice()), (false, [EXISTING.to_owned()].as_slice()));
+}
+
+#[test]
 fn a_first_start_is_done_once() {
     let mut m = running(EMPTY);
     assert!(!spawns(&m.step(Event::Ended(crash()), at(1), |_| EMPTY)));
@@ -59,13 +70,13 @@ fn a_first_start_is_done_once() {
 fn a_volume_that_changed_hands_is_not_started_on() {
     let swapped = Disk { wal: true, fits: false };
     assert!(!spawns(&running(FULL).step(Event::Ended(crash()), at(60), |_| swapped)));
-    let mut m = Machine::new();
+    let mut m = Machine::default();
     assert!(!spawns(&m.step(Event::Asked(Request::Start(order(1, false))), at(0), |_| swapped)));
 }
 
 #[test]
 fn a_first_start_never_meets_data_and_a_later_one_never_meets_none() {
-    let mut m = Machine::new();
+    let mut m = Machine::default();
     assert!(!spawns(&m.step(Event::Asked(Request::Start(order(1, true))), at(0), |_| FULL)));
     assert!(!spawns(&m.step(Event::Asked(Request::Start(order(2, false))), at(0), |_| EMPTY)));
 }
@@ -137,7 +148,7 @@ proptest! {
     /// started while terminating, and a deadline whenever the machine waits for time.
     #[test]
     fn no_history_breaks_a_promise(history in prop::collection::vec((0_u8..9, any::<bool>(), any::<bool>()), 1..80)) {
-        let mut m = Machine::new();
+        let mut m = Machine::default();
         let (mut alive, mut now, mut number, mut terminated) = (false, Duration::ZERO, 0, false);
         for (what, wal, fits) in history {
             now += Duration::from_millis(700);
@@ -162,6 +173,7 @@ proptest! {
                 if let Action::Spawn(order) = action {
                     prop_assert!(!alive, "two processes");
                     prop_assert!(disk.fits && order.first != disk.wal, "started on {disk:?}");
+                    prop_assert!(!disk.wal || !order.args.contains(&NEW.to_owned()), "data is started on as new");
                     prop_assert!(!terminated, "started while terminating");
                     alive = true;
                     m.step(Event::Spawned { pid: 1 }, now, |_| disk);
