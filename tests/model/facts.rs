@@ -7,11 +7,7 @@ use etcd_agent::{
         list::{Cluster, Entry},
         start::{self, Claim, Identity, Known, Object, Start},
     },
-    volume::{
-        Volume,
-        mark::{self, FORMAT},
-        store::Marked,
-    },
+    volume::{Volume, mark, store::Marked},
 };
 
 use crate::{
@@ -135,16 +131,8 @@ pub fn real_mark(seat: usize, mark: Mark) -> etcd_agent::volume::Mark {
         member_id: ident.id.map(id_name),
     };
     let retired = retired.map(|uid| format!("pod{uid}"));
-    etcd_agent::volume::Mark {
-        format: FORMAT,
-        voted: false,
-        identity,
-        joined,
-        replacing,
-        retired,
-        counter: counter.into(),
-        peers: vec![],
-    }
+    let fresh = etcd_agent::volume::Mark::new(identity);
+    etcd_agent::volume::Mark { joined, replacing, retired, counter: counter.into(), ..fresh }
 }
 
 impl World {

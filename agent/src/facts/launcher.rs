@@ -23,6 +23,8 @@ pub struct Launcher {
     /// Version of the protocol that it speaks.
     pub protocol: u32,
     pub state: Option<State>,
+    /// The last order that it did not obey, and why, until it obeys one.
+    pub refused: Option<(u64, String)>,
     /// It got SIGTERM and waits for leadership to be handed over.
     pub terminating: bool,
 }
@@ -86,7 +88,11 @@ fn take(known: &mut Launcher, message: Message) {
     known.connected = true;
     match message {
         Message::Hello { protocol, version } => (known.protocol, known.version) = (protocol, Some(version)),
-        Message::State(state) => known.state = Some(state),
+        Message::State(state) => {
+            known.refused = known.refused.take().filter(|(order, _)| *order > state.order);
+            known.state = Some(state);
+        }
+        Message::Refused { order, why } => known.refused = Some((order, why)),
         Message::Terminating => known.terminating = true,
     }
 }

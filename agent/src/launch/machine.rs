@@ -60,12 +60,17 @@ pub enum Action {
     Leave,
 }
 
-/// What the volume says at the moment of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Disk {
-    pub wal: bool,
-    /// Whether the mark is the one that the order was given for.
-    pub fits: bool,
+/// What the volume says about an order at the moment of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disk {
+    /// It cannot be read, for this reason: unknown is neither data nor its absence.
+    Unreadable(String),
+    /// Its mark is not the one that the order was given for, or there is none.
+    Other,
+    /// The mark is, and there is no data.
+    Empty,
+    /// The mark is, and a WAL is there.
+    Wal,
 }
 
 /// The machine. `now` is any clock that only rises.
@@ -80,6 +85,8 @@ pub struct Machine {
     restarts: u32,
     last_exit: Option<Exit>,
     connected: bool,
+    /// Version of the protocol that the agent speaks; 0 until it has said so.
+    agent: u32,
     /// Set by the first SIGTERM; the release is still awaited while `Some(true)`.
     terminating: Option<bool>,
 }
@@ -102,7 +109,7 @@ impl Machine {
         let before = self.state();
         let mut actions = match event {
             Event::Connected => {
-                self.connected = true;
+                (self.connected, self.agent) = (true, 0);
                 let version = env!("CARGO_PKG_VERSION").to_owned();
                 vec![Action::Send(Message::Hello { protocol: VERSION, version }), self.tell()]
             }
@@ -138,7 +145,10 @@ impl Machine {
 
     fn asked(&mut self, request: Request, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
         match request {
-            Request::Hello { protocol: _ } => vec![],
+            Request::Hello { protocol } => {
+                self.agent = protocol;
+                vec![]
+            }
             Request::Release => self.release(now),
             Request::Halt => self.halt(now, Action::Stop),
             Request::Kill => self.halt(now, Action::Kill),
@@ -166,20 +176,35 @@ impl Machine {
 
     /// An order is obeyed when nothing runs, it is new, and the volume is the one that it speaks of.
     fn ordered(&mut self, order: Order, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
-        let known = self.order.as_ref().map_or(0, |order| order.number);
-        let at_rest = matches!(self.process, Process::Idle | Process::Pausing { .. });
-        if self.terminating.is_some() || !at_rest || order.number <= known {
-            return vec![self.tell()];
-        }
-        let Disk { wal, fits } = disk(&order);
-        if !fits || order.first == wal {
-            return vec![self.tell()];
+        if let Some(why) = self.refusal(&order, disk) {
+            let refused = Message::Refused { order: order.number, why };
+            return (self.agent >= 3).then_some(Action::Send(refused)).into_iter().chain([self.tell()]).collect();
         }
         self.order = Some(order.clone());
         self.quick_ends = 0;
         self.deadline = None;
         self.process = Process::Idle;
         vec![Action::Spawn(order)]
+    }
+
+    fn refusal(&self, order: &Order, disk: &impl Fn(&Order) -> Disk) -> Option<String> {
+        let known = self.order.as_ref().map_or(0, |order| order.number);
+        if self.terminating.is_some() {
+            return Some("the container is being stopped".into());
+        }
+        if !matches!(self.process, Process::Idle | Process::Pausing { .. }) {
+            return Some("etcd runs already".into());
+        }
+        if order.number <= known {
+            return Some(format!("order {known} was given already"));
+        }
+        match (disk(order), order.first) {
+            (Disk::Empty, true) | (Disk::Wal, false) => None,
+            (Disk::Unreadable(why), _) => Some(format!("the volume cannot be read: {why}")),
+            (Disk::Other, _) => Some("the volume's mark is not the one that the order was given for".into()),
+            (Disk::Empty, false) => Some("the volume's data is gone".into()),
+            (Disk::Wal, true) => Some("there is data where etcd was to start for the first time".into()),
+        }
     }
 
     fn spawned(&mut self, pid: i32, now: Duration) -> Vec<Action> {
@@ -214,7 +239,7 @@ impl Machine {
     /// Whether etcd may be started again without asking.
     fn may_go_on(&self, disk: &impl Fn(&Order) -> Disk) -> bool {
         let curable = self.last_exit.as_ref().is_none_or(|exit| !classify(&exit.ended()).class.is_permanent());
-        curable && self.order.as_ref().is_some_and(|order| disk(order) == Disk { wal: true, fits: true })
+        curable && self.order.as_ref().is_some_and(|order| disk(order) == Disk::Wal)
     }
 
     fn again(&mut self) -> Vec<Action> {

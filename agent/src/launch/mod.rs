@@ -11,6 +11,7 @@
 //! container and must stay below 4 MiB.
 
 mod limits;
+pub mod look;
 pub mod machine;
 mod output;
 mod program;
@@ -35,7 +36,8 @@ use nix::{
 
 use self::{
     limits::{CGROUP, Limits},
-    machine::{Action, Disk, Event, Machine},
+    look::look,
+    machine::{Action, Event, Machine},
     protocol::{Message, Order},
     threads::{Input, listen, oom_kills, read_requests, wait_for, watch_signals},
 };
@@ -141,7 +143,7 @@ impl Launcher {
     /// Sets `lived` as soon as a WAL is seen. True while it still has to be looked for.
     fn look_for_wal(&self) -> bool {
         let Some(order) = self.machine.running().filter(|order| order.first) else { return false };
-        let volume_id = &order.identity.volume_id;
+        let volume_id = &order.volume.volume_id;
         match self.store.has_wal() {
             Ok(true) => {
                 if let Err(error) = self.store.set_lived(volume_id) {
@@ -228,11 +230,4 @@ impl Launcher {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
-}
-
-/// What the volume says about an order.
-fn look(store: &Store, order: &Order) -> Disk {
-    let wal = store.has_wal().unwrap_or(false);
-    let fits = matches!(store.read_mark(), Ok(Some(mark)) if mark.identity == order.identity);
-    Disk { wal, fits }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::volume::mark::Identity;
 
 /// Version of the protocol that this program speaks.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Longest frame in bytes that is read: an order with every flag has about 3 KiB.
 pub const MAX_FRAME: u32 = 1 << 20;
 
@@ -42,6 +42,40 @@ pub enum Message {
     State(State),
     /// The launcher got SIGTERM and waits, bounded, for `Release`.
     Terminating,
+    /// The order with this number is not obeyed, in a sentence. Since version 3.
+    Refused {
+        order: u64,
+        why: String,
+    },
+}
+
+/// Whose volume, in a shape of its own: the mark on the disk may change while launchers of older versions run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    pub volume_id: String,
+    #[serde(default)]
+    pub member_id: Option<String>,
+    /// For launchers of before version 3, which compare the whole of it with the mark.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// See [`Volume::rest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rest {
+    pub cluster_uid: String,
+    pub incarnation: i64,
+    pub member: String,
+    pub claim: i64,
+}
+
+impl From<&Identity> for Volume {
+    fn from(identity: &Identity) -> Self {
+        let Identity { cluster_uid, incarnation, member, volume_id, claim, member_id } = identity.clone();
+        Self { volume_id, member_id, rest: Rest { cluster_uid, incarnation, member, claim } }
+    }
 }
 
 /// How to run etcd.
@@ -56,7 +90,8 @@ pub struct Order {
     #[serde(default)]
     pub again: Vec<String>,
     /// Whose volume the order is for: the launcher starts nothing on another.
-    pub identity: Identity,
+    #[serde(rename = "identity")]
+    pub volume: Volume,
 }
 
 impl Order {
@@ -180,6 +215,22 @@ mod tests {
             order.restart().args,
             ["--name=demo-0", "--initial-advertise-peer-urls=http://d:2380", "--initial-cluster-state=existing"]
         );
+    }
+
+    #[test]
+    fn a_launcher_of_before_version_3_finds_the_whole_identity_in_an_order() {
+        let identity = Identity {
+            cluster_uid: "u".into(),
+            incarnation: 1,
+            member: "demo-0".into(),
+            volume_id: "v".into(),
+            claim: 2,
+            member_id: Some("a".into()),
+        };
+        let order = Order { number: 1, first: false, args: vec![], again: vec![], volume: Volume::from(&identity) };
+        let sent = serde_json::to_value(Request::Start(order)).unwrap();
+        // Such a launcher reads it as the mark's own struct was then, and is now.
+        assert_eq!(serde_json::from_value::<Identity>(sent["Start"]["identity"].clone()).unwrap(), identity);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     volume::{
         Mark, Store, Volume,
         lock::Lock,
-        mark::{self, Address, FORMAT},
+        mark::{self, Address},
         store::Marked,
     },
 };
@@ -208,7 +208,7 @@ fn fresh(me: &Identity, replacing: bool) -> Mark {
         claim: 0,
         member_id: None,
     };
-    Mark { format: FORMAT, identity, joined: false, voted: false, replacing, retired: None, counter: 0, peers: vec![] }
+    Mark { replacing, ..Mark::new(identity) }
 }
 
 /// Runs a piece of disk I/O where it may hang without stopping the probes.

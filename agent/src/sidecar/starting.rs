@@ -81,12 +81,12 @@ impl Sidecar {
         if !self.waiting_for_names.is_empty() || !self.orders.is_due() || !self.disk.count_start(self.peers()).await {
             return;
         }
-        let Some(identity) = self.disk.mark().map(|mark| mark.identity.clone()) else { return };
+        let Some(volume) = self.disk.mark().map(|mark| (&mark.identity).into()) else { return };
         let first = how != gate::Start::Again;
         info!(order = state.order + 1, first, "etcd is started");
         crash::point("before-order");
         let Lines { now, again } = self.arguments(how);
-        let order = Order { number: state.order + 1, first, args: now, again, identity };
+        let order = Order { number: state.order + 1, first, args: now, again, volume };
         self.orders.give();
         // Closed: the connection is gone, and the next launcher gets an order of its own.
         let _ = self.wires.requests.send(Request::Start(order)).await;

@@ -1,6 +1,9 @@
 //! The mark: a small file beside the data directory that says whose volume this is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The mark of a volume: who may start on it, and how it came to be so.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,6 +31,9 @@ pub struct Mark {
     /// Addresses of the members when they were last known, for a start without the API server.
     #[serde(default)]
     pub peers: Vec<Address>,
+    /// What a newer agent wrote beside all this: kept as it is, since it may decide about data there.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// Where a member was last seen.
@@ -40,7 +46,7 @@ pub struct Address {
 /// The newest layout that this program reads and writes.
 pub const FORMAT: u32 = 1;
 
-/// Who may start on a volume: what must stay the same for the launcher to start etcd again by itself.
+/// Who may start on a volume, and for which of etcd's members.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
@@ -56,6 +62,24 @@ pub struct Identity {
     pub claim: i64,
     /// etcd's member ID that this volume is for, in hexadecimal. Written before etcd may start.
     pub member_id: Option<String>,
+}
+
+impl Mark {
+    /// A mark under which nothing has happened yet.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            format: FORMAT,
+            identity,
+            joined: false,
+            voted: false,
+            replacing: false,
+            retired: None,
+            counter: 0,
+            peers: vec![],
+            unknown: BTreeMap::new(),
+        }
+    }
 }
 
 impl std::ops::Deref for Mark {

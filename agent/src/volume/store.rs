@@ -111,13 +111,18 @@ impl Store {
         Ok(entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum())
     }
 
+    /// The mark as it is written; `None` if there is none.
+    pub fn mark_text(&self) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.mark_path()) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The mark, or `None` if there is none. One that cannot be understood is an error: it is somebody's.
     pub fn read_mark(&self) -> io::Result<Option<Mark>> {
-        let text = match fs::read(self.mark_path()) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(text) = self.mark_text()? else { return Ok(None) };
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         let mark: Mark =
             serde_json::from_slice(&text).map_err(|e| invalid(format!("cannot understand mark.json: {e}")))?;
@@ -225,16 +230,7 @@ mod tests {
             claim: 0,
             member_id: None,
         };
-        Mark {
-            format: FORMAT,
-            identity,
-            joined: false,
-            voted: false,
-            replacing: false,
-            retired: None,
-            counter: 0,
-            peers: vec![],
-        }
+        Mark::new(identity)
     }
 
     fn put_wal(store: &Store) {
@@ -298,6 +294,30 @@ mod tests {
         fresh.identity.volume_id = "w".into();
         store.write_mark(&fresh).unwrap();
         assert_eq!(store.look(), Volume::Marked(Marked { mark: fresh, lived: false, wal: false }));
+    }
+
+    #[test]
+    fn a_mark_that_is_written_again_keeps_what_a_newer_agent_wrote_on_it() {
+        let (dir, store) = store();
+        let text = r#"{"format":1,"clusterUid":"u","incarnation":1,"member":"demo-0","volumeId":"v","claim":0,
+            "memberId":null,"counter":3,"restored":{"from":"s3","at":[1,2]},"tier":null}"#;
+        fs::write(dir.path().join("mark.json"), text).unwrap();
+        let read = store.read_mark().unwrap().unwrap();
+        store.write_mark(&Mark { counter: 4, voted: true, ..read }).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&store.mark_text().unwrap().unwrap()).unwrap();
+        assert_eq!((&written["counter"], &written["voted"]), (&4.into(), &true.into()));
+        assert_eq!(written["restored"], serde_json::json!({"from": "s3", "at": [1, 2]}));
+        assert!(written.as_object().unwrap().contains_key("tier"));
+    }
+
+    #[test]
+    fn a_wal_that_cannot_be_looked_for_is_unreadable_not_lost() {
+        let (_dir, store) = store();
+        store.write_mark(&mark()).unwrap();
+        store.set_lived("v").unwrap();
+        fs::create_dir_all(store.data_dir().join("member")).unwrap();
+        fs::write(store.data_dir().join("member/wal"), "no folder").unwrap();
+        assert!(matches!(store.look(), Volume::Unreadable(_)));
     }
 
     #[test]

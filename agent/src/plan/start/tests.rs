@@ -4,10 +4,7 @@
 //! proves, and `start` may do nothing that it does not allow.
 
 use super::*;
-use crate::{
-    plan::list::Entry,
-    volume::mark::{self, FORMAT},
-};
+use crate::{plan::list::Entry, volume::mark};
 
 const INITIAL_ID: &str = "aaaa";
 
@@ -30,16 +27,7 @@ fn mark() -> Mark {
         claim: 1,
         member_id: Some(INITIAL_ID.into()),
     };
-    Mark {
-        format: FORMAT,
-        identity,
-        joined: false,
-        voted: false,
-        replacing: false,
-        retired: None,
-        counter: 5,
-        peers: vec![],
-    }
+    Mark { counter: 5, ..Mark::new(identity) }
 }
 
 /// A mark after the member was added with an ID that the cluster gave.
