@@ -219,9 +219,12 @@ impl Question {
     fn ask_plan(&self) -> Start {
         let me = identity(self.seat, self.uid, self.incarnation);
         let volume = match (self.kind, self.mark) {
-            (Kind::Marked, Some(mark)) => {
-                Volume::Marked(Marked { mark: real_mark(self.seat, mark), lived: self.lived, wal: self.wal })
-            }
+            (Kind::Marked, Some(mark)) => Volume::Marked(Marked {
+                mark: real_mark(self.seat, mark),
+                lived: self.lived,
+                wal: self.wal,
+                remains: self.wal,
+            }),
             (Kind::Unmarked, _) => Volume::Unmarked,
             (Kind::Blank | Kind::Marked, _) => Volume::Blank,
         };

@@ -186,7 +186,7 @@ fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
 
 /// A fitting mark, and no WAL.
 fn without_data(facts: Facts<'_>, marked: &Marked) -> Start {
-    let Marked { mark, lived, wal: _ } = marked;
+    let Marked { mark, lived, wal: _, remains: _ } = marked;
     if *lived {
         return join::join(facts, marked, Lost::Data);
     }

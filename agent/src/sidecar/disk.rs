@@ -186,10 +186,10 @@ impl Disk {
         self.volume = match &self.volume {
             Volume::Marked(old) => {
                 let lived = old.lived && old.mark.volume_id == mark.volume_id;
-                Volume::Marked(Marked { mark, lived, wal: old.wal })
+                Volume::Marked(Marked { mark, lived, wal: old.wal, remains: old.remains })
             }
             Volume::Blank | Volume::Unmarked | Volume::Unreadable(_) => {
-                Volume::Marked(Marked { mark, lived: false, wal: false })
+                Volume::Marked(Marked { mark, lived: false, wal: false, remains: false })
             }
         };
         true

@@ -13,9 +13,9 @@ use super::mark::{FORMAT, Mark};
 pub enum Volume {
     /// It cannot be read, or its mark cannot be understood: nothing is known of it.
     Unreadable(String),
-    /// No mark and no data: never touched, or emptied altogether.
+    /// No mark, and no file where data would be: never touched, or emptied altogether.
     Blank,
-    /// etcd's data without a mark: it was not put there by an agent.
+    /// Data without a mark: it was not put there by an agent.
     Unmarked,
     Marked(Marked),
 }
@@ -28,6 +28,9 @@ pub struct Marked {
     pub lived: bool,
     /// etcd's own test for data: a WAL is there now.
     pub wal: bool,
+    /// Whether any file is where the data would be. Without a WAL that is what a first start left that did not get far, or
+    /// a database whose WAL is gone: etcd would open it all the same, and serve and trust what it says.
+    pub remains: bool,
 }
 
 /// How the name of a data directory of an incarnation begins that was set aside.
@@ -76,12 +79,15 @@ impl Store {
     }
 
     fn try_look(&self) -> io::Result<Volume> {
-        let wal = self.has_wal()?;
         let Some(mark) = self.read_mark()? else {
-            return Ok(if wal { Volume::Unmarked } else { Volume::Blank });
+            return Ok(if self.has_remains()? { Volume::Unmarked } else { Volume::Blank });
         };
+        // In this order: the launcher records `lived` after it saw a WAL, so one that is recorded and not there is gone. The other
+        // way round a first start between the two looks would be taken for lost data.
         let lived = self.lived(&mark.volume_id)?;
-        Ok(Volume::Marked(Marked { mark, lived, wal }))
+        let wal = self.has_wal()?;
+        let remains = wal || self.has_remains()?;
+        Ok(Volume::Marked(Marked { mark, lived, wal, remains }))
     }
 
     /// Whether a WAL is there, as etcd itself asks: any file with the suffix `.wal` in `member/wal`.
@@ -95,6 +101,33 @@ impl Store {
         for entry in entries {
             if Path::new(&entry?.file_name()).extension().is_some_and(|ext| ext == "wal") {
                 return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a database is there. etcd opens one whether or not there is a WAL.
+    /// Source: etcd `server/etcdserver/bootstrap.go`, `bootstrapBackend`.
+    pub fn has_db(&self) -> io::Result<bool> {
+        self.data_dir().join("member/snap/db").try_exists()
+    }
+
+    /// Whether any file is in the data directory, however deep. A file system's own folder there is nobody's data.
+    fn has_remains(&self) -> io::Result<bool> {
+        let own = self.data_dir().join("lost+found");
+        let mut folders = vec![self.data_dir()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                match entry.file_type()?.is_dir() {
+                    true if entry.path() == own => {}
+                    true => folders.push(entry.path()),
+                    false => return Ok(true),
+                }
             }
         }
         Ok(false)
@@ -155,10 +188,10 @@ impl Store {
         write_durably(&self.root, "lived", format!("{volume_id}\n").as_bytes())
     }
 
-    /// Renames the data directory of an incarnation away, so that there is no WAL any more; durable when it returns. Nothing
-    /// is deleted. Returns the new name, or `None` if there was no directory.
+    /// Renames the data directory of an incarnation away with whatever is in it; durable when it returns. Nothing is deleted.
+    /// Returns the new name, or `None` if it held nothing.
     pub fn set_aside(&self, incarnation: i64) -> io::Result<Option<String>> {
-        if !self.data_dir().try_exists()? {
+        if !self.has_remains()? {
             return Ok(None);
         }
         let prefix = aside(incarnation);
@@ -233,6 +266,17 @@ mod tests {
         Mark::new(identity)
     }
 
+    /// A volume with a whole data directory, or none.
+    fn marked(mark: Mark, lived: bool, data: bool) -> Volume {
+        Volume::Marked(Marked { mark, lived, wal: data, remains: data })
+    }
+
+    fn put_db(store: &Store) {
+        let snap = store.data_dir().join("member/snap");
+        fs::create_dir_all(&snap).unwrap();
+        fs::write(snap.join("db"), b"pages").unwrap();
+    }
+
     fn put_wal(store: &Store) {
         let wal = store.data_dir().join("member/wal");
         fs::create_dir_all(&wal).unwrap();
@@ -244,7 +288,44 @@ mod tests {
         let (dir, store) = store();
         fs::create_dir(dir.path().join("lost+found")).unwrap();
         fs::create_dir_all(store.data_dir().join("member/snap")).unwrap();
+        fs::create_dir_all(store.data_dir().join("lost+found")).unwrap();
+        fs::write(store.data_dir().join("lost+found/#12"), "").unwrap();
         assert_eq!(store.look(), Volume::Blank);
+        store.write_mark(&mark()).unwrap();
+        assert_eq!(store.look(), marked(mark(), false, false));
+        assert_eq!(store.set_aside(1).unwrap(), None);
+    }
+
+    #[test]
+    fn a_database_without_a_wal_is_seen_and_set_aside() {
+        let (dir, store) = store();
+        put_db(&store);
+        assert_eq!(store.look(), Volume::Unmarked);
+        store.write_mark(&mark()).unwrap();
+        let left = Marked { mark: mark(), lived: false, wal: false, remains: true };
+        assert_eq!((store.look(), store.has_db().unwrap()), (Volume::Marked(left), true));
+        assert_eq!(store.set_aside(1).unwrap().as_deref(), Some("aside-1-1"));
+        assert!(dir.path().join("aside-1-1/member/snap/db").exists(), "nothing is deleted");
+        assert_eq!((store.look(), store.has_db().unwrap()), (marked(mark(), false, false), false));
+    }
+
+    /// The look is held up where it reads `lived`, and etcd makes its WAL meanwhile.
+    #[test]
+    fn a_first_start_during_the_look_is_not_taken_for_lost_data() {
+        let (dir, store) = store();
+        store.write_mark(&mark()).unwrap();
+        let lived = dir.path().join("lived");
+        nix::unistd::mkfifo(&lived, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let looking = std::thread::spawn({
+            let store = store.clone();
+            move || store.look()
+        });
+        // Opens when the look has come to it.
+        let mut recorded = File::options().write(true).open(&lived).unwrap();
+        put_wal(&store);
+        recorded.write_all(b"v\n").unwrap();
+        drop(recorded);
+        assert_eq!(looking.join().unwrap(), marked(mark(), true, true));
     }
 
     #[test]
@@ -269,11 +350,11 @@ mod tests {
     fn what_is_written_is_read_back() {
         let (_dir, store) = store();
         store.write_mark(&mark()).unwrap();
-        assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: false, wal: false }));
+        assert_eq!(store.look(), marked(mark(), false, false));
         put_wal(&store);
         store.set_lived("v").unwrap();
         store.set_lived("v").unwrap();
-        assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: true, wal: true }));
+        assert_eq!(store.look(), marked(mark(), true, true));
     }
 
     #[test]
@@ -286,14 +367,14 @@ mod tests {
             assert_eq!(store.set_aside(incarnation).unwrap().as_deref(), Some(name));
             assert!(dir.path().join(name).join("member/wal").exists());
         }
-        assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: true, wal: false }));
+        assert_eq!(store.look(), marked(mark(), true, false));
         assert_eq!(store.set_aside(1).unwrap(), None, "there is nothing left to rename");
         assert_eq!(store.clear_asides(1).unwrap().len(), 2);
         assert!(dir.path().join("aside-2-1").exists(), "another incarnation's data is a person's to delete");
         let mut fresh = mark();
         fresh.identity.volume_id = "w".into();
         store.write_mark(&fresh).unwrap();
-        assert_eq!(store.look(), Volume::Marked(Marked { mark: fresh, lived: false, wal: false }));
+        assert_eq!(store.look(), marked(fresh, false, false));
     }
 
     #[test]

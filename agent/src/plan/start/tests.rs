@@ -77,7 +77,7 @@ fn known() -> Known {
 }
 
 fn marked(mark: Mark, lived: bool, wal: bool) -> Volume {
-    Volume::Marked(Marked { mark, lived, wal })
+    Volume::Marked(Marked { mark, lived, wal, remains: wal })
 }
 
 /// Every volume that the facts can describe.
