@@ -34,7 +34,11 @@ fn try_look(store: &Store, order: &Order) -> io::Result<Disk> {
     if !fits(&found, &order.volume) {
         return Ok(Disk::Other);
     }
-    Ok(if store.has_wal()? { Disk::Wal } else { Disk::Empty })
+    Ok(match (store.has_wal()?, store.has_db()?) {
+        (true, _) => Disk::Wal,
+        (false, true) => Disk::Database,
+        (false, false) => Disk::Empty,
+    })
 }
 
 /// Whether the volume with the seal `found` is the one that an order was given for, to the same end.
@@ -88,6 +92,15 @@ mod tests {
     fn a_newer_layout_of_the_mark_does_not_end_the_order() {
         let newer = r#"{"format":9,"volumeId":"v","memberId":"a","claim":{"of":"a lease"},"place":["u",1,"demo-0"]}"#;
         assert_eq!(seen(newer), Disk::Wal);
+    }
+
+    #[test]
+    fn a_database_without_a_wal_is_not_an_empty_volume() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("mark.json"), MARK).unwrap();
+        fs::create_dir_all(dir.path().join("data/member/snap")).unwrap();
+        fs::write(dir.path().join("data/member/snap/db"), "pages").unwrap();
+        assert_eq!(look(&Store::new(dir.path().to_owned()), &order()), Disk::Database);
     }
 
     #[test]

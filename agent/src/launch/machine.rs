@@ -67,8 +67,10 @@ pub enum Disk {
     Unreadable(String),
     /// Its mark is not the one that the order was given for, or there is none.
     Other,
-    /// The mark is, and there is no data.
+    /// The mark is, and there is neither a WAL nor a database.
     Empty,
+    /// The mark is, and there is a database without a WAL: etcd would open it and take it for its own.
+    Database,
     /// The mark is, and a WAL is there.
     Wal,
 }
@@ -203,6 +205,7 @@ impl Machine {
             (Disk::Unreadable(why), _) => Some(format!("the volume cannot be read: {why}")),
             (Disk::Other, _) => Some("the volume's mark is not the one that the order was given for".into()),
             (Disk::Empty, false) => Some("the volume's data is gone".into()),
+            (Disk::Database, _) => Some("there is a database without a WAL, which must be set aside first".into()),
             (Disk::Wal, true) => Some("there is data where etcd was to start for the first time".into()),
         }
     }

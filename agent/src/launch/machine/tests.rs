@@ -98,6 +98,9 @@ fn a_first_start_never_meets_data_and_a_later_one_never_meets_none() {
     let mut m = Machine::default();
     assert!(!spawns(&m.step(Event::Asked(Request::Start(order(1, true))), at(0), |_| FULL)));
     assert!(!spawns(&m.step(Event::Asked(Request::Start(order(2, false))), at(0), |_| EMPTY)));
+    for first in [true, false] {
+        assert!(!spawns(&m.step(Event::Asked(Request::Start(order(3, first))), at(0), |_| Disk::Database)));
+    }
 }
 
 #[test]
@@ -166,12 +169,12 @@ proptest! {
     /// Whatever happens in whatever order: never two processes, nothing started on a volume that does not fit, nothing
     /// started while terminating, and a deadline whenever the machine waits for time.
     #[test]
-    fn no_history_breaks_a_promise(history in prop::collection::vec((0_u8..9, any::<bool>(), 0_usize..4), 1..80)) {
+    fn no_history_breaks_a_promise(history in prop::collection::vec((0_u8..9, any::<bool>(), 0_usize..5), 1..80)) {
         let mut m = Machine::default();
         let (mut alive, mut now, mut number, mut terminated) = (false, Duration::ZERO, 0, false);
         for (what, wal, seen) in history {
             now += Duration::from_millis(700);
-            let disk = [Disk::Other, Disk::Unreadable("eio".into()), EMPTY, FULL][seen].clone();
+            let disk = [Disk::Other, Disk::Unreadable("eio".into()), Disk::Database, EMPTY, FULL][seen].clone();
             let event = match what {
                 0 => Event::Connected,
                 1 => Event::Disconnected,
