@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub confirmed: bool,
     pub no_quorum: Option<&'a str>,
     pub volume_trouble: Option<String>,
+    /// What to know of the volume while etcd serves: a full one is no reason not to.
+    pub volume_notice: Option<String>,
     /// Why the last act on the membership failed.
     pub trouble: Option<&'a str>,
     /// Why the member is on its way out, while it is.
@@ -136,7 +138,11 @@ fn role(status: &Status) -> Option<Role> {
 
 fn notices(facts: &Facts<'_>) -> Vec<Check> {
     let alarms = facts.status.map(|s| s.errors.join(", ")).filter(|text| !text.is_empty());
-    vec![Check { name: "quorum", failed: facts.no_quorum.map(Into::into) }, Check { name: "alarms", failed: alarms }]
+    vec![
+        Check { name: "quorum", failed: facts.no_quorum.map(Into::into) },
+        Check { name: "alarms", failed: alarms },
+        Check { name: "room", failed: facts.volume_notice.clone() },
+    ]
 }
 
 fn started(facts: &Facts<'_>) -> Option<Problem> {
@@ -312,6 +318,7 @@ mod tests {
             confirmed: true,
             no_quorum: None,
             volume_trouble: None,
+            volume_notice: None,
             voters: 3,
             trouble: None,
             leaving: None,
@@ -321,9 +328,10 @@ mod tests {
     }
 
     #[test]
-    fn lost_quorum_and_alarms_are_shown_but_do_not_empty_the_service() {
+    fn lost_quorum_alarms_and_a_full_disk_are_shown_but_do_not_empty_the_service() {
         let status = Status { errors: vec!["NOSPACE".into()], ..status() };
-        let health = judge(&Facts { no_quorum: Some("etcdserver: no leader"), ..serving(&status) });
+        let volume_notice = Some("the volume is full".into());
+        let health = judge(&Facts { no_quorum: Some("etcdserver: no leader"), volume_notice, ..serving(&status) });
         assert!(health.ready && !health.settled);
         assert!(health.notices.iter().all(|notice| notice.failed.is_some()));
     }

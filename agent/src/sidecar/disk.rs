@@ -16,6 +16,7 @@ use crate::{
         Mark, Store, Volume,
         lock::Lock,
         mark::{self, Address},
+        room::is_full,
         store::Marked,
     },
 };
@@ -29,12 +30,14 @@ pub(super) struct Disk {
     counted: Instant,
     /// Whether the counter has risen for the next start already.
     counted_for_start: bool,
+    /// Whether the last write of the mark found no room.
+    full: bool,
 }
 
 impl Disk {
     pub(super) fn new(store: Store) -> Self {
         let volume = Volume::Unreadable("it has not been looked at yet".into());
-        Self { store, volume, counted: Instant::now(), counted_for_start: false }
+        Self { store, volume, counted: Instant::now(), counted_for_start: false, full: false }
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -156,9 +159,10 @@ impl Disk {
         self.counted.elapsed() >= COUNTER
     }
 
-    /// Raises the counter for a start, unless it has risen for it already.
+    /// Raises the counter for a start, unless it has risen for it already. On a full disk the start goes on without: etcd can
+    /// read and make room there, and an older copy that is put back is seen by the rises of other times.
     pub(super) async fn count_start(&mut self, peers: Vec<Address>) -> bool {
-        std::mem::take(&mut self.counted_for_start) || self.raise_counter(peers).await
+        std::mem::take(&mut self.counted_for_start) || self.raise_counter(peers).await || self.full
     }
 
     /// Raises the counter on the volume; the EtcdMember follows with the next publication.
@@ -178,7 +182,9 @@ impl Disk {
             }
             store.write_mark(&written)
         });
-        if let Err(error) = outcome.await {
+        let outcome = outcome.await;
+        self.full = outcome.as_ref().is_err_and(is_full);
+        if let Err(error) = outcome {
             warn!(%error, "cannot write the mark");
             self.look().await;
             return false;
@@ -222,6 +228,19 @@ mod tests {
 
     fn me() -> Identity {
         Identity { cluster_uid: "u".into(), incarnation: 1, member: "demo-0".into(), ordinal: 0, pod_uid: "p".into() }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_delays_no_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = Disk::new(Store::new(dir.path().to_owned()));
+        disk.look().await;
+        disk.touch(&me()).await;
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("mark.json.new")).unwrap();
+        assert!(disk.count_start(vec![]).await, "it starts on the mark that is there");
+        assert_eq!(disk.mark().map(|mark| mark.counter), Some(0));
+        std::fs::remove_file(dir.path().join("mark.json")).unwrap();
+        assert!(!disk.count_start(vec![]).await, "but not without one");
     }
 
     #[tokio::test]

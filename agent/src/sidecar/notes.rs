@@ -91,6 +91,7 @@ pub(super) struct Starting<'a> {
     pub waiting_for_names: &'a [String],
     pub running_since: Option<Instant>,
     pub volume_trouble: Option<String>,
+    pub volume_notice: Option<String>,
 }
 
 /// The facts that a member's health is judged by.
@@ -114,6 +115,7 @@ pub(super) fn facts<'a>(
         confirmed: observed.confirmed,
         no_quorum: observed.no_quorum.as_deref(),
         volume_trouble: starting.volume_trouble,
+        volume_notice: starting.volume_notice,
         voters: observed.members.iter().filter(|m| !m.learner).count(),
         connected: observed.links.as_ref().map(Links::connected),
     }

@@ -31,6 +31,7 @@ impl Sidecar {
     pub(super) fn judge(&self, launcher: &Launcher, observed: &Observed) -> Health {
         let verdict = notes::verdict(launcher);
         let learns = self.belonging.reopened.is_some() && self.disk.mark().is_some_and(|mark| !mark.voted);
+        let writes = self.wires.writable.borrow().writes(Instant::now());
         let starting = Starting {
             step: self.step.as_ref(),
             trouble: self.errands.trouble(),
@@ -38,7 +39,8 @@ impl Sidecar {
             reopening: learns && !launcher.terminating,
             waiting_for_names: &self.waiting_for_names,
             running_since: self.running.map(|(_, since)| since),
-            volume_trouble: self.wires.writable.borrow().trouble(Instant::now()),
+            volume_trouble: writes.trouble(),
+            volume_notice: writes.notice(),
         };
         judge(&notes::facts(launcher, observed, verdict.as_ref(), starting))
     }
