@@ -10,13 +10,14 @@
 //! ```
 //!
 //! Guarantees: without an order nothing is started; a first start is done once per order; by itself etcd is started again
-//! only where a WAL exists and the mark is the order's; after an exit that no restart can cure, the agent is asked.
+//! only where a WAL exists and the mark is the order's; after an exit that no restart can cure, the agent is asked; nothing is
+//! started while another launcher may work on the volume.
 //! Assumption: time is handed in and only rises.
 
 use std::time::Duration;
 
 use super::protocol::{Exit, Message, Order, Process, Request, State, VERSION};
-use crate::plan::exit::{Ended, classify};
+use crate::plan::exit::{Class, Ended, classify};
 
 /// How long the agent may take to hand leadership over. Measured: 0.2 s; an unreachable cluster must not eat the grace
 /// period of 60 s.
@@ -34,6 +35,12 @@ pub enum Event {
     Connected,
     Disconnected,
     Asked(Request),
+    /// The volume's lock was taken: no other launcher works on it.
+    Locked,
+    /// It was not, or not any more, for this reason.
+    Unlocked {
+        why: String,
+    },
     /// etcd was started.
     Spawned {
         pid: i32,
@@ -57,6 +64,8 @@ pub enum Action {
     /// SIGKILL to etcd.
     Kill,
     Send(Message),
+    /// Give the volume's reserve up: etcd finds no room to start.
+    MakeRoom,
     Leave,
 }
 
@@ -89,6 +98,9 @@ pub struct Machine {
     connected: bool,
     /// Version of the protocol that the agent speaks; 0 until it has said so.
     agent: u32,
+    /// Whether the volume's lock is held, and why not while it is not.
+    locked: bool,
+    waits_for: String,
     /// Set by the first SIGTERM; the release is still awaited while `Some(true)`.
     terminating: Option<bool>,
 }
@@ -108,26 +120,39 @@ impl Machine {
 
     /// Takes one event; `disk` is looked at only when a decision needs it.
     pub fn step(&mut self, event: Event, now: Duration, disk: impl Fn(&Order) -> Disk) -> Vec<Action> {
-        let before = self.state();
+        let before = self.word();
         let mut actions = match event {
             Event::Connected => {
                 (self.connected, self.agent) = (true, 0);
                 let version = env!("CARGO_PKG_VERSION").to_owned();
-                vec![Action::Send(Message::Hello { protocol: VERSION, version }), self.tell()]
+                [Message::Hello { protocol: VERSION, version }]
+                    .into_iter()
+                    .chain(self.word())
+                    .map(Action::Send)
+                    .collect()
             }
             Event::Disconnected => {
                 self.connected = false;
                 self.release(now)
             }
             Event::Asked(request) => self.asked(request, now, &disk),
+            Event::Locked => {
+                self.locked = true;
+                vec![]
+            }
+            Event::Unlocked { why } => {
+                (self.locked, self.waits_for) = (false, why);
+                vec![]
+            }
             Event::Spawned { pid } => self.spawned(pid, now),
             Event::SpawnFailed { why } => self.ended(spawn_failure(why), now, &disk),
             Event::Ended(exit) => self.ended(exit, now, &disk),
             Event::Terminate => self.terminate(now),
             Event::Tick => self.tick(now, &disk),
         };
-        if self.state() != before {
-            actions.push(self.tell());
+        let word = self.word();
+        if word != before {
+            actions.extend(word.map(Action::Send));
         }
         actions
     }
@@ -141,8 +166,18 @@ impl Machine {
         }
     }
 
-    fn tell(&self) -> Action {
-        Action::Send(Message::State(self.state()))
+    /// What an agent is told. Without the lock nothing is said that would let it touch the volume.
+    fn word(&self) -> Option<Message> {
+        if self.locked || self.process != Process::Idle {
+            return Some(Message::State(self.state()));
+        }
+        // Before the first look at the lock there is nothing to say: it takes no time.
+        let known = self.agent >= 3 && !self.waits_for.is_empty();
+        known.then(|| Message::Waiting { why: self.waits_for.clone() })
+    }
+
+    fn tell(&self) -> Vec<Action> {
+        self.word().map(Action::Send).into_iter().collect()
     }
 
     fn asked(&mut self, request: Request, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
@@ -170,7 +205,7 @@ impl Machine {
                 vec![]
             }
             // Said again, so that an agent that asks twice is answered twice.
-            Process::Idle => vec![self.tell()],
+            Process::Idle => self.tell(),
             Process::Stopping { .. } if how == Action::Kill => vec![how],
             Process::Stopping { .. } => vec![],
         }
@@ -180,7 +215,7 @@ impl Machine {
     fn ordered(&mut self, order: Order, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
         if let Some(why) = self.refusal(&order, disk) {
             let refused = Message::Refused { order: order.number, why };
-            return (self.agent >= 3).then_some(Action::Send(refused)).into_iter().chain([self.tell()]).collect();
+            return (self.agent >= 3).then_some(Action::Send(refused)).into_iter().chain(self.tell()).collect();
         }
         self.order = Some(order.clone());
         self.quick_ends = 0;
@@ -193,6 +228,9 @@ impl Machine {
         let known = self.order.as_ref().map_or(0, |order| order.number);
         if self.terminating.is_some() {
             return Some("the container is being stopped".into());
+        }
+        if !self.locked {
+            return Some(format!("the volume's lock is not held: {}", self.waits_for));
         }
         if !matches!(self.process, Process::Idle | Process::Pausing { .. }) {
             return Some("etcd runs already".into());
@@ -229,20 +267,28 @@ impl Machine {
             return vec![];
         }
         self.quick_ends = if lived >= HEALTHY_AFTER { 0 } else { self.quick_ends + 1 };
+        let mut actions = self.make_room();
         match pause(self.quick_ends) {
-            Duration::ZERO => self.again(),
+            Duration::ZERO => actions.extend(self.again()),
             pause => {
                 self.process = Process::Pausing { millis: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) };
                 self.deadline = Some(now + pause);
-                vec![]
             }
         }
+        actions
+    }
+
+    /// Room is made only when a start has failed for want of it. What ended after a longer run may well start again without, and
+    /// what is given up too early is written full by clients.
+    fn make_room(&self) -> Vec<Action> {
+        let full = self.last_exit.as_ref().is_some_and(|exit| classify(&exit.ended()).class == Class::DiskFull);
+        if full && self.quick_ends > 0 { vec![Action::MakeRoom] } else { vec![] }
     }
 
     /// Whether etcd may be started again without asking.
     fn may_go_on(&self, disk: &impl Fn(&Order) -> Disk) -> bool {
         let curable = self.last_exit.as_ref().is_none_or(|exit| !classify(&exit.ended()).class.is_permanent());
-        curable && self.order.as_ref().is_some_and(|order| disk(order) == Disk::Wal)
+        curable && self.locked && self.order.as_ref().is_some_and(|order| disk(order) == Disk::Wal)
     }
 
     fn again(&mut self) -> Vec<Action> {

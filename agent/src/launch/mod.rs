@@ -3,7 +3,8 @@
 //! ```text
 //!   agent ══ unix socket ══ reader thread ──┐
 //!   SIGTERM ─────────────── signal thread ──┼──▶ channel ──▶ main: Machine ──▶ actions (spawn, kill, send, leave)
-//!   etcd ends ───────────── waiter thread ──┘                        └── 1 ms polls until a WAL is seen: `lived`
+//!   etcd ends ───────────── waiter thread ──┤                        └── 1 ms polls until a WAL is seen: `lived`
+//!   the volume's lock ───── lock thread ────┘
 //!   etcd's output ───────── two threads, passed through, tail kept
 //! ```
 //!
@@ -39,11 +40,11 @@ use self::{
     look::look,
     machine::{Action, Event, Machine},
     protocol::{Message, Order},
-    threads::{Input, listen, oom_kills, read_requests, wait_for, watch_signals},
+    threads::{Input, keep_lock, listen, oom_kills, read_requests, wait_for, watch_signals},
 };
 use crate::{
     signals,
-    volume::{Store, lock::Lock},
+    volume::{Store, lock::Keeper},
 };
 
 /// Name of the socket in the directory that both containers share.
@@ -67,16 +68,16 @@ pub struct Places {
 /// Runs until SIGTERM has stopped etcd.
 ///
 /// # Errors
-/// When the socket or the volume's lock cannot be had.
+/// When the socket cannot be had, or no thread.
 pub fn run(places: &Places, ignored: &[String]) -> io::Result<()> {
     if !ignored.is_empty() {
         eprintln!("launcher: etcd's flags are the agent's alone; these words do nothing: {}", ignored.join(" "));
     }
     let signals = signals::block()?;
     let store = Store::new(places.volume.clone());
-    // Another launcher on the volume means another pod: two etcds on one disk destroy it.
-    let _lock = lock(&store)?;
     let (tx, rx) = mpsc::channel();
+    // Another launcher on the volume means another pod: two etcds on one disk destroy it.
+    keep_lock(Keeper::new(store.lock_path("launcher")), tx.clone())?;
     listen(&places.shared.join(SOCKET), tx.clone())?;
     watch_signals(signals, tx.clone());
     eprintln!("launcher {} waits for the agent", env!("CARGO_PKG_VERSION"));
@@ -84,20 +85,6 @@ pub fn run(places: &Places, ignored: &[String]) -> io::Result<()> {
     Launcher { machine: Machine::default(), store, path, epoch: Instant::now(), agent: None, child: None, tx }
         .serve(&rx);
     Ok(())
-}
-
-/// Takes the volume's lock. An agent looks for a moment whether it is free.
-fn lock(store: &Store) -> io::Result<Lock> {
-    let mut tries = 0;
-    loop {
-        match Lock::take(&store.lock_path("launcher")) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < 20 => {
-                tries += 1;
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            outcome => return outcome,
-        }
-    }
 }
 
 struct Launcher {
@@ -180,6 +167,7 @@ impl Launcher {
                     Action::Send(message) => self.send(&message),
                     Action::Stop => self.signal(Signal::SIGTERM),
                     Action::Kill => self.signal(Signal::SIGKILL),
+                    Action::MakeRoom => self.make_room(),
                     Action::Spawn(order) => pending.push(self.spawn(&order)),
                 }
             }
@@ -204,6 +192,14 @@ impl Launcher {
                 eprintln!("launcher: {why}");
                 Event::SpawnFailed { why }
             }
+        }
+    }
+
+    fn make_room(&self) {
+        match self.store.give_up_reserve() {
+            Ok(0) => eprintln!("launcher: the volume is full, and nothing is held in reserve"),
+            Ok(bytes) => eprintln!("launcher: the volume is full; {} MiB held in reserve are given up", bytes >> 20),
+            Err(error) => eprintln!("launcher: the volume is full, and the reserve cannot be given up: {error}"),
         }
     }
 

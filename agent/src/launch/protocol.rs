@@ -42,6 +42,11 @@ pub enum Message {
     State(State),
     /// The launcher got SIGTERM and waits, bounded, for `Release`.
     Terminating,
+    /// Nothing can be started, in a sentence: the volume's lock is not to be had. Instead of a state, which would say that
+    /// nothing runs on the volume. Since version 3.
+    Waiting {
+        why: String,
+    },
     /// The order with this number is not obeyed, in a sentence. Since version 3.
     Refused {
         order: u64,

@@ -24,9 +24,16 @@ fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// A machine that has the volume to itself.
+fn locked() -> Machine {
+    let mut m = Machine::default();
+    m.step(Event::Locked, at(0), |_| Disk::Other);
+    m
+}
+
 /// A machine whose etcd runs since second 0.
 fn running(disk: &Disk) -> Machine {
-    let mut m = Machine::default();
+    let mut m = locked();
     m.step(Event::Connected, at(0), |_| disk.clone());
     let actions = m.step(Event::Asked(Request::Start(order(1, *disk == EMPTY))), at(0), |_| disk.clone());
     assert!(matches!(actions[0], Action::Spawn(_)));
@@ -62,7 +69,7 @@ fn a_first_start_is_done_once() {
 #[test]
 fn a_refused_order_says_why_to_an_agent_that_understands() {
     let refused = |protocol| {
-        let mut m = Machine::default();
+        let mut m = locked();
         m.step(Event::Connected, at(0), |_| FULL);
         m.step(Event::Asked(Request::Hello { protocol }), at(0), |_| FULL);
         m.step(Event::Asked(Request::Start(order(4, true))), at(0), |_| FULL)
@@ -75,7 +82,7 @@ fn a_refused_order_says_why_to_an_agent_that_understands() {
 
 #[test]
 fn the_next_agents_version_is_not_the_last_ones() {
-    let mut m = Machine::default();
+    let mut m = locked();
     m.step(Event::Connected, at(0), |_| FULL);
     m.step(Event::Asked(Request::Hello { protocol: 3 }), at(0), |_| FULL);
     m.step(Event::Connected, at(1), |_| FULL);
@@ -87,7 +94,7 @@ fn a_volume_that_changed_hands_is_not_started_on() {
     for disk in [Disk::Other, Disk::Unreadable("input/output error".into())] {
         assert!(!spawns(&running(&FULL).step(Event::Ended(crash()), at(60), |_| disk.clone())));
         for first in [true, false] {
-            let mut m = Machine::default();
+            let mut m = locked();
             assert!(!spawns(&m.step(Event::Asked(Request::Start(order(1, first))), at(0), |_| disk.clone())));
         }
     }
@@ -95,7 +102,7 @@ fn a_volume_that_changed_hands_is_not_started_on() {
 
 #[test]
 fn a_first_start_never_meets_data_and_a_later_one_never_meets_none() {
-    let mut m = Machine::default();
+    let mut m = locked();
     assert!(!spawns(&m.step(Event::Asked(Request::Start(order(1, true))), at(0), |_| FULL)));
     assert!(!spawns(&m.step(Event::Asked(Request::Start(order(2, false))), at(0), |_| EMPTY)));
     for first in [true, false] {
@@ -129,6 +136,45 @@ fn an_exit_that_no_restart_cures_asks_the_agent() {
     let mut m = running(&FULL);
     assert!(!spawns(&m.step(Event::Ended(removed), at(60), |_| FULL)));
     assert_eq!(m.process, Process::Idle);
+}
+
+fn full() -> Exit {
+    let line = "write /var/lib/etcd/data/member/wal/0.tmp: no space left on device".to_owned();
+    Exit { code: Some(1), signal: None, tail: vec![line], ..crash() }
+}
+
+#[test]
+fn the_reserve_is_given_up_when_a_start_finds_no_room_and_not_before() {
+    let mut m = running(&FULL);
+    let first = m.step(Event::Ended(full()), at(60), |_| FULL);
+    assert!(spawns(&first) && !first.contains(&Action::MakeRoom), "it ran for long: {first:?}");
+    m.step(Event::Spawned { pid: 8 }, at(60), |_| FULL);
+    let second = m.step(Event::Ended(full()), at(61), |_| FULL);
+    assert_eq!((&second[0], spawns(&second)), (&Action::MakeRoom, true), "room first, then etcd: {second:?}");
+    m.step(Event::Spawned { pid: 9 }, at(61), |_| FULL);
+    assert!(!m.step(Event::Ended(crash()), at(62), |_| FULL).contains(&Action::MakeRoom), "a kill needs no room");
+}
+
+#[test]
+fn without_the_volumes_lock_nothing_is_started_and_nothing_is_said_to_be_at_rest() {
+    let mut m = Machine::default();
+    m.step(Event::Unlocked { why: "another launcher works on it".into() }, at(0), |_| FULL);
+    let hello = m.step(Event::Connected, at(0), |_| FULL);
+    assert!(matches!(hello[..], [Action::Send(Message::Hello { .. })]), "{hello:?}");
+    let waiting = Action::Send(Message::Waiting { why: "another launcher works on it".into() });
+    assert_eq!(m.step(Event::Asked(Request::Hello { protocol: 3 }), at(0), |_| FULL), [waiting]);
+    assert!(!spawns(&m.step(Event::Asked(Request::Start(order(1, false))), at(0), |_| FULL)));
+    let told = m.step(Event::Locked, at(1), |_| FULL);
+    assert!(matches!(&told[..], [Action::Send(Message::State(State { process: Process::Idle, .. }))]), "{told:?}");
+    assert!(spawns(&m.step(Event::Asked(Request::Start(order(2, false))), at(1), |_| FULL)));
+}
+
+#[test]
+fn an_etcd_whose_lock_is_lost_runs_on_and_is_not_started_again() {
+    let mut m = running(&FULL);
+    let told = m.step(Event::Unlocked { why: "another launcher works on it".into() }, at(1), |_| FULL);
+    assert!(told.is_empty(), "what runs is still what runs: {told:?}");
+    assert!(!spawns(&m.step(Event::Ended(crash()), at(60), |_| FULL)));
 }
 
 #[test]
@@ -169,9 +215,9 @@ proptest! {
     /// Whatever happens in whatever order: never two processes, nothing started on a volume that does not fit, nothing
     /// started while terminating, and a deadline whenever the machine waits for time.
     #[test]
-    fn no_history_breaks_a_promise(history in prop::collection::vec((0_u8..9, any::<bool>(), 0_usize..5), 1..80)) {
-        let mut m = Machine::default();
-        let (mut alive, mut now, mut number, mut terminated) = (false, Duration::ZERO, 0, false);
+    fn no_history_breaks_a_promise(history in prop::collection::vec((0_u8..11, any::<bool>(), 0_usize..5), 1..80)) {
+        let mut m = locked();
+        let (mut alive, mut now, mut number, mut terminated, mut mine) = (false, Duration::ZERO, 0, false, true);
         for (what, wal, seen) in history {
             now += Duration::from_millis(700);
             let disk = [Disk::Other, Disk::Unreadable("eio".into()), Disk::Database, EMPTY, FULL][seen].clone();
@@ -184,6 +230,8 @@ proptest! {
                 5 => Event::Asked(Request::Release),
                 6 if alive => { alive = false; Event::Ended(crash()) }
                 7 => { terminated = true; Event::Terminate }
+                8 => { mine = true; Event::Locked }
+                9 => { mine = false; Event::Unlocked { why: "another".into() } }
                 _ => Event::Tick,
             };
             let actions = m.step(event, now, |_| disk.clone());
@@ -197,6 +245,7 @@ proptest! {
                     prop_assert!(disk == if order.first { EMPTY } else { FULL }, "started on {disk:?}");
                     prop_assert!(disk == EMPTY || !order.args.contains(&NEW.to_owned()), "data is started on as new");
                     prop_assert!(!terminated, "started while terminating");
+                    prop_assert!(mine, "started beside another launcher");
                     alive = true;
                     m.step(Event::Spawned { pid: 1 }, now, |_| disk.clone());
                 }
