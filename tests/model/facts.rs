@@ -141,8 +141,8 @@ pub fn real_mark(seat: usize, mark: Mark) -> etcd_agent::volume::Mark {
     };
     let retired = retired.map(|uid| format!("pod{uid}"));
     let counter = counter.into();
-    let fresh = etcd_agent::volume::Mark::fresh(identity, replacing);
-    etcd_agent::volume::Mark { joined, retired, counter, voters, suspicion, ..fresh }
+    let fresh = etcd_agent::volume::Mark::new(identity);
+    etcd_agent::volume::Mark { joined, replacing, retired, counter, voters, suspicion, ..fresh }
 }
 
 /// What the agent at a seat says of its volume, if there is one to ask.
@@ -287,9 +287,12 @@ impl Question {
     fn ask_plan(&self) -> Start {
         let me = identity(self.seat, self.uid, self.incarnation);
         let volume = match (self.kind, self.mark) {
-            (Kind::Marked, Some(mark)) => {
-                Volume::Marked(Marked { mark: real_mark(self.seat, mark), lived: self.lived, wal: self.wal })
-            }
+            (Kind::Marked, Some(mark)) => Volume::Marked(Marked {
+                mark: real_mark(self.seat, mark),
+                lived: self.lived,
+                wal: self.wal,
+                remains: self.wal,
+            }),
             (Kind::Unmarked, _) => Volume::Unmarked,
             (Kind::Blank | Kind::Marked, _) => Volume::Blank,
         };

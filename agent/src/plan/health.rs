@@ -20,6 +20,8 @@ pub struct Facts<'a> {
     pub process: Process,
     /// What the member's start waits for, when etcd does not run.
     pub start: Option<&'a Start>,
+    /// Why the launcher did not obey the last order.
+    pub refused: Option<&'a str>,
     pub last_exit: Option<&'a Verdict>,
     pub status: Option<&'a Status>,
     /// Age of etcd's last answer in this run.
@@ -30,6 +32,8 @@ pub struct Facts<'a> {
     pub confirmed: bool,
     pub no_quorum: Option<&'a str>,
     pub volume_trouble: Option<String>,
+    /// What to know of the volume while etcd serves: a full one is no reason not to.
+    pub volume_notice: Option<String>,
     /// Why the last act on the membership failed.
     pub trouble: Option<&'a str>,
     /// Why the member is on its way out, while it is.
@@ -135,7 +139,11 @@ fn role(status: &Status) -> Option<Role> {
 
 fn notices(facts: &Facts<'_>) -> Vec<Check> {
     let alarms = facts.status.map(|s| s.errors.join(", ")).filter(|text| !text.is_empty());
-    vec![Check { name: "quorum", failed: facts.no_quorum.map(Into::into) }, Check { name: "alarms", failed: alarms }]
+    vec![
+        Check { name: "quorum", failed: facts.no_quorum.map(Into::into) },
+        Check { name: "alarms", failed: alarms },
+        Check { name: "room", failed: facts.volume_notice.clone() },
+    ]
 }
 
 fn started(facts: &Facts<'_>) -> Option<Problem> {
@@ -181,7 +189,10 @@ fn idle(facts: &Facts<'_>) -> Problem {
         Some(
             Start::Touch | Start::Claim { .. } | Start::SetLived | Start::Trust | Start::Bootstrap | Start::Resume,
         )
-        | None => (MemberPhase::Waiting, "Starting", "etcd is about to be started".into()),
+        | None => match facts.refused {
+            Some(why) => (MemberPhase::Waiting, "OrderRefused", format!("the launcher does not start etcd: {why}")),
+            None => (MemberPhase::Waiting, "Starting", "etcd is about to be started".into()),
+        },
     };
     // A refusal to run outlives the moment in which the next start is being decided. A removal is none: it is being looked into.
     let asked = matches!(facts.start, Some(Start::Wait(Wait::Answer | Wait::Confirmation)));
@@ -299,6 +310,7 @@ mod tests {
         Facts {
             process: Process::Running,
             start: None,
+            refused: None,
             last_exit: None,
             status: Some(status),
             silent_for: Some(Duration::ZERO),
@@ -306,6 +318,7 @@ mod tests {
             confirmed: true,
             no_quorum: None,
             volume_trouble: None,
+            volume_notice: None,
             voters: 3,
             trouble: None,
             leaving: None,
@@ -315,9 +328,10 @@ mod tests {
     }
 
     #[test]
-    fn lost_quorum_and_alarms_are_shown_but_do_not_empty_the_service() {
+    fn lost_quorum_alarms_and_a_full_disk_are_shown_but_do_not_empty_the_service() {
         let status = Status { errors: vec!["NOSPACE".into()], ..status() };
-        let health = judge(&Facts { no_quorum: Some("etcdserver: no leader"), ..serving(&status) });
+        let volume_notice = Some("the volume is full".into());
+        let health = judge(&Facts { no_quorum: Some("etcdserver: no leader"), volume_notice, ..serving(&status) });
         assert!(health.ready && !health.settled);
         assert!(health.notices.iter().all(|notice| notice.failed.is_some()));
     }

@@ -146,7 +146,7 @@ fn foreign(me: &Identity, marked: &Marked, object: &Object) -> Option<Start> {
     // Set aside only where pod and object agree on the newer life.
     match object {
         Object::Known(known) if known.cluster_uid == me.cluster_uid && known.incarnation == me.incarnation => {
-            Some(if marked.wal { Start::SetAside(Lost::Incarnation) } else { Start::Renew { replacing: false } })
+            Some(if marked.remains { Start::SetAside(Lost::Incarnation) } else { Start::Renew { replacing: false } })
         }
         Object::Awaited => Some(Start::Wait(Wait::FirstAnswer)),
         Object::Away | Object::Missing | Object::Known(_) => hold(Hold::OlderIncarnation { found: mark.incarnation }),
@@ -270,7 +270,7 @@ fn suspected(facts: Facts<'_>, marked: &Marked, own_id: &str, suspicion: &Suspic
 
 /// A fitting mark, and no WAL.
 fn without_data(facts: Facts<'_>, marked: &Marked) -> Start {
-    let Marked { mark, lived, wal: _ } = marked;
+    let Marked { mark, lived, wal: _, remains } = marked;
     if *lived {
         return join::join(facts, marked, Lost::Data);
     }
@@ -293,6 +293,8 @@ fn without_data(facts: Facts<'_>, marked: &Marked) -> Start {
     }
     match next_claim(mark, known) {
         Some(number) => Start::Claim { number, member_id: Some(known.initial_id.clone()) },
+        // etcd opens a database whether or not there is a WAL, and would take it for its own.
+        None if *remains => Start::SetAside(Lost::Leftover),
         None => Start::Bootstrap,
     }
 }
@@ -310,11 +312,28 @@ fn holds_claim(mark: &Mark, known: &Known) -> bool {
     known.claim.as_ref().is_some_and(|claim| claim.volume_id == mark.volume_id && claim.number == mark.claim)
 }
 
-/// Whether data that is set aside is deleted: what a learner leaves that never voted, unless its whole incarnation is given up.
-/// The others have just said that they go on without it, so they have all of it, and a few rounds would fill the volume.
+/// What becomes of data that is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is renamed and kept.
+    Kept,
+    /// It is deleted: nobody can miss it, or there is no room for a second copy of what the others hold.
+    Deleted,
+}
+
+/// Decides it. What a learner leaves that never voted is worthless. So is any other data of an incarnation that goes on, since the
+/// others have just said that they go on without it: it is kept only where there is room to fetch their copy beside it. What
+/// belongs to an incarnation that is given up is nowhere else.
 #[must_use]
-pub fn is_worthless(lost: Lost, mark: &Mark) -> bool {
-    lost != Lost::Incarnation && mark.joined && !mark.voted
+pub fn fate(lost: Lost, mark: &Mark, bytes: u64, free: u64) -> Fate {
+    let goes_on = match lost {
+        Lost::Incarnation => false,
+        Lost::New | Lost::Data | Lost::Volume | Lost::Proof | Lost::Removed | Lost::Retired => true,
+        // It never had a log: nothing was decided on it, and nobody else holds it.
+        Lost::Leftover => return Fate::Kept,
+    };
+    let learner = mark.joined && !mark.voted;
+    if goes_on && (learner || free < bytes) { Fate::Deleted } else { Fate::Kept }
 }
 
 #[cfg(test)]

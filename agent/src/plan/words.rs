@@ -72,7 +72,7 @@ impl Lost {
     #[must_use]
     pub fn phase(self) -> MemberPhase {
         match self {
-            Self::New | Self::Retired | Self::Removed => MemberPhase::Joining,
+            Self::New | Self::Retired | Self::Removed | Self::Leftover => MemberPhase::Joining,
             Self::Data | Self::Volume | Self::Proof | Self::Incarnation => MemberPhase::Held,
         }
     }
@@ -86,6 +86,7 @@ impl Lost {
             Self::Volume => "VolumeLost",
             Self::Proof => "NoProofOfFirstStart",
             Self::Incarnation => "OtherIncarnation",
+            Self::Leftover => "Starting",
         }
     }
 
@@ -100,6 +101,7 @@ impl Lost {
             }
             Self::Proof => "nothing proves that this member never ran before, so it may not start on an empty volume",
             Self::Incarnation => "this volume holds an older incarnation of the cluster's data",
+            Self::Leftover => "this volume holds what a first start left that did not come as far as a log",
         };
         format!("{what}; it joins when a quorum of the other members answers")
     }

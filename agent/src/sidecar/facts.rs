@@ -171,10 +171,12 @@ impl View<'_> {
     /// The facts that the member's health is judged by.
     pub(super) fn health<'a>(&'a self, memory: &'a Memory, verdict: Option<&'a Verdict>) -> health::Facts<'a> {
         let Told { launcher, observed, writable, .. } = self.told;
+        let writes = writable.writes(self.now);
         let learns = memory.membership.reopened.is_some() && self.hands.volume.mark().is_some_and(|mark| !mark.voted);
         health::Facts {
             process: process(launcher),
             start: memory.step.as_ref(),
+            refused: launcher.refused.as_ref().map(|(_, why)| why.as_str()),
             trouble: self.hands.membership.trouble(),
             leaving: memory.membership.leaving.as_deref(),
             reopening: learns && !launcher.terminating,
@@ -184,7 +186,8 @@ impl View<'_> {
             running_for: memory.running_for(self.now),
             confirmed: observed.confirmed,
             no_quorum: observed.no_quorum.as_deref(),
-            volume_trouble: writable.trouble(self.now),
+            volume_trouble: writes.trouble(),
+            volume_notice: writes.notice(),
             voters: observed.members.iter().filter(|m| !m.learner).count(),
             connected: observed.links.as_ref().map(Links::connected),
         }

@@ -79,10 +79,13 @@ async fn run(config: args::Sidecar) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT_AGENT)).await?;
     let pages = told.clone();
     let serving = tokio::spawn(probe::serve(listener, ended.clone(), move |ask| serve::respond(pages.clone(), ask)));
-    let _lock = lock(&store).await?;
+    let turning = async {
+        let _lock = lock(&store).await;
+        sidecar.turn_for_ever().await
+    };
     // Dropping the loop's future is safe: every effect is idempotent or guarded by compare-and-swap.
     let outcome = tokio::select! {
-        outcome = sidecar.turn_for_ever() => outcome,
+        outcome = turning => outcome,
         () = linger(asked_to_leave, launcher, told) => Ok(()),
     };
     ended.cancel();
@@ -91,15 +94,21 @@ async fn run(config: args::Sidecar) -> anyhow::Result<()> {
     outcome
 }
 
-/// Takes the volume's lock. Another holder is another pod on the same volume, or a predecessor that is just ending.
-async fn lock(store: &Store) -> anyhow::Result<Lock> {
+/// Takes the volume's lock, however long that takes: another holder is another pod on the same volume, or a predecessor that
+/// is just ending; a disk that fails may be mended.
+async fn lock(store: &Store) -> Lock {
+    let mut known = None;
     loop {
         match Lock::take(&store.lock_path("agent")) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                warn!("another agent holds the volume; waiting for it to end");
+            Ok(lock) => return lock,
+            Err(error) => {
+                let kind = Some(error.kind());
+                if known != kind {
+                    warn!(%error, "the volume's lock is not to be had: another agent has it, or the volume fails; waiting");
+                }
+                known = kind;
                 sleep(Duration::from_secs(1)).await;
             }
-            outcome => return Ok(outcome?),
         }
     }
 }

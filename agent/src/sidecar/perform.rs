@@ -15,7 +15,7 @@ use super::{
 use crate::{
     args, crash,
     etcd::{
-        flags::{Entry, Whose, arguments},
+        flags::{Entry, Lines, Whose, lines},
         peers::Act,
     },
     launch::protocol::{Order, Process, Request},
@@ -190,22 +190,18 @@ impl Performer<'_> {
         if !self.memory.orders.is_due(self.now) || !self.hands.volume.count_start(peers).await {
             return;
         }
-        let Some(identity) = self.hands.volume.mark().map(|mark| mark.identity.clone()) else { return };
+        let Some(volume) = self.hands.volume.mark().map(|mark| (&mark.identity).into()) else { return };
         let (number, first) = (state.order + 1, launch != Launch::Resume);
         info!(order = number, first, "etcd is started");
         crash::point("before-order");
         self.memory.orders.give(number, self.now);
         // Full, or closed as the connection is gone: the order is given again when nothing was heard of it.
-        let _ = self.hands.requests.try_send(Request::Start(Order {
-            number,
-            first,
-            args: self.arguments(launch),
-            identity,
-        }));
+        let Lines { now: args, again } = self.arguments(launch);
+        let _ = self.hands.requests.try_send(Request::Start(Order { number, first, args, again, volume }));
         crash::point("after-order");
     }
 
-    fn arguments(&self, launch: Launch) -> Vec<String> {
+    fn arguments(&self, launch: Launch) -> Lines {
         let data_dir = self.hands.volume.store().data_dir();
         let whose = Whose {
             namespace: &self.config.namespace,
@@ -224,7 +220,7 @@ impl Performer<'_> {
             (Launch::Join, _) => Entry::Added { members: &members },
             (Launch::Bootstrap, None) | (Launch::Resume, _) => Entry::OnDisk,
         };
-        arguments(&whose, &self.config.options, &entry)
+        lines(&whose, &self.config.options, &entry)
     }
 }
 

@@ -1,6 +1,9 @@
 //! The mark: a small file beside the data directory that says whose volume this is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The mark of a volume: who may start on it, and how it came to be so.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,25 +37,9 @@ pub struct Mark {
     /// What was wrong with the etcd that last ran here, until it is cleared up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspicion: Option<Suspicion>,
-}
-
-impl Mark {
-    /// A mark that nobody has started on; `replacing` bars it from ever bootstrapping.
-    #[must_use]
-    pub fn fresh(identity: Identity, replacing: bool) -> Self {
-        Self {
-            format: FORMAT,
-            identity,
-            joined: false,
-            voted: false,
-            replacing,
-            retired: None,
-            counter: 0,
-            peers: vec![],
-            voters: vec![],
-            suspicion: None,
-        }
-    }
+    /// What a newer agent wrote beside all this: kept as it is, since it may decide about data there.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// A member that votes.
@@ -89,7 +76,7 @@ pub struct Address {
 /// The newest layout that this program reads and writes.
 pub const FORMAT: u32 = 1;
 
-/// Who may start on a volume: what must stay the same for the launcher to start etcd again by itself.
+/// Who may start on a volume, and for which of etcd's members.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
@@ -105,6 +92,26 @@ pub struct Identity {
     pub claim: i64,
     /// etcd's member ID that this volume is for, in hexadecimal. Written before etcd may start.
     pub member_id: Option<String>,
+}
+
+impl Mark {
+    /// A mark under which nothing has happened yet.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            format: FORMAT,
+            identity,
+            joined: false,
+            voted: false,
+            replacing: false,
+            retired: None,
+            counter: 0,
+            peers: vec![],
+            voters: vec![],
+            suspicion: None,
+            unknown: BTreeMap::new(),
+        }
+    }
 }
 
 impl std::ops::Deref for Mark {

@@ -26,7 +26,7 @@ pub(super) fn join(facts: Facts<'_>, marked: &Marked, lost: Lost) -> Start {
     if !is_wanted(facts, mark.replacing, list) {
         return Start::Wait(Wait::ApiServer);
     }
-    if marked.wal {
+    if marked.remains {
         return Start::SetAside(lost);
     }
     let fresh = !marked.lived && mark.retired.is_none() && (mark.replacing || mark.joined);

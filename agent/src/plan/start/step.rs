@@ -58,6 +58,8 @@ pub enum Lost {
     Retired,
     /// The volume holds an older incarnation.
     Incarnation,
+    /// A first start did not come as far as a log.
+    Leftover,
 }
 
 /// What is waited for.

@@ -32,7 +32,7 @@ fn mark() -> Mark {
         claim: 1,
         member_id: Some(INITIAL_ID.into()),
     };
-    Mark { counter: 5, ..Mark::fresh(identity, false) }
+    Mark { counter: 5, ..Mark::new(identity) }
 }
 
 /// A mark after the member was added with an ID that the cluster gave.
@@ -104,7 +104,7 @@ fn known() -> Known {
 }
 
 fn marked(mark: Mark, lived: bool, wal: bool) -> Volume {
-    Volume::Marked(Marked { mark, lived, wal })
+    Volume::Marked(Marked { mark, lived, wal, remains: wal })
 }
 
 /// Every volume that the facts can describe.
@@ -327,7 +327,7 @@ impl Stage {
                     (m.mark.identity.claim, m.mark.identity.member_id) = (*number, member_id.clone());
                 }
                 (Volume::Marked(m), Start::SetLived) => m.lived = true,
-                (Volume::Marked(m), Start::SetAside(_)) => m.wal = false,
+                (Volume::Marked(m), Start::SetAside(_)) => (m.wal, m.remains) = (false, false),
                 (volume, Start::Renew { replacing }) => *volume = marked(blank(number, *replacing), false, false),
                 (_, Start::Remove { id }) => self.list().retain(|entry| entry.id != *id),
                 (Volume::Marked(m), Start::Add) => {
@@ -446,6 +446,32 @@ fn data_that_was_forced_to_be_a_cluster_of_its_own_is_held_until_nobody_holds_th
         assert!(held(ask(&one_holds)));
         let none_holds = [("demo-1".into(), Some("new".into())), ("demo-2".into(), None)].into();
         assert_eq!(ask(&none_holds), Start::Trust);
+    }
+}
+
+#[test]
+fn what_a_log_left_behind_is_set_aside_before_any_first_start() {
+    let left = |mark: Mark, lived| Volume::Marked(Marked { mark, lived, wal: false, remains: true });
+    assert_eq!(step(&left(mark(), false), &Object::Known(known()), &silent()), Start::SetAside(Lost::Leftover));
+    let lost = step(&left(mark(), true), &Object::Known(known()), &others());
+    assert_eq!(lost, Start::SetAside(Lost::Data), "a database without its log is not the member's any more");
+    let joins = step(&left(added(1), false), &Object::Known(known()), &Cluster::Answers(vec![entry("bbbb", "demo-0")]));
+    assert!(matches!(joins, Start::SetAside(_)), "{joins:?}");
+    let older = Mark { identity: mark::Identity { incarnation: 1, ..mark().identity }, ..mark() };
+    let step = step(&left(older, true), &Object::Known(known()), &silent());
+    assert_eq!(step, Start::SetAside(Lost::Incarnation), "it would be served as the new life's");
+}
+
+#[test]
+fn only_what_the_others_hold_is_deleted() {
+    let founder = mark();
+    assert_eq!(fate(Lost::Removed, &founder, 100, 100), Fate::Kept);
+    assert_eq!(fate(Lost::Removed, &founder, 100, 99), Fate::Deleted, "their copy would not fit beside it");
+    assert_eq!(fate(Lost::Removed, &added(1), 1, 100), Fate::Deleted, "a learner's");
+    assert_eq!(fate(Lost::Removed, &Mark { voted: true, ..added(1) }, 1, 100), Fate::Kept);
+    for mark in [founder, added(1)] {
+        assert_eq!(fate(Lost::Incarnation, &mark, 100, 0), Fate::Kept, "it is nowhere else");
+        assert_eq!(fate(Lost::Leftover, &mark, 100, 0), Fate::Kept);
     }
 }
 

@@ -11,11 +11,12 @@ use tracing::{info, warn};
 
 use crate::{
     crash,
-    plan::start::{Identity, Lost, is_worthless},
+    plan::start::{Fate, Identity, Lost, fate},
     volume::{
         Mark, Store, Volume,
         lock::Lock,
         mark::{self, Address, Suspicion, Voter},
+        room::is_full,
         store::Marked,
     },
 };
@@ -29,12 +30,14 @@ pub(in crate::sidecar) struct Disk {
     counted: Instant,
     /// Whether the counter has risen for the next start already.
     counted_for_start: bool,
+    /// Whether the last write of the mark found no room.
+    full: bool,
 }
 
 impl Disk {
     pub(in crate::sidecar) fn new(store: Store) -> Self {
         let volume = Volume::Unreadable("it has not been looked at yet".into());
-        Self { store, volume, counted: Instant::now(), counted_for_start: false }
+        Self { store, volume, counted: Instant::now(), counted_for_start: false, full: false }
     }
 
     pub(in crate::sidecar) fn store(&self) -> &Store {
@@ -91,20 +94,24 @@ impl Disk {
         }
     }
 
-    /// Renames the data away, and deletes what is worthless.
+    /// Renames the data away, and deletes it where that is its fate.
     pub(in crate::sidecar) async fn set_aside(&mut self, lost: Lost) {
         let Some(mark) = self.mark().cloned() else { return };
         crash::point("before-set-aside");
-        let (store, worthless) = (self.store.clone(), is_worthless(lost, &mark));
+        let store = self.store.clone();
         let outcome = blocking(move || {
+            let (bytes, free) = (store.snapshot_bytes()?, store.room()?.free);
+            let fate = fate(lost, &mark, bytes, free);
             let name = store.set_aside(mark.incarnation)?;
-            if let (Some(name), true) = (&name, worthless) {
+            if let (Some(name), Fate::Deleted) = (&name, fate) {
                 store.delete_aside(name)?;
             }
-            Ok(name)
+            Ok(name.map(|name| (name, fate, bytes, free)))
         });
         match outcome.await {
-            Ok(Some(name)) => info!(name, worthless, "data that is not this member's any more is set aside"),
+            Ok(Some((name, fate, bytes, free))) => {
+                info!(name, ?fate, bytes, free, "data that is not this member's any more is set aside");
+            }
             Ok(None) => {}
             Err(error) => warn!(%error, "cannot set the data aside"),
         }
@@ -175,9 +182,10 @@ impl Disk {
         self.counted.elapsed() >= COUNTER
     }
 
-    /// Raises the counter for a start, unless it has risen for it already.
+    /// Raises the counter for a start, unless it has risen for it already. On a full disk the start goes on without: etcd can
+    /// read and make room there, and an older copy that is put back is seen by the rises of other times.
     pub(in crate::sidecar) async fn count_start(&mut self, peers: Vec<Address>) -> bool {
-        std::mem::take(&mut self.counted_for_start) || self.raise_counter(peers).await
+        std::mem::take(&mut self.counted_for_start) || self.raise_counter(peers).await || self.full
     }
 
     /// Raises the counter on the volume; the EtcdMember follows with the next publication.
@@ -197,7 +205,9 @@ impl Disk {
             }
             store.write_mark(&written)
         });
-        if let Err(error) = outcome.await {
+        let outcome = outcome.await;
+        self.full = outcome.as_ref().is_err_and(is_full);
+        if let Err(error) = outcome {
             warn!(%error, "cannot write the mark");
             self.look().await;
             return false;
@@ -205,10 +215,10 @@ impl Disk {
         self.volume = match &self.volume {
             Volume::Marked(old) => {
                 let lived = old.lived && old.mark.volume_id == mark.volume_id;
-                Volume::Marked(Marked { mark, lived, wal: old.wal })
+                Volume::Marked(Marked { mark, lived, wal: old.wal, remains: old.remains })
             }
             Volume::Blank | Volume::Unmarked | Volume::Unreadable(_) => {
-                Volume::Marked(Marked { mark, lived: false, wal: false })
+                Volume::Marked(Marked { mark, lived: false, wal: false, remains: false })
             }
         };
         true
@@ -227,7 +237,7 @@ fn fresh(me: &Identity, replacing: bool) -> Mark {
         claim: 0,
         member_id: None,
     };
-    Mark::fresh(identity, replacing)
+    Mark { replacing, ..Mark::new(identity) }
 }
 
 /// Runs a piece of disk I/O where it may hang without stopping the probes.
@@ -241,6 +251,19 @@ mod tests {
 
     fn me() -> Identity {
         Identity { cluster_uid: "u".into(), incarnation: 1, member: "demo-0".into(), ordinal: 0, pod_uid: "p".into() }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_delays_no_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = Disk::new(Store::new(dir.path().to_owned()));
+        disk.look().await;
+        disk.touch(&me()).await;
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("mark.json.new")).unwrap();
+        assert!(disk.count_start(vec![]).await, "it starts on the mark that is there");
+        assert_eq!(disk.mark().map(|mark| mark.counter), Some(0));
+        std::fs::remove_file(dir.path().join("mark.json")).unwrap();
+        assert!(!disk.count_start(vec![]).await, "but not without one");
     }
 
     #[tokio::test]

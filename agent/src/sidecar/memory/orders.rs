@@ -47,7 +47,9 @@ impl Orders {
 
     /// Takes what the launcher says. One that is gone answers nothing any more.
     pub(in crate::sidecar) fn heard(&mut self, launcher: &Launcher) {
-        let answered = |number: u64| launcher.state.as_ref().is_none_or(|state| state.order >= number);
+        let refused = launcher.refused.as_ref().map(|(number, _)| *number);
+        let answered =
+            |number: u64| refused == Some(number) || launcher.state.as_ref().is_none_or(|state| state.order >= number);
         self.awaited = self.awaited.filter(|(number, _)| !answered(*number));
     }
 
@@ -103,6 +105,9 @@ mod tests {
         assert!(!orders.is_awaited(now + UNHEARD), "an order that was lost or refused is given again");
         orders.heard(&launcher(1));
         assert!(!orders.is_awaited(now));
+        orders.give(2, now);
+        orders.heard(&Launcher { refused: Some((2, "the volume cannot be read".into())), ..launcher(1) });
+        assert!(!orders.is_awaited(now), "a refusal is an answer");
         orders.give(2, now);
         orders.heard(&Launcher::default());
         assert!(!orders.is_awaited(now), "its successor counts from the beginning");
