@@ -86,7 +86,7 @@ impl Sidecar {
         let told = object.status.as_ref().map_or(0, |status| status.counter);
         let counter = publish::counter(mine.then_some(mark.counter), told);
         let next = self.status(launcher, observed, health, standing.cloned(), counter);
-        match publish::due(object.status.as_ref(), &next, self.ledger.age()) {
+        match self.ledger.due(&next) {
             Due::No => false,
             Due::Soon => true,
             Due::Now if self.ledger.is_free() => {
