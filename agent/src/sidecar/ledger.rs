@@ -9,7 +9,7 @@ use std::{
 use ::kube::{Api, ResourceExt};
 use etcd_operator_shared::api::{EtcdMember, EtcdMemberStatus, member::Claim};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::warn;
 
 use crate::{
@@ -49,6 +49,8 @@ pub(super) struct Ledger {
     ends: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
     written: Option<Instant>,
     not_before: Instant,
+    /// Told when a write was not answered in time: then the watch may be dead, too.
+    doubt: Arc<Notify>,
     /// The last write that the API server took.
     told: Option<Told>,
     /// What it does not take, and since when that is left out.
@@ -63,7 +65,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(api: Api<EtcdMember>) -> Self {
+    pub(super) fn new(api: Api<EtcdMember>, doubt: Arc<Notify>) -> Self {
         let now = Instant::now();
         Self {
             api,
@@ -72,6 +74,7 @@ impl Ledger {
             ends: mpsc::channel(1),
             written: None,
             not_before: now,
+            doubt,
             told: None,
             refused: Refused::default(),
             refused_since: now,
@@ -111,7 +114,7 @@ impl Ledger {
     /// Takes what the watch shows.
     pub(super) fn take(&mut self, view: View) {
         match view {
-            View::Unheard => {}
+            View::Unheard(_) => {}
             View::Missing => (self.object, self.told) = (None, None),
             View::Present(object) => self.take_newer(object),
         }
@@ -175,7 +178,11 @@ impl Ledger {
             Err(WriteError::Conflict) => AFTER_CONFLICT,
             Err(WriteError::Missing) => AFTER_ABSENCE,
             Err(WriteError::Invalid { paths, words }) => self.leave_out(&paths, &words, &sent),
-            Err(error @ (WriteError::TimedOut | WriteError::Unknown(_))) => self.back_off(&error.to_string()),
+            Err(error @ WriteError::TimedOut) => {
+                self.doubt.notify_one();
+                self.back_off(&error.to_string())
+            }
+            Err(error @ WriteError::Unknown(_)) => self.back_off(&error.to_string()),
         };
         self.not_before = Instant::now() + pause;
         None
@@ -230,11 +237,13 @@ impl Ledger {
 mod tests {
     use super::*;
     use etcd_operator_shared::api::member::{MemberPhase, Role};
+    use futures::FutureExt;
 
     /// Nobody listens there: what ends a write is put in by hand.
     fn ledger() -> Ledger {
         let config = ::kube::Config::new("http://127.0.0.1:1".parse().unwrap());
-        let mut ledger = Ledger::new(Api::namespaced(::kube::Client::try_from(config).unwrap(), "ns"));
+        let api = Api::namespaced(::kube::Client::try_from(config).unwrap(), "ns");
+        let mut ledger = Ledger::new(api, Arc::new(Notify::new()));
         ledger.take_newer(Arc::new(object(None, "1")));
         ledger
     }
@@ -274,6 +283,17 @@ mod tests {
         let answer = Ok(object(Some(EtcdMemberStatus::default()), "1"));
         ledger.finish(Written { claim: None, sent: next.clone(), answer });
         assert_eq!(ledger.due(&next), Due::No);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_not_answered_makes_the_watch_doubtful() {
+        let mut ledger = ledger();
+        let doubt = ledger.doubt.clone();
+        let unanswered = |answer| Written { claim: None, sent: EtcdMemberStatus::default(), answer: Err(answer) };
+        ledger.finish(unanswered(WriteError::Unknown("refused".into())));
+        assert!(doubt.notified().now_or_never().is_none());
+        ledger.finish(unanswered(WriteError::TimedOut));
+        assert!(doubt.notified().now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -25,7 +25,11 @@ mod standby;
 mod starting;
 mod turn;
 
-use std::{net::Ipv6Addr, time::Duration};
+use std::{
+    net::Ipv6Addr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use etcd_operator_shared::names::{HOSTS_FILE, PORT_AGENT};
 use etcd_operator_shared::process::{
@@ -34,7 +38,7 @@ use etcd_operator_shared::process::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
@@ -120,7 +124,7 @@ async fn wire(config: args::Sidecar, store: &Store) -> anyhow::Result<(Sidecar, 
     let whose = Whose { cluster: config.cluster.clone(), namespace: config.namespace.clone() };
     let member = Member::local(whose.clone()).await?;
     let peers = Peers::new(whose, config.cluster_id.clone());
-    let (seen_to, seen) = watch::channel(kube::watch::Seen { object: kube::watch::View::Unheard, connected: false });
+    let (seen_to, seen) = watch::channel(kube::watch::Seen::nothing(Instant::now()));
     let (launcher_to, launcher) = watch::channel(facts::launcher::Launcher::default());
     let (observed_to, observed) = watch::channel(facts::etcd::Observed::default());
     let (writable_to, writable) = watch::channel(facts::volume::Writable::default());
@@ -137,7 +141,8 @@ async fn wire(config: args::Sidecar, store: &Store) -> anyhow::Result<(Sidecar, 
         own: (config.member.clone(), config.pod_ip.clone()),
         file: config.shared.join(HOSTS_FILE),
     };
-    tokio::spawn(kube::watch::follow(api.clone(), config.member.clone(), seen_to));
+    let doubt = Arc::new(Notify::new());
+    tokio::spawn(kube::watch::follow(api.clone(), config.member.clone(), doubt.clone(), seen_to));
     tokio::spawn(facts::launcher::follow(config.shared.join(launch::SOCKET), requested, launcher_to));
     tokio::spawn(facts::etcd::observe(member.clone(), launcher.clone(), hurried, observed_to));
     tokio::spawn(facts::cluster::listen(peers.clone(), asked, heard_to));
@@ -147,7 +152,7 @@ async fn wire(config: args::Sidecar, store: &Store) -> anyhow::Result<(Sidecar, 
     let launchers = launcher.clone();
     let wires =
         Wires { member, seen, launcher: launchers, observed, heard, ask, hurry, writable, book, offers, requests };
-    let (sidecar, pages) = Sidecar::new(config, store.clone(), Ledger::new(api), errands, wires);
+    let (sidecar, pages) = Sidecar::new(config, store.clone(), Ledger::new(api, doubt), errands, wires);
     Ok((sidecar, Tasks { launcher, pages }))
 }
 

@@ -40,9 +40,6 @@ use crate::{
     volume::{Store, Volume},
 };
 
-/// How long the API server's first answer is waited for before an intact volume starts without it.
-const FIRST_ANSWER: Duration = Duration::from_secs(1);
-
 /// Channels to the other tasks.
 pub(super) struct Wires {
     pub member: Member,
@@ -63,7 +60,6 @@ pub(super) struct Sidecar {
     pub(super) me: Identity,
     pub(super) wires: Wires,
     pub(super) page: watch::Sender<Page>,
-    pub(super) began: Instant,
     pub(super) disk: Disk,
     pub(super) ledger: Ledger,
     pub(super) orders: Orders,
@@ -103,7 +99,6 @@ impl Sidecar {
             me,
             wires,
             page,
-            began: Instant::now(),
             disk: Disk::new(store),
             ledger,
             orders: Orders::default(),
@@ -225,8 +220,8 @@ impl Sidecar {
     fn known(&self) -> Object {
         match (self.ledger.object(), &self.wires.seen.borrow().object) {
             (Some(object), _) => Object::Known(notes::known(object, &self.config, self.wires.seen.borrow().connected)),
-            (None, View::Unheard) if self.began.elapsed() < FIRST_ANSWER => Object::Awaited,
-            (None, View::Unheard) => Object::Away,
+            (None, View::Unheard(silence)) if silence.may_end(Instant::now()) => Object::Awaited,
+            (None, View::Unheard(_)) => Object::Away,
             (None, View::Missing | View::Present(_)) => Object::Missing,
         }
     }
