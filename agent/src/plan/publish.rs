@@ -3,12 +3,18 @@
 //! Ten thousand clusters must fit one API server: what a person or the coordinator acts on is written at once, sizes and
 //! revisions ride along, and by themselves cause a write only when they changed much, and rarely.
 
+mod due;
+mod refused;
+
 use std::time::Duration;
 
 use etcd_operator_shared::api::{
     EtcdMemberStatus,
     member::{Claim, Exit, Membership},
 };
+
+pub use due::{Due, MANY, RARELY, Standing, Told, WINDOW, due};
+pub use refused::Refused;
 
 use super::health::Health;
 use crate::etcd::member::Status;
@@ -32,11 +38,6 @@ pub struct Inputs<'a> {
     pub last_exit: Option<Exit>,
     pub agent_version: &'a str,
 }
-
-/// Shortest time between two writes that only sizes and revisions ask for.
-const RARELY: Duration = Duration::from_secs(300);
-/// Shortest time between two writes that nothing but the counter asks for.
-const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// The whole status.
 #[must_use]
@@ -119,47 +120,6 @@ pub fn may_speak(speaker: Speaker) -> Due {
     if contested && !mine && age < UNCLAIMED_PAUSE { Due::Soon } else { Due::Now }
 }
 
-/// Whether a status is worth a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
-    Now,
-    /// It is, but the last write was only just done.
-    Soon,
-    No,
-}
-
-/// Whether `next` should be written over `last`, which was written `ago`.
-#[must_use]
-pub fn due(last: Option<&EtcdMemberStatus>, next: &EtcdMemberStatus, ago: Duration) -> Due {
-    let Some(last) = last else { return Due::Now };
-    let sizes = moved(last.db_size, next.db_size) || moved(last.db_size_in_use, next.db_size_in_use);
-    match significant(last) != significant(next) {
-        true if ago < AT_ONCE => Due::Soon,
-        true => Due::Now,
-        false if sizes && ago >= RARELY => Due::Now,
-        false => Due::No,
-    }
-}
-
-/// The status without what changes by itself all the time.
-fn significant(status: &EtcdMemberStatus) -> EtcdMemberStatus {
-    EtcdMemberStatus {
-        observed_generation: None,
-        revision: None,
-        db_size: None,
-        db_size_in_use: None,
-        ..status.clone()
-    }
-}
-
-/// A tenth more or less.
-fn moved(last: Option<i64>, next: Option<i64>) -> bool {
-    match (last, next) {
-        (Some(last), Some(next)) => (next - last).abs() * 10 > last,
-        (last, next) => last.is_some() != next.is_some(),
-    }
-}
-
 /// Whole mebibytes, at least one.
 fn rounded(bytes: i64) -> i64 {
     const MIB: i64 = 1 << 20;
@@ -181,25 +141,6 @@ fn steady(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn base() -> EtcdMemberStatus {
-        EtcdMemberStatus { ready: true, db_size: Some(10 << 20), revision: Some(5), ..EtcdMemberStatus::default() }
-    }
-
-    #[test]
-    fn readiness_is_written_at_once() {
-        let next = EtcdMemberStatus { ready: false, ..base() };
-        assert_eq!(due(Some(&base()), &next, Duration::from_millis(60)), Due::Now);
-        assert_eq!(due(Some(&base()), &next, Duration::from_millis(20)), Due::Soon);
-    }
-
-    #[test]
-    fn a_busy_store_causes_few_writes() {
-        let next = EtcdMemberStatus { revision: Some(900), db_size: Some(30 << 20), ..base() };
-        assert_eq!(due(Some(&base()), &next, Duration::from_secs(10)), Due::No);
-        assert_eq!(due(Some(&base()), &next, RARELY), Due::Now);
-        assert_eq!(due(Some(&base()), &EtcdMemberStatus { revision: Some(900), ..base() }, RARELY), Due::No);
-    }
 
     #[test]
     fn seconds_that_run_cause_no_write() {

@@ -79,7 +79,7 @@ impl Speech<'_> {
         let counter = mark.filter(|_| speaker.mine).map(|mark| mark.counter);
         let counter = publish::counter(counter, said.map_or(0, |status| status.counter));
         let status = self.status(standing.cloned(), counter);
-        let due = due.unwrap_or_else(|| publish::due(said, &status, hands.object.age()));
+        let due = due.unwrap_or_else(|| hands.object.due(&status));
         Some(Next { status, due })
     }
 

@@ -1,6 +1,8 @@
 //! Every task beside the loop, and the channels between them.
 
-use tokio::sync::{mpsc, watch};
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::{Notify, mpsc, watch};
 
 use etcd_operator_shared::names::HOSTS_FILE;
 
@@ -18,10 +20,7 @@ use crate::{
         launcher::Launcher,
         volume::Writable,
     },
-    kube::{
-        self,
-        watch::{Seen, View},
-    },
+    kube::{self, watch::Seen},
     launch,
     names::{Book, task},
     volume::Store,
@@ -118,7 +117,7 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
     let whose = Whose { cluster: config.cluster.clone(), namespace: config.namespace.clone() };
     let member = Member::local(whose.clone()).await?;
     let peers = Peers::new(whose, config.cluster_id.clone());
-    let (seen_to, seen) = watch::channel(Seen { object: View::Unheard, connected: false });
+    let (seen_to, seen) = watch::channel(Seen::nothing(Instant::now()));
     let (launcher_to, launcher) = watch::channel(Launcher::default());
     let (observed_to, observed) = watch::channel(Observed::default());
     let (writable_to, writable) = watch::channel(Writable::default());
@@ -135,7 +134,8 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
         own: (config.member.clone(), config.pod_ip.clone()),
         file: config.shared.join(HOSTS_FILE),
     };
-    tokio::spawn(kube::watch::follow(api.clone(), config.member.clone(), seen_to));
+    let doubt = Arc::new(Notify::new());
+    tokio::spawn(kube::watch::follow(api.clone(), config.member.clone(), doubt.clone(), seen_to));
     tokio::spawn(facts::launcher::follow(config.shared.join(launch::SOCKET), requested, launcher_to));
     tokio::spawn(facts::etcd::observe(member.clone(), launcher.clone(), hurried, observed_to));
     tokio::spawn(facts::cluster::listen(peers.clone(), asked, heard_to));
@@ -143,7 +143,7 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
     tokio::spawn(task::keep(names, offered, book_to));
     let hands = Hands {
         volume: Disk::new(store.clone()),
-        object: MemberObject::new(api),
+        object: MemberObject::new(api, doubt),
         membership: Changes::new(member.clone(), peers.clone()),
         member,
         peers,

@@ -28,8 +28,6 @@ use crate::{
     serve::{Page, page},
 };
 
-/// How long the API server's first answer is waited for before an intact volume starts without it.
-const FIRST_ANSWER: Duration = Duration::from_secs(1);
 /// Between two turns while nothing is told: ages grow by themselves.
 const CALM: Duration = Duration::from_secs(1);
 /// The same while a start, or a word that is owed, waits for time to pass.
@@ -39,7 +37,6 @@ const EAGER: Duration = Duration::from_millis(20);
 pub(super) struct Sidecar {
     config: args::Sidecar,
     me: Identity,
-    began: Instant,
     inputs: Inputs,
     outputs: Outputs,
     memory: Memory,
@@ -62,8 +59,8 @@ impl Sidecar {
             pod_uid: config.pod_uid.clone(),
         };
         let (page, pages) = watch::channel(page::first(&config));
-        let (began, memory) = (Instant::now(), Memory::default());
-        (Self { config, me, began, inputs, outputs, memory, hands, page }, pages)
+        let memory = Memory::default();
+        (Self { config, me, inputs, outputs, memory, hands, page }, pages)
     }
 
     /// Turns until the future is dropped, which is safe: every effect is idempotent or guarded by compare-and-swap.
@@ -127,8 +124,8 @@ impl Sidecar {
         use kube::watch::View::{Missing, Present, Unheard};
         match (self.hands.object.object(), &told.seen.object) {
             (Some(object), _) => Object::Known(facts::known(object, &self.config, told.seen.connected)),
-            (None, Unheard) if now.duration_since(self.began) < FIRST_ANSWER => Object::Awaited,
-            (None, Unheard) => Object::Away,
+            (None, Unheard(silence)) if silence.may_end(now) => Object::Awaited,
+            (None, Unheard(_)) => Object::Away,
             (None, Missing | Present(_)) => Object::Missing,
         }
     }

@@ -6,7 +6,7 @@
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 /// What one member must know of its cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub struct EtcdMemberStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// What the member is doing, in one word.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_word")]
     pub phase: Option<MemberPhase>,
     /// Whether the member serves.
     #[serde(default)]
@@ -156,7 +156,7 @@ pub struct EtcdMemberStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub membership: Option<Membership>,
     /// Part that the member plays in Raft.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_word")]
     pub role: Option<Role>,
     /// Member ID of the leader that this member follows, in hexadecimal; absent when it knows none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +191,15 @@ pub struct EtcdMemberStatus {
     /// Version of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
+}
+
+/// A word that a newer program wrote and this one does not know is no word: the rest of the object can be read all the same.
+fn known_word<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).unwrap_or_default())
 }
 
 /// Who may speak for a member.
@@ -280,4 +289,20 @@ pub struct Exit {
     pub message: String,
     /// When, in RFC 3339.
     pub time: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_word_of_a_newer_program_does_not_make_the_rest_unreadable() {
+        let status = json!({"phase": "Hibernating", "role": "Witness", "ready": true, "counter": 4});
+        let status: EtcdMemberStatus = serde_json::from_value(status).expect("the rest is known");
+        assert_eq!((status.phase, status.role, status.ready, status.counter), (None, None, true, 4));
+        let known: EtcdMemberStatus =
+            serde_json::from_value(json!({"phase": "Held", "role": null})).expect("all known");
+        assert_eq!((known.phase, known.role), (Some(MemberPhase::Held), None));
+    }
 }

@@ -1,22 +1,29 @@
 //! The EtcdMember: the newest version seen, and one write at a time.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use ::kube::{Api, ResourceExt};
 use etcd_operator_shared::api::{EtcdMember, EtcdMemberStatus, member::Claim};
+use serde_json::json;
+use tokio::sync::Notify;
 use tracing::warn;
 
 use super::lane::Lane;
-use crate::kube::{
-    notebook::{self, WriteError},
-    watch::View,
+use crate::{
+    kube::{
+        notebook::{self, WriteError},
+        watch::View,
+    },
+    plan::publish::{self, Due, Refused, Standing, Told},
 };
 
-/// Pause after a write that the API server did not take.
+/// Pause after a write that the API server did not take, and after more of them in a row.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(16);
 /// Pause after a write that was refused because the object had changed: the watch brings what has.
 const AFTER_CONFLICT: Duration = Duration::from_millis(20);
 /// Pause after a write to an object that is gone: the coordinator makes it again.
@@ -29,9 +36,10 @@ pub(in crate::sidecar) struct Claiming {
     pub member_id: Option<String>,
 }
 
-/// The end of a write, and the claim that it made, if it made one.
+/// The end of a write, what it said, and the claim that it made, if it made one.
 pub(in crate::sidecar) struct Written {
     claim: Option<Claiming>,
+    sent: EtcdMemberStatus,
     answer: Result<EtcdMember, WriteError>,
 }
 
@@ -41,11 +49,38 @@ pub(in crate::sidecar) struct MemberObject {
     lane: Lane<Written>,
     written: Option<Instant>,
     not_before: Instant,
+    /// Told when a write was not answered in time: then the watch may be dead, too.
+    doubt: Arc<Notify>,
+    /// The last write that the API server took.
+    told: Option<Told>,
+    /// What it does not take, and since when that is left out.
+    refused: Refused,
+    refused_since: Instant,
+    /// The fields that were last said to be left out.
+    said: Vec<String>,
+    /// When the last writes began, the newest last.
+    begun: VecDeque<Instant>,
+    /// Writes in a row that the API server did not take.
+    failures: u32,
 }
 
 impl MemberObject {
-    pub(in crate::sidecar) fn new(api: Api<EtcdMember>) -> Self {
-        Self { api, object: None, lane: Lane::new(), written: None, not_before: Instant::now() }
+    pub(in crate::sidecar) fn new(api: Api<EtcdMember>, doubt: Arc<Notify>) -> Self {
+        let now = Instant::now();
+        Self {
+            api,
+            object: None,
+            lane: Lane::new(),
+            written: None,
+            not_before: now,
+            doubt,
+            told: None,
+            refused: Refused::default(),
+            refused_since: now,
+            said: vec![],
+            begun: VecDeque::new(),
+            failures: 0,
+        }
     }
 
     /// The newest EtcdMember seen, by the watch or in the answer to a write.
@@ -68,11 +103,18 @@ impl MemberObject {
         self.written.map_or(Duration::MAX, |at| at.elapsed())
     }
 
+    /// Whether `next` is worth a write.
+    pub(in crate::sidecar) fn due(&self, next: &EtcdMemberStatus) -> Due {
+        let lately = self.begun.iter().filter(|at| at.elapsed() < publish::WINDOW).count();
+        let status = self.object.as_ref().and_then(|object| object.status.as_ref());
+        publish::due(Standing { status, told: self.told.as_ref(), ago: self.age(), lately }, next)
+    }
+
     /// Takes what the watch shows.
     pub(in crate::sidecar) fn take(&mut self, view: View) {
         match view {
-            View::Unheard => {}
-            View::Missing => self.object = None,
+            View::Unheard(_) => {}
+            View::Missing => (self.object, self.told) = (None, None),
             View::Present(object) => self.take_newer(object),
         }
     }
@@ -81,6 +123,9 @@ impl MemberObject {
     fn take_newer(&mut self, object: Arc<EtcdMember>) {
         let version = |o: &EtcdMember| o.resource_version().and_then(|v| v.parse::<u64>().ok());
         let newer = |own: &EtcdMember| own.uid() == object.uid() && version(own) > version(&object);
+        if self.object.as_ref().is_some_and(|own| own.uid() != object.uid()) {
+            self.told = None;
+        }
         if !self.object.as_ref().is_some_and(|own| newer(own)) {
             self.object = Some(object);
         }
@@ -96,12 +141,21 @@ impl MemberObject {
     }
 
     /// Begins a write over the newest version seen; its end comes from [`Self::ended`].
-    pub(in crate::sidecar) fn write(&mut self, status: EtcdMemberStatus, claim: Option<Claiming>) {
+    pub(in crate::sidecar) fn write(&mut self, sent: EtcdMemberStatus, claim: Option<Claiming>) {
         let Some(object) = self.object.clone() else { return };
+        if self.refused_since.elapsed() >= publish::RARELY {
+            // The kinds may be new.
+            self.refused = Refused::default();
+        }
+        self.begun.push_back(Instant::now());
+        if self.begun.len() > publish::MANY {
+            self.begun.pop_front();
+        }
         let api = self.api.clone();
+        let status = self.refused.without(json!(sent));
         self.lane.begin(async move {
-            let answer = notebook::write(api, &object, &status).await;
-            Written { claim, answer }
+            let answer = notebook::write(api, &object, status).await;
+            Written { claim, sent, answer }
         });
     }
 
@@ -111,21 +165,144 @@ impl MemberObject {
     }
 
     /// Takes the end of a write; returns the claim that was accepted with it.
-    pub(in crate::sidecar) fn finish(&mut self, Written { claim, answer }: Written) -> Option<Claiming> {
+    pub(in crate::sidecar) fn finish(&mut self, Written { claim, sent, answer }: Written) -> Option<Claiming> {
         let pause = match answer {
-            Ok(object) => {
-                self.written = Some(Instant::now());
-                self.take_newer(Arc::new(object));
-                return claim;
-            }
+            Ok(object) => return self.took(object, sent, claim),
             Err(WriteError::Conflict) => AFTER_CONFLICT,
             Err(WriteError::Missing) => AFTER_ABSENCE,
-            Err(WriteError::Unknown(why)) => {
-                warn!(why, "the API server did not take this member's status");
-                AFTER_FAILURE
+            Err(WriteError::Invalid { paths, words }) => self.leave_out(&paths, &words, &sent),
+            Err(error @ WriteError::TimedOut) => {
+                self.doubt.notify_one();
+                self.back_off(&error.to_string())
             }
+            Err(error @ WriteError::Unknown(_)) => self.back_off(&error.to_string()),
         };
         self.not_before = Instant::now() + pause;
         None
+    }
+
+    /// A claim counts only if it stands in the answer: a field can be dropped.
+    fn took(&mut self, object: EtcdMember, sent: EtcdMemberStatus, claim: Option<Claiming>) -> Option<Claiming> {
+        self.written = Some(Instant::now());
+        self.failures = 0;
+        let stood = object.status.clone();
+        let stands = stood.as_ref().and_then(|status| status.claim.clone());
+        self.told = Some(Told { sent, stood });
+        self.take_newer(Arc::new(object));
+        let made = |claim: &Claiming| Claim { number: claim.number, volume_id: claim.volume_id.clone() };
+        let (accepted, dropped) = match claim {
+            Some(claim) if stands != Some(made(&claim)) => (None, true),
+            claim => (claim, false),
+        };
+        if dropped {
+            self.not_before = Instant::now() + self.back_off("the claim was dropped");
+        }
+        accepted
+    }
+
+    /// What the API server's kinds do not take is left out of the next write, which may begin at once; said once.
+    fn leave_out(&mut self, paths: &[String], words: &str, sent: &EtcdMemberStatus) -> Duration {
+        if self.refused.is_empty() {
+            self.refused_since = Instant::now();
+        }
+        let fields = self.refused.note(paths, &json!(sent));
+        if fields.is_empty() {
+            return self.back_off(words);
+        }
+        if self.said != fields {
+            warn!(
+                ?fields,
+                words, "the kinds in the API server are older than this agent; what they refuse is left out"
+            );
+            self.said = fields;
+        }
+        Duration::ZERO
+    }
+
+    fn back_off(&mut self, why: &str) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        warn!(why, "the API server did not take this member's status");
+        LONGEST.min(AFTER_FAILURE * (1 << (self.failures - 1).min(4)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etcd_operator_shared::api::member::{MemberPhase, Role};
+    use futures::FutureExt;
+
+    /// Nobody listens there: what ends a write is put in by hand.
+    fn hand() -> MemberObject {
+        let config = ::kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let api = Api::namespaced(::kube::Client::try_from(config).unwrap(), "ns");
+        let mut hand = MemberObject::new(api, Arc::new(Notify::new()));
+        hand.take_newer(Arc::new(object(None, "1")));
+        hand
+    }
+
+    fn object(status: Option<EtcdMemberStatus>, version: &str) -> EtcdMember {
+        let object = serde_json::json!({
+            "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdMember",
+            "metadata": {"name": "demo-0", "uid": "u", "resourceVersion": version},
+            "spec": {"clusterName": "demo", "clusterUid": "c", "incarnation": 1, "token": "t", "initialMembers": [], "size": 3},
+        });
+        EtcdMember { status, ..serde_json::from_value(object).unwrap() }
+    }
+
+    fn claiming() -> Claiming {
+        Claiming { volume_id: "v".into(), number: 2, member_id: None }
+    }
+
+    fn claimed() -> EtcdMemberStatus {
+        EtcdMemberStatus { claim: Some(Claim { number: 2, volume_id: "v".into() }), ..EtcdMemberStatus::default() }
+    }
+
+    #[tokio::test]
+    async fn a_claim_counts_only_if_it_stands_in_the_answer() {
+        let mut hand = hand();
+        let kept = Written { claim: Some(claiming()), sent: claimed(), answer: Ok(object(Some(claimed()), "2")) };
+        assert!(hand.finish(kept).is_some() && hand.is_free());
+        let dropped = EtcdMemberStatus::default();
+        let dropped = Written { claim: Some(claiming()), sent: claimed(), answer: Ok(object(Some(dropped), "3")) };
+        assert!(hand.finish(dropped).is_none() && !hand.is_free());
+    }
+
+    #[tokio::test]
+    async fn a_write_that_changed_nothing_is_not_repeated() {
+        let mut hand = hand();
+        let next = EtcdMemberStatus { settled: true, ..EtcdMemberStatus::default() };
+        assert_eq!(hand.due(&next), Due::Now);
+        let answer = Ok(object(Some(EtcdMemberStatus::default()), "1"));
+        hand.finish(Written { claim: None, sent: next.clone(), answer });
+        assert_eq!(hand.due(&next), Due::No);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_not_answered_makes_the_watch_doubtful() {
+        let mut hand = hand();
+        let doubt = hand.doubt.clone();
+        let unanswered = |answer| Written { claim: None, sent: EtcdMemberStatus::default(), answer: Err(answer) };
+        hand.finish(unanswered(WriteError::Unknown("refused".into())));
+        assert!(doubt.notified().now_or_never().is_none());
+        hand.finish(unanswered(WriteError::TimedOut));
+        assert!(doubt.notified().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_refused_is_left_out_at_once_and_what_is_left_backs_off() {
+        let mut hand = hand();
+        let sent = EtcdMemberStatus {
+            phase: Some(MemberPhase::Held),
+            role: Some(Role::Leader),
+            ..EtcdMemberStatus::default()
+        };
+        let invalid = || WriteError::Invalid { paths: vec!["status.role".into()], words: "unsupported".into() };
+        hand.finish(Written { claim: None, sent: sent.clone(), answer: Err(invalid()) });
+        assert!(hand.is_free());
+        let left = hand.refused.without(json!(sent));
+        assert_eq!((left.get("role"), left["phase"].as_str()), (None, Some("Held")));
+        hand.finish(Written { claim: None, sent, answer: Err(invalid()) });
+        assert!(!hand.is_free(), "leaving it out did not help");
     }
 }
