@@ -277,6 +277,14 @@ async fn prepare(cluster: &Cluster, kubectl: &Kubectl) -> Result<()> {
     // A build beside a test would slow it down.
     testbed::client::Client::build().await?;
     leftovers::sweep(&cluster.client()).await?;
+    apply_kinds(kubectl).await
+}
+
+/// Makes the kinds what the coordinator under test says.
+///
+/// # Errors
+/// When the API server does not take them.
+pub async fn apply_kinds(kubectl: &Kubectl) -> Result<()> {
     let crds = tokio::process::Command::new(coordinator::program()?).arg("crds").output().await?;
     let crds = String::from_utf8(crds.stdout)?;
     kubectl.feed(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &crds).await?;
