@@ -26,6 +26,13 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Human)]
         output: Output,
     },
+    /// See what is on this member's volume, and delete what was set aside there
+    Volume {
+        #[arg(long, default_value = names::VOLUME_DIR, hide = true)]
+        volume: PathBuf,
+        #[command(subcommand)]
+        verb: VolumeVerb,
+    },
     /// Print the version of the agent
     Version,
     /// Run the agent (PID 1 of the agent container)
@@ -43,6 +50,21 @@ pub enum Command {
         /// What others put behind the command in the pod's template: it reaches nobody
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         ignored: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VolumeVerb {
+    /// List what is on the volume, with sizes
+    List {
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Output::Human)]
+        output: Output,
+    },
+    /// Delete one data directory that was set aside, for good
+    Discard {
+        /// Its name, as `volume list` shows it: aside-INCARNATION-NUMBER
+        name: String,
     },
 }
 

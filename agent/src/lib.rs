@@ -8,7 +8,7 @@
 //!  │                 probes :2382 ╪═════════╪═ orders, states               │
 //!  │ install (postStart) ─────────┼─────────┼─▶ /agent/etcd-agent, hosts    │
 //!  └──────────────────────────────┘         └───────────────────────────────┘
-//!  kubectl exec … status
+//!  kubectl exec … status, volume
 //! ```
 
 pub mod args;
@@ -47,6 +47,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             Ok(launch::run(&launch::Places { volume: VOLUME_DIR.into(), shared: AGENT_DIR.into(), path }, &ignored)?)
         }
         Command::Status { output } => cli::status::run(output),
+        Command::Volume { volume, verb } => cli::volume::run(&volume, verb),
         Command::Version => {
             println!("etcd-agent {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -1,9 +1,9 @@
-//! Promise: `etcd-agent status` and the probes' verbose form tell the truth about the member.
+//! Promise: `etcd-agent status`, `volume list` and the probes' verbose form tell the truth about the member.
 
 use crate::harness::demo::spec;
 use crate::harness::etcd::hex;
 use crate::harness::http;
-use crate::harness::{Demo, Manner, play};
+use crate::harness::{Demo, Manner, PATIENCE, play};
 use anyhow::{Context, ensure};
 use etcd_operator_shared::names::PORT_AGENT;
 use serde_json::Value;
@@ -49,5 +49,29 @@ fn status_says_what_etcd_says() {
             ensure!(good, "{path} says {}: {}", reply.status, reply.body);
         }
         Ok(())
+    });
+}
+
+#[test]
+fn the_volume_can_be_seen_and_only_what_was_set_aside_deleted() {
+    play("volume_cli", Manner::Beside, async |stage| {
+        let (demo, _) = Demo::up(stage, "demo", spec(1)).await?;
+        let volume = async |words: &[&str]| {
+            let mut all = vec!["-c", "agent", "--", "/etcd-agent", "volume"];
+            all.extend(words);
+            demo.exec(0, &all).await
+        };
+        let json = volume(&["list", "-o", "json"]).await?;
+        let list: Value = serde_json::from_str(&json).with_context(|| format!("read {json}"))?;
+        let said = demo.etcd(0).await?.said().await?;
+        ensure!(list["mark"]["memberId"] == hex(said.member_id), "the member's ID is {:x}: {json}", said.member_id);
+        let (free, total) = (list["freeBytes"].as_u64(), list["totalBytes"].as_u64());
+        ensure!(free > Some(0) && free < total && total < Some(512 << 20), "the volume has 512 MiB: {json}");
+        for name in ["data", "mark.json", "../etcd", "aside-1-1"] {
+            let outcome = volume(&["discard", name]).await;
+            ensure!(outcome.is_err(), "it deleted {name}: {outcome:?}");
+        }
+        stage.say(format!("volume list:\n{}", volume(&["list"]).await?));
+        demo.serves(PATIENCE).await
     });
 }

@@ -1,3 +1,4 @@
 //! Commands for `kubectl exec POD -c agent --`.
 
 pub mod status;
+pub mod volume;

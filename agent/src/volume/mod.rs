@@ -14,6 +14,7 @@
 //! Invariants: a file is written beside, fsynced and renamed, and its directory fsynced; a volume ID that lived has lived for
 //! ever, and a new one is drawn only when the data is gone or set aside.
 
+pub mod content;
 pub mod lock;
 pub mod loss;
 pub mod mark;
