@@ -1,23 +1,33 @@
-//! Signals of the two programs that are PID 1 of a container: blocked, and waited for by a thread.
+//! Signals of the two programs that are PID 1 of a container: blocked, and waited for.
 
 use std::io;
 
 use nix::sys::signal::{SigSet, Signal};
 
-/// Blocks the signals that PID 1 waits for, before any thread exists. Children inherit the mask: Go unblocks what it listens
-/// for by itself, the sidecar does it with [`unblock`].
+/// Blocks the signals that ask a program to end, before any thread exists. Children inherit the mask. etcd's Go runtime unblocks
+/// at its start whatever can end a process (Go `runtime/signal_unix.go`, `blockableSig`); the sidecar does it with [`unblock`].
 pub fn block() -> io::Result<SigSet> {
-    let signals = awaited();
+    let signals = asking();
+    signals.thread_block()?;
+    Ok(signals)
+}
+
+/// The same, and the one that tells of a child's end.
+pub fn block_with_children() -> io::Result<SigSet> {
+    let mut signals = asking();
+    signals.add(Signal::SIGCHLD);
     signals.thread_block()?;
     Ok(signals)
 }
 
 /// Undoes what was inherited from a parent that blocks signals, before any thread exists.
 pub fn unblock() -> io::Result<()> {
-    Ok(awaited().thread_unblock()?)
+    let mut signals = asking();
+    signals.add(Signal::SIGCHLD);
+    Ok(signals.thread_unblock()?)
 }
 
-fn awaited() -> SigSet {
+fn asking() -> SigSet {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);

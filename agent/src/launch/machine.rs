@@ -17,18 +17,13 @@
 use std::time::Duration;
 
 use super::protocol::{Exit, Message, Order, Process, Request, State, VERSION};
-use crate::plan::exit::{Class, Ended, classify};
+use crate::plan::exit::Ended;
 
 /// How long the agent may take to hand leadership over. Measured: 0.2 s; an unreachable cluster must not eat the grace
 /// period of 60 s.
 pub const RELEASE_WITHIN: Duration = Duration::from_secs(8);
 /// How long etcd may take to stop before SIGKILL. etcd drains clients for up to 7 s (5 s + 2 elections).
 pub const STOP_WITHIN: Duration = Duration::from_secs(30);
-/// A run at least this long counts as healthy: the next pause starts from zero again.
-const HEALTHY_AFTER: Duration = Duration::from_secs(10);
-/// Longest pause between two starts: short against kubelet's 5 minutes, long against a busy loop.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 /// What happens to the launcher.
 #[derive(Debug)]
 pub enum Event {
@@ -145,7 +140,7 @@ impl Machine {
                 vec![]
             }
             Event::Spawned { pid } => self.spawned(pid, now),
-            Event::SpawnFailed { why } => self.ended(spawn_failure(why), now, &disk),
+            Event::SpawnFailed { why } => self.ended(ends::not_started(why), now, &disk),
             Event::Ended(exit) => self.ended(exit, now, &disk),
             Event::Terminate => self.terminate(now),
             Event::Tick => self.tick(now, &disk),
@@ -211,89 +206,11 @@ impl Machine {
         }
     }
 
-    /// An order is obeyed when nothing runs, it is new, and the volume is the one that it speaks of.
-    fn ordered(&mut self, order: Order, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
-        if let Some(why) = self.refusal(&order, disk) {
-            let refused = Message::Refused { order: order.number, why };
-            return (self.agent >= 3).then_some(Action::Send(refused)).into_iter().chain(self.tell()).collect();
-        }
-        self.order = Some(order.clone());
-        self.quick_ends = 0;
-        self.deadline = None;
-        self.process = Process::Idle;
-        vec![Action::Spawn(order)]
-    }
-
-    fn refusal(&self, order: &Order, disk: &impl Fn(&Order) -> Disk) -> Option<String> {
-        let known = self.order.as_ref().map_or(0, |order| order.number);
-        if self.terminating.is_some() {
-            return Some("the container is being stopped".into());
-        }
-        if !self.locked {
-            return Some(format!("the volume's lock is not held: {}", self.waits_for));
-        }
-        if !matches!(self.process, Process::Idle | Process::Pausing { .. }) {
-            return Some("etcd runs already".into());
-        }
-        if order.number <= known {
-            return Some(format!("order {known} was given already"));
-        }
-        match (disk(order), order.first) {
-            (Disk::Empty, true) | (Disk::Wal, false) => None,
-            (Disk::Unreadable(why), _) => Some(format!("the volume cannot be read: {why}")),
-            (Disk::Other, _) => Some("the volume's mark is not the one that the order was given for".into()),
-            (Disk::Empty, false) => Some("the volume's data is gone".into()),
-            (Disk::Database, _) => Some("there is a database without a WAL, which must be set aside first".into()),
-            (Disk::Wal, true) => Some("there is data where etcd was to start for the first time".into()),
-        }
-    }
-
     fn spawned(&mut self, pid: i32, now: Duration) -> Vec<Action> {
         self.process = Process::Running { pid };
         self.started = now;
         self.deadline = None;
         if self.terminating.is_some() { self.stop(now) } else { vec![] }
-    }
-
-    fn ended(&mut self, exit: Exit, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
-        let asked = matches!(self.process, Process::Stopping { .. });
-        let lived = now.saturating_sub(self.started);
-        self.last_exit = Some(Exit { ordered: asked, ..exit });
-        self.idle();
-        if self.terminating.is_some() {
-            return vec![Action::Leave];
-        }
-        if asked || !self.may_go_on(disk) {
-            return vec![];
-        }
-        self.quick_ends = if lived >= HEALTHY_AFTER { 0 } else { self.quick_ends + 1 };
-        let mut actions = self.make_room();
-        match pause(self.quick_ends) {
-            Duration::ZERO => actions.extend(self.again()),
-            pause => {
-                self.process = Process::Pausing { millis: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) };
-                self.deadline = Some(now + pause);
-            }
-        }
-        actions
-    }
-
-    /// Room is made only when a start has failed for want of it. What ended after a longer run may well start again without, and
-    /// what is given up too early is written full by clients.
-    fn make_room(&self) -> Vec<Action> {
-        let full = self.last_exit.as_ref().is_some_and(|exit| classify(&exit.ended()).class == Class::DiskFull);
-        if full && self.quick_ends > 0 { vec![Action::MakeRoom] } else { vec![] }
-    }
-
-    /// Whether etcd may be started again without asking.
-    fn may_go_on(&self, disk: &impl Fn(&Order) -> Disk) -> bool {
-        let curable = self.last_exit.as_ref().is_none_or(|exit| !classify(&exit.ended()).class.is_permanent());
-        curable && self.locked && self.order.as_ref().is_some_and(|order| disk(order) == Disk::Wal)
-    }
-
-    fn again(&mut self) -> Vec<Action> {
-        self.restarts += 1;
-        self.order.as_ref().map(|order| Action::Spawn(order.restart())).into_iter().collect()
     }
 
     fn terminate(&mut self, now: Duration) -> Vec<Action> {
@@ -359,18 +276,6 @@ impl Machine {
     }
 }
 
-/// None for the first quick end, then 100 ms doubling up to the longest.
-fn pause(quick_ends: u32) -> Duration {
-    match quick_ends {
-        0 | 1 => Duration::ZERO,
-        n => Duration::from_millis(100 << (n - 2).min(16)).min(LONGEST_PAUSE),
-    }
-}
-
-fn spawn_failure(why: String) -> Exit {
-    Exit { code: Some(127), signal: None, ordered: false, out_of_memory: false, tail: vec![why], at: 0 }
-}
-
 impl Exit {
     /// The exit as [`classify`] reads it.
     #[must_use]
@@ -379,6 +284,9 @@ impl Exit {
         Ended { code, signal, ordered, out_of_memory, tail }
     }
 }
+
+mod ends;
+mod orders;
 
 #[cfg(test)]
 mod tests;

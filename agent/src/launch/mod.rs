@@ -12,6 +12,7 @@
 //! container and must stay below 4 MiB.
 
 mod limits;
+mod lived;
 pub mod look;
 pub mod machine;
 mod output;
@@ -37,6 +38,7 @@ use nix::{
 
 use self::{
     limits::{CGROUP, Limits},
+    lived::{Look, Record},
     look::look,
     machine::{Action, Event, Machine},
     protocol::{Message, Order},
@@ -51,8 +53,6 @@ use crate::{
 pub const SOCKET: &str = "launcher.sock";
 /// How long the main loop sleeps at most when nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
-/// How often it looks for the first WAL. etcd makes it before it hears a peer; the record must not be far behind.
-const WAL_POLL: Duration = Duration::from_millis(1);
 
 /// Where the launcher works.
 #[derive(Debug, Clone)]
@@ -79,17 +79,18 @@ pub fn run(places: &Places, ignored: &[String]) -> io::Result<()> {
     // Another launcher on the volume means another pod: two etcds on one disk destroy it.
     keep_lock(Keeper::new(store.lock_path("launcher")), tx.clone())?;
     listen(&places.shared.join(SOCKET), tx.clone())?;
-    watch_signals(signals, tx.clone());
+    watch_signals(signals, tx.clone())?;
     eprintln!("launcher {} waits for the agent", env!("CARGO_PKG_VERSION"));
     let path = places.path.clone();
-    Launcher { machine: Machine::default(), store, path, epoch: Instant::now(), agent: None, child: None, tx }
-        .serve(&rx);
+    let (machine, record, epoch) = (Machine::default(), Record::default(), Instant::now());
+    Launcher { machine, store, record, path, epoch, agent: None, child: None, tx }.serve(&rx);
     Ok(())
 }
 
 struct Launcher {
     machine: Machine,
     store: Store,
+    record: Record,
     path: Option<OsString>,
     epoch: Instant,
     agent: Option<(u64, UnixStream)>,
@@ -101,8 +102,8 @@ impl Launcher {
     fn serve(mut self, rx: &Receiver<Input>) {
         let mut connections = 0;
         loop {
-            let unseen = self.look_for_wal();
-            let input = match rx.recv_timeout(self.nap(unseen)) {
+            let look = self.look_for_wal();
+            let input = match rx.recv_timeout(self.nap(look)) {
                 Ok(input) => input,
                 Err(RecvTimeoutError::Timeout) => Input::Machine(Event::Tick),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -111,8 +112,10 @@ impl Launcher {
                 Input::Machine(event) => event,
                 Input::Agent(stream) => {
                     connections += 1;
-                    self.connect(connections, stream);
-                    Event::Connected
+                    match self.connect(connections, stream) {
+                        true => Event::Connected,
+                        false => continue,
+                    }
                 }
                 Input::AgentSaid(n, request) if self.is_current(n) => Event::Asked(request),
                 Input::AgentGone(n) if self.is_current(n) => {
@@ -127,29 +130,19 @@ impl Launcher {
         }
     }
 
-    /// Sets `lived` as soon as a WAL is seen. True while it still has to be looked for.
-    fn look_for_wal(&self) -> bool {
-        let Some(order) = self.machine.running().filter(|order| order.first) else { return false };
-        let volume_id = &order.volume.volume_id;
-        match self.store.has_wal() {
-            Ok(true) => {
-                if let Err(error) = self.store.set_lived(volume_id) {
-                    eprintln!("launcher: cannot record that a WAL was seen: {error}");
-                }
-                // Done again until the record is there: set_lived is idempotent and cheap.
-                !self.store.lived(volume_id).unwrap_or(false)
-            }
-            Ok(false) => true,
-            Err(error) => {
-                eprintln!("launcher: cannot look for a WAL: {error}");
-                true
-            }
+    /// Sees to the record of a first start; returns when it must look again.
+    fn look_for_wal(&mut self) -> Option<Duration> {
+        let order = self.machine.running().filter(|order| order.first)?;
+        let Look { again, say } = self.record.look(&self.store, order.number, &order.volume.volume_id);
+        if let Some(why) = say {
+            eprintln!("launcher: cannot record that etcd has made a WAL: {why}");
         }
+        again
     }
 
-    fn nap(&self, poll: bool) -> Duration {
+    fn nap(&self, look: Option<Duration>) -> Duration {
         let due = self.machine.deadline().map_or(IDLE, |deadline| deadline.saturating_sub(self.epoch.elapsed()));
-        if poll { due.min(WAL_POLL) } else { due.min(IDLE) }
+        due.min(look.unwrap_or(IDLE))
     }
 
     fn is_current(&self, connection: u64) -> bool {
@@ -180,11 +173,13 @@ impl Launcher {
         let limits = Limits::read(Path::new(CGROUP));
         let spawned = program::command("etcd", &order.args, self.path.as_deref(), limits)
             .and_then(|mut etcd| etcd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn());
-        match spawned {
-            Ok(child) => {
-                let pid = i32::try_from(child.id()).unwrap_or_default();
+        let waited_for = spawned.and_then(|child| {
+            let pid = i32::try_from(child.id()).unwrap_or_default();
+            wait_for(child, out_of_memory, self.tx.clone()).map(|()| pid)
+        });
+        match waited_for {
+            Ok(pid) => {
                 self.child = Some(Pid::from_raw(pid));
-                wait_for(child, out_of_memory, self.tx.clone());
                 Event::Spawned { pid }
             }
             Err(error) => {
@@ -210,11 +205,14 @@ impl Launcher {
         }
     }
 
-    fn connect(&mut self, number: u64, stream: UnixStream) {
-        if let Ok(reading) = stream.try_clone() {
-            read_requests(number, reading, self.tx.clone());
-            self.agent = Some((number, stream));
+    fn connect(&mut self, number: u64, stream: UnixStream) -> bool {
+        let reading = stream.try_clone().and_then(|reading| read_requests(number, reading, self.tx.clone()));
+        match reading {
+            Ok(()) => self.agent = Some((number, stream)),
+            // `stream` is closed here: the agent tries again.
+            Err(error) => eprintln!("launcher: cannot listen to the agent: {error}"),
         }
+        self.is_current(number)
     }
 
     fn send(&mut self, message: &Message) {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -34,12 +34,15 @@ impl Tail {
 }
 
 /// Copies `from` to `to` line by line until it ends. A sink that is gone does not stop etcd: its lines are still kept.
-pub fn pass<R, W>(from: R, mut to: W, tail: Tail) -> JoinHandle<()>
+///
+/// # Errors
+/// When no thread can be had for it.
+pub fn pass<R, W>(from: R, mut to: W, tail: Tail) -> io::Result<JoinHandle<()>>
 where
     R: Read + Send + 'static,
     W: Write + Send + 'static,
 {
-    thread::spawn(move || {
+    thread::Builder::new().name("output".into()).spawn(move || {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         while matches!(from.read_until(b'\n', &mut line), Ok(n) if n > 0) {
@@ -58,7 +61,7 @@ mod tests {
     fn only_the_last_lines_are_kept() {
         let tail = Tail::default();
         let text: String = (0..100).map(|n| format!("line {n}\n")).collect();
-        pass(std::io::Cursor::new(text), std::io::sink(), tail.clone()).join().unwrap();
+        pass(io::Cursor::new(text), io::sink(), tail.clone()).unwrap().join().unwrap();
         let lines = tail.lines();
         assert_eq!((lines.len(), lines.last().map(String::as_str)), (LINES, Some("line 99")));
     }

@@ -13,7 +13,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use nix::sys::signal::SigSet;
+use nix::{
+    sys::{
+        signal::{SigSet, Signal, kill},
+        wait::waitpid,
+    },
+    unistd::Pid,
+};
 
 use super::{
     machine::Event,
@@ -27,6 +33,8 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     thread::Builder::new().name(name.into()).spawn(work).map(drop)
 }
 
+/// Pause after a connection that could not be taken.
+const REFUSED: Duration = Duration::from_millis(100);
 /// How often the lock is tried while another has it: its end is a member's start.
 const LOCK_WANTED: Duration = Duration::from_millis(100);
 /// How often it is seen to that the locked file is still the one on the volume.
@@ -42,8 +50,8 @@ pub(super) enum Input {
     AgentSaid(u64, protocol::Request),
 }
 
-pub(super) fn watch_signals(signals: SigSet, tx: Sender<Input>) {
-    thread::spawn(move || while signals.wait().is_ok() && tx.send(Input::Machine(Event::Terminate)).is_ok() {});
+pub(super) fn watch_signals(signals: SigSet, tx: Sender<Input>) -> io::Result<()> {
+    spawn("signals", move || while signals.wait().is_ok() && tx.send(Input::Machine(Event::Terminate)).is_ok() {})
 }
 
 /// Keeps the volume's lock and says when it was taken or lost. A look at a hung volume never returns: so it has a thread.
@@ -81,35 +89,54 @@ pub(super) fn listen(path: &Path, tx: Sender<Input>) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
+    spawn("socket", move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                // At a limit of open files, say: it passes, and until then it fails at once each time.
+                thread::sleep(REFUSED);
+                continue;
+            };
             // A peer that stops reading must not block the parent of etcd.
             let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
             if tx.send(Input::Agent(stream)).is_err() {
                 return;
             }
         }
-    });
-    Ok(())
+    })
 }
 
-pub(super) fn read_requests(number: u64, mut stream: UnixStream, tx: Sender<Input>) {
-    thread::spawn(move || {
-        while let Ok(request) = protocol::read(&mut stream) {
+pub(super) fn read_requests(number: u64, mut stream: UnixStream, tx: Sender<Input>) -> io::Result<()> {
+    spawn("agent", move || {
+        let ended = loop {
+            let request = match protocol::read(&mut stream) {
+                Ok(request) => request,
+                Err(error) => break error,
+            };
             if tx.send(Input::AgentSaid(number, request)).is_err() {
                 return;
             }
+        };
+        if ended.kind() == io::ErrorKind::InvalidData {
+            eprintln!("launcher: cannot understand the agent: {ended}");
         }
         let _ = tx.send(Input::AgentGone(number));
-    });
+    })
 }
 
-/// Waits for etcd's end and the last of its output.
-pub(super) fn wait_for(mut child: Child, oom_before: u64, tx: Sender<Input>) {
+/// Waits for etcd's end and the last of its output. An etcd that nobody could wait for is ended again at once.
+pub(super) fn wait_for(child: Child, oom_before: u64, tx: Sender<Input>) -> io::Result<()> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    attend(child, oom_before, tx).inspect_err(|_| {
+        let _ = kill(pid, Signal::SIGKILL);
+        let _ = waitpid(pid, None);
+    })
+}
+
+fn attend(mut child: Child, oom_before: u64, tx: Sender<Input>) -> io::Result<()> {
     let tail = Tail::default();
-    let out = child.stdout.take().map(|from| output::pass(from, io::stdout(), tail.clone()));
-    let err = child.stderr.take().map(|from| output::pass(from, io::stderr(), tail.clone()));
-    thread::spawn(move || {
+    let out = child.stdout.take().map(|from| output::pass(from, io::stdout(), tail.clone())).transpose()?;
+    let err = child.stderr.take().map(|from| output::pass(from, io::stderr(), tail.clone())).transpose()?;
+    spawn("etcd", move || {
         let status = child.wait();
         for pipe in [out, err].into_iter().flatten() {
             let _ = pipe.join();
@@ -125,7 +152,7 @@ pub(super) fn wait_for(mut child: Child, oom_before: u64, tx: Sender<Input>) {
             at: i64::try_from(at).unwrap_or_default(),
         };
         let _ = tx.send(Input::Machine(Event::Ended(exit)));
-    });
+    })
 }
 
 /// How many processes of this container the kernel has killed for memory: `memory.events` of cgroup v2,

@@ -127,7 +127,7 @@ fn quick_crashes_pause_longer_each_time_up_to_a_bound() {
     }
     assert_eq!(pauses[0], Duration::ZERO);
     assert!(pauses.is_sorted(), "{pauses:?}");
-    assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
+    assert_eq!(pauses.last(), Some(&ends::LONGEST_PAUSE));
 }
 
 #[test]
