@@ -48,7 +48,7 @@ Try next (source .testbed/env first, unless the cluster is your own):
   kubectl get etcdc,etcdm
   kubectl describe etcdc demo
   kubectl exec demo-0 -- etcdctl member list
-  kubectl exec demo-0 -c agent -- /etcd-agent status
+  kubectl exec demo-0 -c agent -- etcd-agent status
   kubectl scale etcdc demo --replicas=5 && kubectl get etcdm -w
   kubectl delete pod demo-0 && kubectl get pods -w
   make down
