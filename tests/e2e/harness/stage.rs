@@ -278,6 +278,7 @@ pub fn agent_image() -> String {
 async fn prepare(cluster: &Cluster, kubectl: &Kubectl) -> Result<()> {
     // A build beside a test would slow it down.
     testbed::client::Client::build().await?;
+    cluster.stock().await?;
     nobody_else_acts(cluster).await?;
     leftovers::sweep(&cluster.client()).await?;
     let crds = tokio::process::Command::new(coordinator::program()?).arg("crds").output().await?;
