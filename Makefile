@@ -16,28 +16,32 @@ setup: ## install what builds and the testbed need (Debian packages, the musl ta
 
 # ---- the testbed: a real Kubernetes on this machine (tests/testbed/README.md)
 
-NODES ?= 3
-TESTBED = $(CARGO) run --quiet -p etcd-tests --bin testbed --
+OUT = $(or $(CARGO_TARGET_DIR),target)
+export NODES ?= 3
+TESTBED = $(OUT)/debug/testbed
+
+.PHONY: testbed-program
+testbed-program: setup
+	@$(CARGO) build -p etcd-tests --bin testbed
 
 .PHONY: testbed-up
-testbed-up: setup ## boot it, unless it runs (NODES=3)
+testbed-up: testbed-program ## boot it, unless it runs (NODES=3)
 	@$(TESTBED) up --nodes $(NODES)
 
 .PHONY: testbed-down
-testbed-down: setup ## remove it, or what is left of it
+testbed-down: testbed-program ## remove it, or what is left of it
 	@$(TESTBED) down
 
 .PHONY: testbed-status
-testbed-status: setup ## say what runs
+testbed-status: testbed-program ## say what runs
 	@$(TESTBED) status
 
 .PHONY: testbed-check
-testbed-check: setup ## boot it if needed and try every part of it, faults included
+testbed-check: testbed-program ## boot it if needed and try every part of it, faults included
 	@$(TESTBED) check
 
 # ---- the operator (manifests/README.md)
 
-OUT = $(or $(CARGO_TARGET_DIR),target)
 MUSL = $(shell uname -m)-unknown-linux-musl
 RELEASE = $(OUT)/$(MUSL)/release
 COORDINATOR = $(CARGO) run --quiet -p etcd-coordinator --
@@ -51,9 +55,12 @@ crds: setup ## generate manifests/crds/ and manifests/install.yaml
 	@$(COORDINATOR) crds --without-cel > manifests/crds/without-cel/etcd.etcd.io.yaml
 	@(cat manifests/crds/etcd.etcd.io.yaml; echo ---; cat manifests/operator.yaml) > manifests/install.yaml
 
+.PHONY: programs
+programs: setup
+	@$(CARGO) build --release --target $(MUSL) -p etcd-agent -p etcd-coordinator
+
 .PHONY: images
-images: setup ## build the images of agent and coordinator as archives in target/images
-	@$(CARGO) build --quiet --release --target $(MUSL) -p etcd-agent -p etcd-coordinator
+images: programs ## build the images of agent and coordinator as archives in target/images
 	@images/build.sh agent $(RELEASE)/etcd-agent $(OUT)/images
 	@images/build.sh coordinator $(RELEASE)/etcd-coordinator $(OUT)/images
 
@@ -66,7 +73,7 @@ run: install ## run the coordinator here, outside the cluster
 	@$(COORDINATOR) --kubeconfig $(KUBECONFIG) --listen 127.0.0.1:8080
 
 .PHONY: deploy
-deploy: images ## load the images into the testbed and install the operator in it
+deploy: images testbed-program ## load the images into the testbed and install the operator in it
 	@$(TESTBED) load $(OUT)/images/agent.tar $(OUT)/images/coordinator.tar
 	@$(KUBECTL) apply --server-side -f manifests/install.yaml
 	@$(KUBECTL) -n etcd-operator-system rollout status deployment/etcd-coordinator --timeout=60s
@@ -77,21 +84,28 @@ undeploy: ## remove the operator; clusters go on without it, and the kinds stay
 
 # ---- the main job, and the tests
 
+# A small program shows what these two do (tests/steps/README.md); what builds and tests are the targets of this file.
+STEPS = $(CARGO) build -p etcd-steps && $(OUT)/debug/steps
+
 .PHONY: demo
-demo: images testbed-program ## do all set-up and bring up a cluster of three
-	@tests/demo.sh $(OUT)/debug/testbed $(OUT)/images
+demo: setup ## do all set-up and bring up a cluster of three
+	@$(STEPS) demo
 
 .PHONY: down
 down: testbed-down ## remove what demo booted
 
 .PHONY: test
-test: setup lint unit images crash-image testbed-program ## do all set-up and pass every test
-	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory api-only e2e-only
+test: setup ## do all set-up and pass every test
+	@$(STEPS) test
+
+.PHONY: fresh
+fresh: ## do both as on a new machine: the committed tree cloned anew, empty home and caches (an hour and more)
+	@tests/fresh.sh
 
 .PHONY: lint
 lint: setup ## check format and lints
 	@$(CARGO) fmt --all --check
-	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@test -z "$$(gofmt -l tests/client)" || { gofmt -d tests/client; exit 1; }
 	@cd tests/client && go vet ./...
 
@@ -100,10 +114,18 @@ audit: setup ## check licences, sources and duplicates of dependencies (installs
 	@command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked cargo-deny
 	@$(CARGO) deny --config .deny.toml check bans licenses sources
 
+UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p etcd-model -p etcd-steps
+
 .PHONY: unit
 unit: setup ## test everything that needs no cluster
-	@$(CARGO) test -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p etcd-model
+	@$(CARGO) test $(UNIT)
 	@cd tests/client && go test ./...
+
+# All that tests run, built before the first of them does.
+.PHONY: test-programs
+test-programs: setup
+	@$(CARGO) test --no-run $(UNIT)
+	@$(CARGO) test --no-run -p etcd-tests --test api --test e2e
 
 BOUND ?= nightly
 
@@ -136,7 +158,7 @@ chaos: images crash-image testbed-program ## try membership for life with the fu
 
 .PHONY: bench
 bench: images testbed-program ## print figures beside a bare StatefulSet (WHAT=name narrows, RUNS=7)
-	@$(CARGO) build --quiet -p etcd-tests --bin bench
+	@$(CARGO) build -p etcd-tests --bin bench
 	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory bench-only
 
 .PHONY: bench-only
@@ -145,13 +167,9 @@ bench-only:
 	@$(KUBECTL) apply --server-side --force-conflicts -f manifests/crds/etcd.etcd.io.yaml >/dev/null
 	@BENCH_COORDINATOR=$(abspath $(RELEASE))/etcd-coordinator WHAT=$(WHAT) $(OUT)/debug/bench
 
-.PHONY: testbed-program
-testbed-program: setup
-	@$(CARGO) build --quiet -p etcd-tests --bin testbed
-
 # An agent that dies once at every point between two side effects (agent/src/crash.rs). A folder of its own: the program
 # that is shipped is never built with these points.
 .PHONY: crash-image
 crash-image: setup
-	@$(CARGO) build --quiet --target $(MUSL) -p etcd-agent --features crash-points
+	@$(CARGO) build --target $(MUSL) -p etcd-agent --features crash-points
 	@images/build.sh agent $(OUT)/$(MUSL)/debug/etcd-agent $(OUT)/images crash

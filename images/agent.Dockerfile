@@ -2,4 +2,6 @@
 FROM scratch
 COPY --chown=65532:65532 etcd-agent /etcd-agent
 USER 65532:65532
+# `kubectl exec POD -c agent -- etcd-agent status` finds it.
+ENV PATH=/
 ENTRYPOINT ["/etcd-agent"]

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Room, in_room};
 
 const CASES: usize = 400;
 /// Seeds that failed once are added here.
@@ -80,7 +80,10 @@ fn any_name(rng: &mut StdRng) -> String {
 
 #[tokio::test]
 async fn the_coordinator_takes_what_the_api_server_takes_and_nothing_else() -> Result<()> {
-    let server = Server::with_kinds().await?;
+    in_room(async |room| judges_alike(room).await).await
+}
+
+async fn judges_alike(room: &Room) -> Result<()> {
     let mut cases = Vec::new();
     for seed in SEEDS {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -88,7 +91,7 @@ async fn the_coordinator_takes_what_the_api_server_takes_and_nothing_else() -> R
     }
     let judged: Vec<_> = stream::iter(cases)
         .map(async |(name, spec)| {
-            let verdict = server.judge(&name, &spec).await?;
+            let verdict = room.judge(&name, &spec).await?;
             anyhow::Ok((name, spec, verdict.err()))
         })
         .buffer_unordered(16)

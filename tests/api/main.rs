@@ -1,7 +1,6 @@
 //! The kinds against a real API server: every rule in one sentence, every default, every description.
 //!
-//! Nothing runs here but the API server: objects are sent as dry runs, or have size 0, so a coordinator that looks on has
-//! nothing to do.
+//! Nothing runs here but the API server: objects are sent as dry runs, or have size 0, in a namespace of the test's own.
 
 mod agreement;
 mod rules;

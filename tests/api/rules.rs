@@ -4,7 +4,7 @@ use anyhow::Result;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::server::{Room, Server, cluster, verdict};
+use crate::server::{Room, cluster, in_room, verdict};
 
 /// A spec that is fine but for these fields.
 fn spec(fields: &Value) -> Value {
@@ -15,8 +15,8 @@ fn spec(fields: &Value) -> Value {
     spec
 }
 
-async fn assert_refused(server: &Server, name: &str, fields: &Value, sentence: &str) -> Result<()> {
-    let refused = server.judge(name, &spec(fields)).await?.expect_err(&format!("{name} {fields} is taken"));
+async fn assert_refused(room: &Room, name: &str, fields: &Value, sentence: &str) -> Result<()> {
+    let refused = room.judge(name, &spec(fields)).await?.expect_err(&format!("{name} {fields} is taken"));
     assert_eq!(refused.len(), 1, "one sentence for {fields}: {refused:#?}");
     assert!(refused[0].contains(sentence), "{fields}: {}", refused[0]);
     Ok(())
@@ -24,91 +24,106 @@ async fn assert_refused(server: &Server, name: &str, fields: &Value, sentence: &
 
 #[tokio::test]
 async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    for (fields, sentence) in [
-        (json!({"size": 4}), "size must be 1, 3, 5 or 7, or 0 to stop the cluster"),
-        (json!({"size": 9}), "size must be 1, 3, 5 or 7"),
-        (json!({"size": 2147483647}), "size must be 1, 3, 5 or 7"),
-        (json!({"version": "3.5.21"}), "version must be v3.5.x, v3.6.x or v3.7.x"),
-        (json!({"version": "latest"}), "version must be v3.5.x"),
-        (json!({"version": "v3.4.30"}), "version must be v3.5.x"),
-        (json!({"repository": ""}), "repository"),
-        (json!({"storage": {"size": "abc"}}), "storage.size must be a whole number of bytes"),
-        (json!({"storage": {"size": "1.5Gi"}}), "storage.size must be a whole number of bytes"),
-        (json!({"storage": {"size": "-1Gi"}}), "storage.size must be a whole number of bytes"),
-        (json!({"storage": {"medium": "Memory"}}), "medium"),
-        (json!({"storage": {"retention": {"whenScaled": "Maybe"}}}), "storage.retention.whenScaled"),
-        (json!({"storage": {"retention": {"whenStopped": ""}}}), "storage.retention.whenStopped"),
-        (json!({"recovery": {"abandonIncarnation": 0}}), "recovery.abandonIncarnation"),
-        (json!({"recovery": {"abandonIncarnation": -1}}), "recovery.abandonIncarnation"),
-        (json!({"recovery": {}}), "recovery.abandonIncarnation"),
-        (json!({"etcd": {"quotaBackend": "lots"}}), "etcd.quotaBackend must be a whole number of bytes"),
-        (
-            json!({"etcd": {"heartbeatInterval": "1ms"}}),
-            "etcd.heartbeatInterval must be a duration between 5ms and 10s",
-        ),
-        (json!({"etcd": {"heartbeatInterval": "soon"}}), "etcd.heartbeatInterval must be a duration"),
-        (json!({"etcd": {"electionTimeout": "200ms"}}), "etcd.electionTimeout must be at least five times"),
-        (json!({"etcd": {"electionTimeout": "51s"}}), "etcd.electionTimeout must be a duration of at most 50s"),
-        (json!({"etcd": {"autoCompaction": {"retention": "1000"}}}), "must be a duration such as 1h for mode Periodic"),
-        (json!({"etcd": {"autoCompaction": {"mode": "Revision"}}}), "a number of revisions such as 10000"),
-        (json!({"etcd": {"extraArgs": {"--name": "x"}}}), "takes names of flags without the leading dashes"),
-        (
-            json!({"etcd": {"extraArgs": {"force-new-cluster": "true"}}}),
-            "may not hold a flag that the agent sets itself",
-        ),
-        (json!({"etcd": {"extraArgs": {"unsafe-no-fsync": "true"}}}), "or that endangers data"),
-        (json!({"service": {"nodePort": 30000}}), "service.nodePort needs service.type NodePort or LoadBalancer"),
-        (json!({"service": {"type": "NodePort", "nodePort": 70000}}), "nodePort"),
-    ] {
-        assert_refused(&server, "demo", &fields, sentence).await?;
-    }
-    Ok(())
+    in_room(async |room| {
+        for (fields, sentence) in [
+            (json!({"size": 4}), "size must be 1, 3, 5 or 7, or 0 to stop the cluster"),
+            (json!({"size": 9}), "size must be 1, 3, 5 or 7"),
+            (json!({"size": 2147483647}), "size must be 1, 3, 5 or 7"),
+            (json!({"version": "3.5.21"}), "version must be v3.5.x, v3.6.x or v3.7.x"),
+            (json!({"version": "latest"}), "version must be v3.5.x"),
+            (json!({"version": "v3.4.30"}), "version must be v3.5.x"),
+            (json!({"repository": ""}), "repository"),
+            (json!({"storage": {"size": "abc"}}), "storage.size must be a whole number of bytes"),
+            (json!({"storage": {"size": "1.5Gi"}}), "storage.size must be a whole number of bytes"),
+            (json!({"storage": {"size": "-1Gi"}}), "storage.size must be a whole number of bytes"),
+            (json!({"storage": {"medium": "Memory"}}), "medium"),
+            (json!({"storage": {"retention": {"whenScaled": "Maybe"}}}), "storage.retention.whenScaled"),
+            (json!({"storage": {"retention": {"whenStopped": ""}}}), "storage.retention.whenStopped"),
+            (json!({"recovery": {"abandonIncarnation": 0}}), "recovery.abandonIncarnation"),
+            (json!({"recovery": {"abandonIncarnation": -1}}), "recovery.abandonIncarnation"),
+            (json!({"recovery": {}}), "recovery.abandonIncarnation"),
+            (json!({"etcd": {"quotaBackend": "lots"}}), "etcd.quotaBackend must be a whole number of bytes"),
+            (
+                json!({"etcd": {"heartbeatInterval": "1ms"}}),
+                "etcd.heartbeatInterval must be a duration between 5ms and 10s",
+            ),
+            (json!({"etcd": {"heartbeatInterval": "soon"}}), "etcd.heartbeatInterval must be a duration"),
+            (json!({"etcd": {"electionTimeout": "200ms"}}), "etcd.electionTimeout must be at least five times"),
+            (json!({"etcd": {"electionTimeout": "51s"}}), "etcd.electionTimeout must be a duration of at most 50s"),
+            (
+                json!({"etcd": {"autoCompaction": {"retention": "1000"}}}),
+                "must be a duration such as 1h for mode Periodic",
+            ),
+            (json!({"etcd": {"autoCompaction": {"mode": "Revision"}}}), "a number of revisions such as 10000"),
+            (json!({"etcd": {"extraArgs": {"--name": "x"}}}), "takes names of flags without the leading dashes"),
+            (
+                json!({"etcd": {"extraArgs": {"force-new-cluster": "true"}}}),
+                "may not hold a flag that the agent sets itself",
+            ),
+            (json!({"etcd": {"extraArgs": {"unsafe-no-fsync": "true"}}}), "or that endangers data"),
+            (json!({"service": {"nodePort": 30000}}), "service.nodePort needs service.type NodePort or LoadBalancer"),
+            (json!({"service": {"type": "NodePort", "nodePort": 70000}}), "nodePort"),
+        ] {
+            assert_refused(room, "demo", &fields, sentence).await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn a_negative_size_is_refused_by_the_scale_subresource_too() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let refused = server.judge("demo", &spec(&json!({"size": -1}))).await?.unwrap_err();
-    assert!(refused.iter().any(|s| s.contains("size must be 1, 3, 5 or 7, or 0")), "{refused:#?}");
-    Ok(())
+    in_room(async |room| {
+        let refused = room.judge("demo", &spec(&json!({"size": -1}))).await?.unwrap_err();
+        assert!(refused.iter().any(|s| s.contains("size must be 1, 3, 5 or 7, or 0")), "{refused:#?}");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn names_that_cannot_become_names_of_pods_are_refused() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let none = json!({});
-    assert_refused(&server, &"a".repeat(53), &none, "metadata.name must have at most 52 characters").await?;
-    assert_refused(&server, "1demo", &none, "metadata.name must begin with a letter").await?;
-    assert_refused(&server, "demo.eu", &none, "metadata.name must begin with a letter").await?;
-    assert!(server.judge(&"a".repeat(52), &spec(&none)).await?.is_ok());
-    Ok(())
+    in_room(async |room| {
+        let none = json!({});
+        assert_refused(room, &"a".repeat(53), &none, "metadata.name must have at most 52 characters").await?;
+        assert_refused(room, "1demo", &none, "metadata.name must begin with a letter").await?;
+        assert_refused(room, "demo.eu", &none, "metadata.name must begin with a letter").await?;
+        assert!(room.judge(&"a".repeat(52), &spec(&none)).await?.is_ok());
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn a_field_that_does_not_exist_is_refused_and_not_dropped() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let strict = server.client.request_text(post("?dryRun=All&fieldValidation=Strict", &json!({"sizee": 3}))?).await;
-    assert!(strict.unwrap_err().to_string().contains("unknown field \"spec.sizee\""));
-    Ok(())
+    in_room(async |room| {
+        let strict = room
+            .server
+            .client
+            .request_text(post(room, "?dryRun=All&fieldValidation=Strict", &json!({"sizee": 3}))?)
+            .await;
+        assert!(strict.unwrap_err().to_string().contains("unknown field \"spec.sizee\""));
+        Ok(())
+    })
+    .await
 }
 
-fn post(query: &str, fields: &Value) -> Result<http::Request<Vec<u8>>> {
-    let path = format!("/apis/etcd.etcd.io/v1alpha1/namespaces/default/etcdclusters{query}");
+fn post(room: &Room, query: &str, fields: &Value) -> Result<http::Request<Vec<u8>>> {
+    let path = format!("/apis/etcd.etcd.io/v1alpha1/namespaces/{}/etcdclusters{query}", room.name);
     let body = serde_json::to_vec(&cluster("demo", &spec(fields)))?;
     Ok(http::Request::post(path).header("content-type", "application/json").body(body)?)
 }
 
 /// A stopped cluster, so that nothing runs.
-async fn stopped(server: &Server, room: &Room, storage: Value) -> Result<()> {
+async fn stopped(room: &Room, storage: Value) -> Result<()> {
     let object = cluster("demo", &spec(&json!({"size": 0, "storage": storage})));
-    server.clusters(&room.name).create(&PostParams::default(), &object).await?;
+    room.clusters().create(&PostParams::default(), &object).await?;
     Ok(())
 }
 
-async fn edit(server: &Server, room: &Room, fields: &Value) -> Result<std::result::Result<Value, Vec<String>>> {
+async fn edit(room: &Room, fields: &Value) -> Result<std::result::Result<Value, Vec<String>>> {
     let patch = json!({ "spec": fields });
-    let clusters = server.clusters(&room.name);
+    let clusters = room.clusters();
     let edited: kube::Result<DynamicObject> =
         clusters.patch("demo", &PatchParams::default(), &Patch::Merge(&patch)).await;
     verdict(edited)
@@ -116,78 +131,86 @@ async fn edit(server: &Server, room: &Room, fields: &Value) -> Result<std::resul
 
 #[tokio::test]
 async fn volumes_grow_and_never_shrink() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let room = server.room().await?;
-    stopped(&server, &room, json!({"size": "2Gi"})).await?;
-    let refused = edit(&server, &room, &json!({"storage": {"size": "1Gi"}})).await?.unwrap_err();
-    assert_eq!(refused.len(), 1, "{refused:#?}");
-    assert!(refused[0].contains("storage.size may only grow"), "{refused:#?}");
-    assert!(edit(&server, &room, &json!({"storage": {"size": "3072Mi"}})).await?.is_ok());
-    let refused = edit(&server, &room, &json!({"storage": {"size": "abc"}})).await?.unwrap_err();
-    assert_eq!(refused.len(), 1, "a nonsensical size is one mistake, not two: {refused:#?}");
-    room.leave().await
+    in_room(async |room| {
+        stopped(room, json!({"size": "2Gi"})).await?;
+        let refused = edit(room, &json!({"storage": {"size": "1Gi"}})).await?.unwrap_err();
+        assert_eq!(refused.len(), 1, "{refused:#?}");
+        assert!(refused[0].contains("storage.size may only grow"), "{refused:#?}");
+        assert!(edit(room, &json!({"storage": {"size": "3072Mi"}})).await?.is_ok());
+        let refused = edit(room, &json!({"storage": {"size": "abc"}})).await?.unwrap_err();
+        assert_eq!(refused.len(), 1, "a nonsensical size is one mistake, not two: {refused:#?}");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn the_class_of_volumes_can_be_mended_until_the_cluster_is_founded() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let room = server.room().await?;
-    stopped(&server, &room, json!({"storageClassName": "tpyo"})).await?;
-    let class = |name: &str| json!({"storage": {"storageClassName": name}});
-    assert!(edit(&server, &room, &class("typo")).await?.is_ok());
-    let founded = json!({"status": {"incarnation": {"number": 1, "token": "t", "initialMembers": []}}});
-    let clusters = server.clusters(&room.name);
-    clusters.patch_status("demo", &PatchParams::default(), &Patch::Merge(&founded)).await?;
-    let refused = edit(&server, &room, &class("other")).await?.unwrap_err();
-    assert_eq!(refused.len(), 1, "{refused:#?}");
-    assert!(refused[0].contains("storage.storageClassName cannot be changed once the cluster exists"), "{refused:#?}");
-    assert!(edit(&server, &room, &json!({"storage": {"size": "9Gi"}})).await?.is_ok());
-    room.leave().await
+    in_room(async |room| {
+        stopped(room, json!({"storageClassName": "tpyo"})).await?;
+        let class = |name: &str| json!({"storage": {"storageClassName": name}});
+        assert!(edit(room, &class("typo")).await?.is_ok());
+        let founded = json!({"status": {"incarnation": {"number": 1, "token": "t", "initialMembers": []}}});
+        let clusters = room.clusters();
+        clusters.patch_status("demo", &PatchParams::default(), &Patch::Merge(&founded)).await?;
+        let refused = edit(room, &class("other")).await?.unwrap_err();
+        assert_eq!(refused.len(), 1, "{refused:#?}");
+        assert!(
+            refused[0].contains("storage.storageClassName cannot be changed once the cluster exists"),
+            "{refused:#?}"
+        );
+        assert!(edit(room, &json!({"storage": {"size": "9Gi"}})).await?.is_ok());
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn a_decision_to_recover_can_be_made_changed_and_taken_back() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let room = server.room().await?;
-    stopped(&server, &room, json!({})).await?;
-    for recovery in [json!({"abandonIncarnation": 1}), json!({"abandonIncarnation": 2}), Value::Null] {
-        let edited = edit(&server, &room, &json!({ "recovery": recovery })).await?;
-        let made = edited.map_err(|sentences| anyhow::anyhow!("{sentences:?}"))?;
-        assert_eq!(made["spec"].get("recovery").cloned().unwrap_or(Value::Null), recovery);
-    }
-    room.leave().await
+    in_room(async |room| {
+        stopped(room, json!({})).await?;
+        for recovery in [json!({"abandonIncarnation": 1}), json!({"abandonIncarnation": 2}), Value::Null] {
+            let edited = edit(room, &json!({ "recovery": recovery })).await?;
+            let made = edited.map_err(|sentences| anyhow::anyhow!("{sentences:?}"))?;
+            assert_eq!(made["spec"].get("recovery").cloned().unwrap_or(Value::Null), recovery);
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn what_becomes_of_volumes_can_be_changed_at_any_time() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let room = server.room().await?;
-    stopped(&server, &room, json!({})).await?;
-    for when in ["whenScaled", "whenStopped", "whenDeleted"] {
-        for keep in ["Retain", "Delete"] {
-            let edited = edit(&server, &room, &json!({"storage": {"retention": {when: keep}}})).await?;
-            assert!(edited.is_ok(), "{when} {keep}: {edited:?}");
+    in_room(async |room| {
+        stopped(room, json!({})).await?;
+        for when in ["whenScaled", "whenStopped", "whenDeleted"] {
+            for keep in ["Retain", "Delete"] {
+                let edited = edit(room, &json!({"storage": {"retention": {when: keep}}})).await?;
+                assert!(edited.is_ok(), "{when} {keep}: {edited:?}");
+            }
+            // Back: with size 0 nobody should give volumes up here.
+            assert!(edit(room, &json!({"storage": {"retention": {when: "Retain"}}})).await?.is_ok());
         }
-        // Back: with size 0 nobody should give volumes up here.
-        assert!(edit(&server, &room, &json!({"storage": {"retention": {when: "Retain"}}})).await?.is_ok());
-    }
-    room.leave().await
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn scaling_by_the_scale_subresource_obeys_the_same_rule() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let room = server.room().await?;
-    stopped(&server, &room, json!({})).await?;
-    let clusters = server.clusters(&room.name);
-    let scale = async |n: i32| {
-        let patch = json!({"spec": {"replicas": n}});
-        clusters
-            .patch_scale("demo", &PatchParams { dry_run: true, ..PatchParams::default() }, &Patch::Merge(&patch))
-            .await
-    };
-    assert_eq!(scale(5).await?.spec.and_then(|s| s.replicas), Some(5));
-    let refused = scale(4).await.unwrap_err().to_string();
-    assert!(refused.contains("size must be 1, 3, 5 or 7"), "{refused}");
-    room.leave().await
+    in_room(async |room| {
+        stopped(room, json!({})).await?;
+        let clusters = room.clusters();
+        let scale = async |n: i32| {
+            let patch = json!({"spec": {"replicas": n}});
+            clusters
+                .patch_scale("demo", &PatchParams { dry_run: true, ..PatchParams::default() }, &Patch::Merge(&patch))
+                .await
+        };
+        assert_eq!(scale(5).await?.spec.and_then(|s| s.replicas), Some(5));
+        let refused = scale(4).await.unwrap_err().to_string();
+        assert!(refused.contains("size must be 1, 3, 5 or 7"), "{refused}");
+        Ok(())
+    })
+    .await
 }

@@ -2,29 +2,36 @@
 
 use anyhow::{Context, Result, bail};
 use etcd_operator_shared::api::{EtcdCluster, EtcdMember};
+use futures::FutureExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, Client,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    Api, Client, Resource,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use testbed::Cluster;
 use tokio::sync::OnceCell;
 
 const KINDS: &str = include_str!("../../manifests/crds/etcd.etcd.io.yaml");
 
-/// Where objects are sent as dry runs: it always exists.
-const NAMESPACE: &str = "default";
-
 pub struct Server {
     pub client: Client,
 }
 
-/// A namespace of a test's own.
+/// A namespace of a test's own: whatever clusters there are elsewhere, none of them is in its way.
 pub struct Room {
-    client: Client,
+    pub server: Server,
     pub name: String,
+}
+
+/// Runs a test in a room of its own, which is removed when the test succeeds, fails or panics.
+pub async fn in_room(test: impl AsyncFnOnce(&Room) -> Result<()>) -> Result<()> {
+    let room = Server::with_kinds().await?.room().await?;
+    let outcome = AssertUnwindSafe(test(&room)).catch_unwind().await;
+    room.leave().await?;
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 impl Server {
@@ -44,14 +51,15 @@ impl Server {
             let name = object.metadata.name.clone().context("a kind without a name")?;
             kinds.patch(&name, &PatchParams::apply("etcd-tests").force(), &Patch::Apply(&object)).await?;
         }
-        self.served(self.clusters(NAMESPACE)).await?;
-        self.served(Api::namespaced_with(self.client.clone(), NAMESPACE, &ApiResource::erase::<EtcdMember>(&()))).await
+        self.served::<EtcdCluster>().await?;
+        self.served::<EtcdMember>().await
     }
 
     /// Waits until a kind is served, which takes a moment the first time.
-    async fn served(&self, kind: Api<DynamicObject>) -> Result<()> {
+    async fn served<K: Resource<DynamicType = ()>>(&self) -> Result<()> {
+        let kind = Api::<DynamicObject>::all_with(self.client.clone(), &ApiResource::erase::<K>(&()));
         for _ in 0..100 {
-            if kind.list(&Default::default()).await.is_ok() {
+            if kind.list(&ListParams::default()).await.is_ok() {
                 return Ok(());
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -59,28 +67,27 @@ impl Server {
         bail!("the kinds are not served after ten seconds")
     }
 
-    pub fn clusters(&self, namespace: &str) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<EtcdCluster>(&()))
+    async fn room(self) -> Result<Room> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let namespace = serde_json::from_value(json!({"metadata": {"generateName": "api-"}}))?;
+        let made = namespaces.create(&PostParams::default(), &namespace).await?;
+        Ok(Room { server: self, name: made.metadata.name.unwrap_or_default() })
+    }
+}
+
+impl Room {
+    pub fn clusters(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.server.client.clone(), &self.name, &ApiResource::erase::<EtcdCluster>(&()))
     }
 
     /// What the API server makes of an object: the object with its defaults, or the sentences of its refusal.
     pub async fn judge(&self, name: &str, spec: &Value) -> Result<std::result::Result<Value, Vec<String>>> {
         let dry = PostParams { dry_run: true, ..PostParams::default() };
-        let made = self.clusters(NAMESPACE).create(&dry, &cluster(name, spec)).await;
-        verdict(made)
+        verdict(self.clusters().create(&dry, &cluster(name, spec)).await)
     }
 
-    pub async fn room(&self) -> Result<Room> {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let namespace = serde_json::from_value(json!({"metadata": {"generateName": "api-"}}))?;
-        let made = namespaces.create(&PostParams::default(), &namespace).await?;
-        Ok(Room { client: self.client.clone(), name: made.metadata.name.unwrap_or_default() })
-    }
-}
-
-impl Room {
-    pub async fn leave(self) -> Result<()> {
-        Api::<Namespace>::all(self.client).delete(&self.name, &DeleteParams::default()).await?;
+    async fn leave(self) -> Result<()> {
+        Api::<Namespace>::all(self.server.client).delete(&self.name, &DeleteParams::default()).await?;
         Ok(())
     }
 }

@@ -3,54 +3,60 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, in_room};
 
 #[tokio::test]
 async fn the_smallest_object_gets_every_default() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let made = server.judge("demo", &json!({"version": "v3.5.21"})).await?.map_err(|e| anyhow::anyhow!("{e:?}"))?;
-    let expected = json!({
-        "size": 3,
-        "version": "v3.5.21",
-        "repository": "quay.io/coreos/etcd",
-        "storage": {
-            "size": "8Gi", "storageClassName": "", "medium": "PersistentVolume",
-            "retention": {"whenScaled": "Delete", "whenStopped": "Retain", "whenDeleted": "Retain"}
-        },
-        "etcd": {
-            "quotaBackend": "2Gi", "autoCompaction": {"mode": "Periodic", "retention": "1h"},
-            "heartbeatInterval": "100ms", "electionTimeout": "1s", "extraArgs": {}
-        },
-        "service": {"type": "ClusterIP", "annotations": {}},
-    });
-    let mut spec = made["spec"].clone();
-    spec.as_object_mut().context("no spec")?.remove("pod");
-    assert_eq!(spec, expected);
-    Ok(())
+    in_room(async |room| {
+        let made = room.judge("demo", &json!({"version": "v3.5.21"})).await?.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        let expected = json!({
+            "size": 3,
+            "version": "v3.5.21",
+            "repository": "quay.io/coreos/etcd",
+            "storage": {
+                "size": "8Gi", "storageClassName": "", "medium": "PersistentVolume",
+                "retention": {"whenScaled": "Delete", "whenStopped": "Retain", "whenDeleted": "Retain"}
+            },
+            "etcd": {
+                "quotaBackend": "2Gi", "autoCompaction": {"mode": "Periodic", "retention": "1h"},
+                "heartbeatInterval": "100ms", "electionTimeout": "1s", "extraArgs": {}
+            },
+            "service": {"type": "ClusterIP", "annotations": {}},
+        });
+        let mut spec = made["spec"].clone();
+        spec.as_object_mut().context("no spec")?.remove("pod");
+        assert_eq!(spec, expected);
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn each_choice_about_volumes_has_a_default_of_its_own() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    for (given, expected) in [
-        (json!({"whenStopped": "Delete"}), ["Delete", "Delete", "Retain"]),
-        (json!({"whenScaled": "Retain"}), ["Retain", "Retain", "Retain"]),
-        (json!({"whenDeleted": "Delete"}), ["Delete", "Retain", "Delete"]),
-    ] {
-        let spec = json!({"version": "v3.5.21", "storage": {"retention": given}});
-        let made = server.judge("demo", &spec).await?.map_err(|e| anyhow::anyhow!("{e:?}"))?;
-        let retention = &made["spec"]["storage"]["retention"];
-        assert_eq!(["whenScaled", "whenStopped", "whenDeleted"].map(|when| retention[when].clone()), expected);
-    }
-    Ok(())
+    in_room(async |room| {
+        for (given, expected) in [
+            (json!({"whenStopped": "Delete"}), ["Delete", "Delete", "Retain"]),
+            (json!({"whenScaled": "Retain"}), ["Retain", "Retain", "Retain"]),
+            (json!({"whenDeleted": "Delete"}), ["Delete", "Retain", "Delete"]),
+        ] {
+            let spec = json!({"version": "v3.5.21", "storage": {"retention": given}});
+            let made = room.judge("demo", &spec).await?.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+            let retention = &made["spec"]["storage"]["retention"];
+            assert_eq!(["whenScaled", "whenStopped", "whenDeleted"].map(|when| retention[when].clone()), expected);
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn nobody_recovers_by_default() -> Result<()> {
-    let server = Server::with_kinds().await?;
-    let made = server.judge("demo", &json!({"version": "v3.5.21"})).await?.map_err(|e| anyhow::anyhow!("{e:?}"))?;
-    assert!(made["spec"].get("recovery").is_none());
-    Ok(())
+    in_room(async |room| {
+        let made = room.judge("demo", &json!({"version": "v3.5.21"})).await?.map_err(|e| anyhow::anyhow!("{e:?}"))?;
+        assert!(made["spec"].get("recovery").is_none());
+        Ok(())
+    })
+    .await
 }
 
 async fn schema(server: &Server, plural: &str) -> Result<Value> {

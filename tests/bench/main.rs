@@ -19,7 +19,9 @@ use crate::{figure::Figure, operator::Operator};
 async fn main() -> Result<()> {
     let what = std::env::var("WHAT").unwrap_or_default();
     let runs = std::env::var("RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
-    let operator = Operator::start(Cluster::connect().await?).await?;
+    let cluster = Cluster::connect().await?;
+    cluster.stock().await?;
+    let operator = Operator::start(cluster).await?;
     let outcome = measure(&operator, runs, |name| name.contains(&what)).await;
     operator.close().await?;
     outcome

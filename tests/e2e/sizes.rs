@@ -48,7 +48,7 @@ async fn comes_up(stage: &Stage, size: u32, version: &str) -> Result<()> {
 
 /// The two commands that people type first, without `-c` and without flags.
 async fn people_see_it(demo: &Demo<'_>) -> Result<()> {
-    let list = demo.exec(0, &["--", "etcdctl", "member", "list"]).await?;
+    let list = demo.exec_cleanly(0, &["--", "etcdctl", "member", "list"]).await?;
     let started = list.lines().filter(|line| line.contains("started") && line.trim_end().ends_with("false")).count();
     ensure!(started == demo.size as usize, "etcdctl member list shows {started} started voters:\n{list}");
     demo.exec(0, &["--", "etcdctl", "endpoint", "health"]).await.map(drop)

@@ -15,7 +15,7 @@ fn status_says_what_etcd_says() {
         let leader = demo.leader().await?;
         for ordinal in 0..demo.size {
             let said = demo.etcd(ordinal).await?.said().await?;
-            let json = demo.exec(ordinal, &["-c", "agent", "--", "/etcd-agent", "status", "-o", "json"]).await?;
+            let json = demo.exec(ordinal, &["-c", "agent", "--", "etcd-agent", "status", "-o", "json"]).await?;
             let page: Value = serde_json::from_str(&json).with_context(|| format!("read {json}"))?;
             ensure!(page["ready"] == true && page["member"] == demo.member(ordinal), "it says {json}");
             ensure!(
@@ -32,7 +32,7 @@ fn status_says_what_etcd_says() {
             let role = if ordinal == leader { "Leader" } else { "Follower" };
             ensure!(page["role"] == role, "the role is {role}, not as in {json}");
 
-            let human = demo.exec(ordinal, &["-c", "agent", "--", "/etcd-agent", "status"]).await?;
+            let human = demo.exec(ordinal, &["-c", "agent", "--", "etcd-agent", "status"]).await?;
             for part in
                 [demo.member(ordinal), role.to_owned(), hex(said.member_id), said.cluster_id, "v3.5.21".to_owned()]
             {

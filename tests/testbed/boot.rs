@@ -5,7 +5,7 @@ use crate::daemon::Daemon;
 use crate::host::Host;
 use crate::layout::{CONTROL_PLANE_IP, Layout, Node, UNCACHED_DNS_IP};
 use crate::progress::Progress;
-use crate::toolchain::Toolchain;
+use crate::toolchain::{self, ETCD_VERSIONS, ETCDS, Toolchain};
 use crate::{cgroups, control_plane, image, network, pki, storage, template, worker};
 use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::{Node as KubeNode, ServiceAccount};
@@ -15,6 +15,7 @@ use kube::{Api, Client};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,14 +25,22 @@ use tokio::time::{Instant, sleep, timeout};
 /// A boot takes seconds; a machine under load may need ten times that.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Boots `nodes` nodes on a machine that holds no testbed.
+/// Boots `nodes` nodes, with the images of these `releases` of etcd, on a machine that holds no testbed.
 ///
 /// # Errors
 /// When a part does not come up; its last words are in the error, and everything is still there to be swept.
-pub async fn boot(layout: &Layout, tools: &Toolchain, nodes: usize, progress: Progress) -> Result<()> {
-    let images = spawn_blocking({
-        let tools = tools.clone();
-        move || image::stock(&tools).and_then(|archives| Ok((template::ready(&archives)?, archives)))
+pub async fn boot(
+    layout: &Layout,
+    tools: &Toolchain,
+    nodes: usize,
+    releases: &[&str],
+    progress: Progress,
+) -> Result<()> {
+    let releases = with_those_at_hand(releases)?;
+    let images = spawn_blocking(move || {
+        let etcds = releases.iter().map(|release| image::etcd(release, progress));
+        let archives: Vec<PathBuf> = std::iter::once(image::pause()).chain(etcds).collect::<Result<_>>()?;
+        Ok::<_, anyhow::Error>((template::ready(&archives)?, archives))
     });
     foundations(layout, tools, nodes)?;
     control_plane::store(layout, tools).start(layout)?;
@@ -76,6 +85,21 @@ pub async fn boot(layout: &Layout, tools: &Toolchain, nodes: usize, progress: Pr
     Ok(())
 }
 
+/// The releases that are wanted and those that were built before: what the nodes have differs as rarely as can be, since
+/// each set of images is unpacked anew.
+fn with_those_at_hand(wanted: &[&str]) -> Result<Vec<&'static str>> {
+    if let Some(unknown) = wanted.iter().find(|release| toolchain::etcd(release).is_none()) {
+        bail!("there is no etcd {unknown} here, only {}", ETCD_VERSIONS.join(", "));
+    }
+    let mut releases = vec![];
+    for (release, tool) in ETCD_VERSIONS.iter().zip(&ETCDS) {
+        if wanted.contains(release) || tool.folder()?.exists() {
+            releases.push(*release);
+        }
+    }
+    Ok(releases)
+}
+
 /// All that needs no program of ours running.
 fn foundations(layout: &Layout, tools: &Toolchain, nodes: usize) -> Result<()> {
     fs::create_dir_all(layout.volumes())?;
@@ -91,9 +115,8 @@ fn foundations(layout: &Layout, tools: &Toolchain, nodes: usize) -> Result<()> {
 fn programs(layout: &Layout, tools: &Toolchain) -> Result<()> {
     let bin = layout.bin();
     fs::create_dir_all(&bin)?;
-    // By this link the program is found also when it was built anew meanwhile.
-    let own = std::path::PathBuf::from("/proc/self/exe");
-    fs::copy(&own, bin.join("testbed")).with_context(|| format!("copy {}", own.display()))?;
+    // Not by its path: whoever built in the meantime has replaced the file.
+    fs::copy("/proc/self/exe", bin.join("testbed")).context("copy this program")?;
     symlink(tools.kubernetes.join("kubectl"), bin.join("kubectl"))?;
     for program in ["etcdctl", "etcdutl", "etcd"] {
         symlink(tools.store().join(program), bin.join(program))?;

@@ -87,7 +87,8 @@ impl Client {
     /// When `go` is missing.
     pub async fn build() -> Result<PathBuf> {
         static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
-        let build = || async { tokio::task::spawn_blocking(|| CLIENT.ready(Progress::start())).await? };
+        let build =
+            || async { tokio::task::spawn_blocking(|| CLIENT.ready(&Progress::start().follow(CLIENT.name))).await? };
         Ok(BUILT.get_or_try_init(build).await?.join("client"))
     }
 

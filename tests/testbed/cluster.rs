@@ -9,6 +9,7 @@ use crate::faults::Faults;
 use crate::layout::Layout;
 use crate::machine::Testbed;
 use crate::progress::Progress;
+use crate::toolchain::ETCD_VERSIONS;
 use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ impl Cluster {
             None => {
                 let testbed = match Testbed::attach() {
                     Ok(testbed) if testbed.is_alive() => testbed,
-                    _ => Testbed::up(3, Progress::start()).await?,
+                    _ => Testbed::up(3, &ETCD_VERSIONS, Progress::start()).await?,
                 };
                 let client = testbed.client().await?;
                 let faults = Faults::new(&testbed, client.clone());
@@ -84,6 +85,17 @@ impl Cluster {
         match &self.kind {
             Kind::Testbed { testbed, .. } => Some(testbed),
             Kind::Foreign { .. } => None,
+        }
+    }
+
+    /// Brings every release of etcd that tests use to the testbed's nodes; a cluster of somebody else pulls its images.
+    ///
+    /// # Errors
+    /// When one cannot be built or a node is down.
+    pub async fn stock(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Testbed { testbed, .. } => testbed.stock(&ETCD_VERSIONS, Progress::start()).await,
+            Kind::Foreign { .. } => Ok(()),
         }
     }
 

@@ -3,7 +3,8 @@
 use crate::command::{call, run};
 use crate::layout::{Layout, Node};
 use crate::lock::Lock;
-use crate::toolchain::{self, ETCD_VERSIONS, Toolchain};
+use crate::progress::Progress;
+use crate::toolchain::{self, ETCD_VERSIONS};
 use crate::worker::PAUSE_IMAGE;
 use anyhow::{Context, Result, anyhow};
 use std::fs;
@@ -20,17 +21,24 @@ pub fn etcd_image(version: &str) -> String {
     format!("quay.io/coreos/etcd:{version}")
 }
 
-/// The archives that every node has: the pause image first, since no pod starts without it.
+/// The pause image: no pod starts without it.
 ///
 /// # Errors
 /// When buildah fails.
-pub fn stock(tools: &Toolchain) -> Result<Vec<PathBuf>> {
-    let pause = context_of("pause", &[Path::new("/usr/bin/catatonit")])?;
-    let mut archives = vec![build(PAUSE_DOCKERFILE, &pause, PAUSE_IMAGE)?];
-    for (version, folder) in ETCD_VERSIONS.iter().zip(&tools.etcds) {
-        archives.push(build_keyed(ETCD_DOCKERFILE, folder, &etcd_image(version), &folder.to_string_lossy())?);
-    }
-    Ok(archives)
+pub fn pause() -> Result<PathBuf> {
+    let context = context_of("pause", &[Path::new("/usr/bin/catatonit")])?;
+    build(PAUSE_DOCKERFILE, &context, PAUSE_IMAGE)
+}
+
+/// The image of an etcd release.
+///
+/// # Errors
+/// When there is no such release, or it or its image cannot be built.
+pub fn etcd(version: &str, progress: Progress) -> Result<PathBuf> {
+    let tool = toolchain::etcd(version)
+        .with_context(|| format!("there is no etcd {version} here, only {}", ETCD_VERSIONS.join(", ")))?;
+    let folder = tool.ready(&progress.follow(tool.name))?;
+    build_keyed(ETCD_DOCKERFILE, &folder, &etcd_image(version), &folder.to_string_lossy())
 }
 
 /// Builds the image `name` and returns its archive, which stays in the cache and is made anew only when the
@@ -110,6 +118,8 @@ fn load_on(layout: &Layout, node: Node, archives: &[PathBuf]) -> Result<()> {
     for archive in archives {
         let mark = mark(layout, node, archive)?;
         if !mark.exists() {
+            // Of two archives with one name the last is what the node has: whoever had loaded the other has to do it again.
+            forget_marks(&mark, archive)?;
             import(&layout.containerd_socket(node), archive).with_context(|| format!("on {node}"))?;
             fs::write(&mark, "")?;
         }
@@ -141,6 +151,17 @@ fn mark(layout: &Layout, node: Node, archive: &Path) -> Result<PathBuf> {
     let marks = layout.node(node).join("images");
     fs::create_dir_all(&marks)?;
     Ok(marks.join(format!("{name}-{}-{}-{}", file.len(), file.mtime(), file.mtime_nsec())))
+}
+
+/// Removes the marks of archives that are named like this one.
+fn forget_marks(mark: &Path, archive: &Path) -> Result<()> {
+    let name = format!("{}-", archive.file_name().unwrap_or_default().to_string_lossy());
+    for entry in fs::read_dir(mark.parent().context("a mark lies in a folder")?)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&name) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// One archive a name is enough: the others are builds of the past.

@@ -17,7 +17,6 @@ pub mod faults;
 pub mod host;
 pub mod image;
 pub mod layout;
-pub mod lock;
 pub mod machine;
 pub mod network;
 pub mod pki;
@@ -25,7 +24,6 @@ pub mod progress;
 pub mod storage;
 pub mod sweep;
 pub mod template;
-pub mod toolchain;
 pub mod worker;
 
 pub use cluster::Cluster;
@@ -34,6 +32,7 @@ pub use image::{build_image, etcd_image};
 pub use layout::Layout;
 pub use machine::Testbed;
 pub use progress::Progress;
+pub use steps::{lock, toolchain};
 
 use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};

@@ -2,6 +2,7 @@
 
 use crate::boot::{self, ready_nodes};
 use crate::daemon::Daemon;
+use crate::image;
 use crate::layout::{Layout, MAX_NODES, Node};
 use crate::lock::Lock;
 use crate::progress::Progress;
@@ -31,26 +32,29 @@ struct Manifest {
 
 impl Testbed {
     /// Attaches to the running testbed if it has `nodes` nodes and today's binaries, and boots one otherwise,
-    /// sweeping away whatever is there.
+    /// sweeping away whatever is there. Its nodes have the images of these `releases` of etcd.
     ///
     /// # Errors
     /// When the tools cannot be built or a part does not come up; then nothing is left of the attempt.
-    pub async fn up(nodes: usize, progress: Progress) -> Result<Self> {
+    pub async fn up(nodes: usize, releases: &[&str], progress: Progress) -> Result<Self> {
         ensure!((1..=MAX_NODES).contains(&nodes), "a testbed has 1 to {MAX_NODES} nodes, not {nodes}");
         ensure!(nix::unistd::geteuid().is_root(), "a testbed makes network namespaces and mounts: it needs root");
         let layout = Layout::from_env()?;
-        let tools = tokio::task::spawn_blocking(move || Toolchain::ready(progress)).await??;
+        let tools = tokio::task::spawn_blocking(move || Toolchain::ready(|tool| progress.follow(tool.name))).await??;
         let _lock = lock(&layout, progress).await?;
         let testbed = Self { layout, nodes };
-        let why = match testbed.check(&tools).await {
-            Ok(()) => return Ok(testbed),
+        let why = match testbed.check().await {
+            Ok(()) => {
+                testbed.stock(releases, progress).await?;
+                return Ok(testbed);
+            }
             Err(why) => why,
         };
         if sweep::has_remains(&testbed.layout) {
             progress.say(format!("what is there is removed: {why:#}"));
             testbed.sweep().await?;
         }
-        if let Err(error) = testbed.boot(&tools, progress).await {
+        if let Err(error) = testbed.boot(&tools, releases, progress).await {
             let logs = testbed.save_logs();
             testbed.sweep().await.context("sweep after a failed boot")?;
             return match logs {
@@ -142,10 +146,24 @@ impl Testbed {
         tokio::task::spawn_blocking(move || crate::image::load(&layout, nodes, &[archive])).await?
     }
 
-    async fn check(&self, tools: &Toolchain) -> Result<()> {
+    /// Brings the images of these releases of etcd to every node that lacks them, built if need be.
+    ///
+    /// # Errors
+    /// When a release cannot be built or a node is down.
+    pub async fn stock(&self, releases: &[&str], progress: Progress) -> Result<()> {
+        let (layout, nodes) = (self.layout.clone(), self.nodes());
+        let releases: Vec<String> = releases.iter().map(|&release| release.to_owned()).collect();
+        tokio::task::spawn_blocking(move || {
+            let archives: Result<Vec<PathBuf>> = releases.iter().map(|one| image::etcd(one, progress)).collect();
+            image::load(&layout, nodes, &archives?)
+        })
+        .await?
+    }
+
+    async fn check(&self) -> Result<()> {
         let manifest = Manifest::read(&self.layout)?;
         ensure!(manifest.nodes == self.nodes, "it has {} nodes, not {}", manifest.nodes, self.nodes);
-        ensure!(manifest.tools == tools.fingerprint(), "it runs other versions");
+        ensure!(manifest.tools == Toolchain::fingerprint()?, "it runs other versions");
         self.check_running().await
     }
 
@@ -159,9 +177,9 @@ impl Testbed {
         Ok(())
     }
 
-    async fn boot(&self, tools: &Toolchain, progress: Progress) -> Result<()> {
-        boot::boot(&self.layout, tools, self.nodes, progress).await?;
-        let manifest = Manifest { nodes: self.nodes, tools: tools.fingerprint() };
+    async fn boot(&self, tools: &Toolchain, releases: &[&str], progress: Progress) -> Result<()> {
+        boot::boot(&self.layout, tools, self.nodes, releases, progress).await?;
+        let manifest = Manifest { nodes: self.nodes, tools: Toolchain::fingerprint()? };
         fs::write(self.layout.manifest(), serde_json::to_string(&manifest)?)?;
         Ok(())
     }

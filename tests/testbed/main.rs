@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use testbed::toolchain::ETCD_VERSIONS;
 use testbed::{Layout, Progress, Testbed, storage};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,6 +23,9 @@ enum Command {
         /// How many nodes.
         #[arg(long, default_value_t = 3)]
         nodes: usize,
+        /// A release of etcd whose image every node gets; may be given several times. Left out: all that there are.
+        #[arg(long = "etcd", value_name = "RELEASE")]
+        releases: Vec<String>,
     },
     /// Remove it, or what is left of it.
     Down,
@@ -58,9 +62,11 @@ async fn main() -> ExitCode {
 async fn perform(command: Command) -> Result<()> {
     let progress = Progress::start();
     match command {
-        Command::Up { nodes } => {
+        Command::Up { nodes, releases } => {
             drop(tokio::spawn(heed_signals()));
-            let testbed = Testbed::up(nodes, progress).await?;
+            let releases: Vec<&str> = releases.iter().map(String::as_str).collect();
+            let releases = if releases.is_empty() { &ETCD_VERSIONS[..] } else { &releases };
+            let testbed = Testbed::up(nodes, releases, progress).await?;
             let environment = testbed.write_environment()?;
             progress.say(format!("up: {nodes} nodes; . {}", environment.display()));
         }
@@ -82,7 +88,7 @@ async fn perform(command: Command) -> Result<()> {
             }
         }
         Command::Check => {
-            let testbed = Testbed::up(3, progress).await?;
+            let testbed = Testbed::up(3, &ETCD_VERSIONS, progress).await?;
             testbed::check::check(&testbed, progress).await?;
             progress.say("all is well");
         }

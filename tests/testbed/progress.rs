@@ -1,6 +1,8 @@
 //! Tells the person who waits what happened and when.
 
+use std::sync::Mutex;
 use std::time::Instant;
+use steps::view::{Far, Shown, is_due, line};
 
 /// A stopwatch that prints; copies share the same start.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,18 @@ impl Progress {
     pub fn say(&self, what: impl AsRef<str>) {
         if !self.quiet {
             println!("{:6.1}s {}", self.seconds(), what.as_ref());
+        }
+    }
+
+    /// Hears how far something is, and prints it now and then.
+    pub fn follow(self, what: &str) -> impl Fn(Far) + use<> {
+        let (what, told) = (what.to_owned(), Mutex::new(None::<Instant>));
+        move |far| {
+            let Ok(mut told) = told.lock() else { return };
+            if told.is_none_or(|told| is_due(true, told.elapsed())) {
+                *told = Some(Instant::now());
+                self.say(line("", &Shown { what: what.clone(), far }));
+            }
         }
     }
 

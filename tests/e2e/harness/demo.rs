@@ -227,9 +227,13 @@ impl<'a> Demo<'a> {
     /// `kubectl exec` in a member's pod, as a person types it.
     pub async fn exec(&self, ordinal: u32, args: &[&str]) -> Result<String> {
         let pod = self.member(ordinal);
-        let mut all = vec!["-n", &self.stage.namespace, "exec", &pod];
-        all.extend(args);
-        self.stage.kubectl.run(&all).await
+        self.stage.kubectl.run(&[&["-n", &self.stage.namespace, "exec", &pod], args].concat()).await
+    }
+
+    /// As [`exec`](Self::exec), for a command that must not warn of anything.
+    pub async fn exec_cleanly(&self, ordinal: u32, args: &[&str]) -> Result<String> {
+        let pod = self.member(ordinal);
+        self.stage.kubectl.run_cleanly(&[&["-n", &self.stage.namespace, "exec", &pod], args].concat()).await
     }
 
     /// Deletes a pod and does not wait.

@@ -22,11 +22,26 @@ impl Kubectl {
         self.feed(args, "").await
     }
 
+    /// As [`run`](Self::run), and a warning is a failure too.
+    ///
+    /// # Errors
+    /// With what it said, when it fails or says anything beside its output.
+    pub async fn run_cleanly(&self, args: &[&str]) -> Result<String> {
+        let (out, warnings) = self.ask(args, "").await?;
+        ensure!(warnings.is_empty(), "kubectl {} warns: {warnings}", args.join(" "));
+        Ok(out)
+    }
+
     /// As [`run`](Self::run), with something to read.
     ///
     /// # Errors
     /// As there.
     pub async fn feed(&self, args: &[&str], input: &str) -> Result<String> {
+        Ok(self.ask(args, input).await?.0)
+    }
+
+    /// What it printed on stdout and on stderr.
+    async fn ask(&self, args: &[&str], input: &str) -> Result<(String, String)> {
         let mut command = Command::new(&self.program);
         if let Some(kubeconfig) = &self.kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
@@ -39,6 +54,6 @@ impl Kubectl {
         let output = child.wait_with_output().await?;
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         ensure!(output.status.success(), "kubectl {} failed: {err}{out}", args.join(" "));
-        Ok(out.into_owned())
+        Ok((out.into_owned(), err.into_owned()))
     }
 }

@@ -23,6 +23,7 @@ pub mod process;
 pub mod resize;
 pub mod sampler;
 pub mod say;
+pub mod slowest;
 pub mod stage;
 pub mod turn;
 

@@ -1,7 +1,7 @@
 //! Runs one test from its turn to the empty floor.
 
 use super::turn::{self, Manner};
-use super::{Stage, evidence, say};
+use super::{Stage, evidence, say, slowest};
 use anyhow::{Result, anyhow, bail};
 use futures::FutureExt;
 use std::any::Any;
@@ -50,6 +50,7 @@ async fn perform(test: &str, manner: Manner, body: impl AsyncFnOnce(&Stage) -> R
     let outcome = outcome.and(healed).and(struck);
     let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
     say(test, format!("{verdict} after {:.1} s", started.elapsed().as_secs_f64()));
+    slowest::note(test, started.elapsed());
     outcome
 }
 

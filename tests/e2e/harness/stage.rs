@@ -5,7 +5,7 @@ use super::kubectl::Kubectl;
 use super::{leftovers, poll::until, say};
 use anyhow::{Context, Result, ensure};
 use etcd_operator_shared::api::EtcdCluster;
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
@@ -24,6 +24,8 @@ const AGENT_IMAGE: &str = "etcd-operator/agent:dev";
 const STRIKE: Duration = Duration::from_secs(120);
 /// How long pods that are killed may take to be gone.
 const GRACE: Duration = Duration::from_secs(10);
+/// Namespace and name of the coordinator that `manifests/install.yaml` installs.
+const OPERATOR: (&str, &str) = ("etcd-operator-system", "etcd-coordinator");
 /// Once a process: the kinds are there, and what killed tests left behind is not.
 static PREPARED: OnceCell<()> = OnceCell::const_new();
 
@@ -276,6 +278,8 @@ pub fn agent_image() -> String {
 async fn prepare(cluster: &Cluster, kubectl: &Kubectl) -> Result<()> {
     // A build beside a test would slow it down.
     testbed::client::Client::build().await?;
+    cluster.stock().await?;
+    nobody_else_acts(cluster).await?;
     leftovers::sweep(&cluster.client()).await?;
     apply_kinds(kubectl).await
 }
@@ -297,5 +301,19 @@ pub async fn apply_kinds(kubectl: &Kubectl) -> Result<()> {
             "crd/etcdmembers.etcd.etcd.io",
         ])
         .await?;
+    Ok(())
+}
+
+/// An installed operator looks after every namespace, and each test has a coordinator of its own.
+async fn nobody_else_acts(cluster: &Cluster) -> Result<()> {
+    let deployments = Api::<Deployment>::namespaced(cluster.client(), OPERATOR.0);
+    let replicas = deployments.get_opt(OPERATOR.1).await?.and_then(|one| one.spec).and_then(|spec| spec.replicas);
+    ensure!(
+        replicas.unwrap_or(0) == 0,
+        "the operator installed in {} would act on the clusters of the tests: `make e2e` and `make test` stand it still \
+         while they run; by hand: kubectl -n {0} scale deployment {} --replicas=0",
+        OPERATOR.0,
+        OPERATOR.1
+    );
     Ok(())
 }

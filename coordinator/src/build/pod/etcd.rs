@@ -1,7 +1,7 @@
 //! etcd's container: the user's image unmodified, with the launcher as etcd's parent.
 
 use etcd_operator_shared::names;
-use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, Probe, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, Probe, VolumeMount};
 
 use super::{Blueprint, VOLUME_AGENT, agent::http, mount, mounts, named};
 
@@ -14,7 +14,6 @@ pub fn container(plan: &Blueprint<'_>) -> Container {
         image: Some(format!("{}:{}", spec.repository, plan.wanted.version)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec![names::AGENT_BINARY.into(), "launch".into()]),
-        env: Some(vec![EnvVar { name: "ETCDCTL_API".into(), value: Some("3".into()), value_from: None }]),
         ports: Some(vec![
             port("client", names::PORT_CLIENT),
             port("peer", names::PORT_PEER),

@@ -1,17 +1,18 @@
 //! Builds Kubernetes, CoreDNS and etcd from the Go module proxy, once, into a cache outside the clone.
 //!
-//! The Go modules in `tools/` name the versions; they are compiled into this program, so that it needs no path of the
+//! The Go modules in `tests/testbed/tools/` name the versions; they are compiled into this program, so that it needs no path of the
 //! clone at run time. A build goes into a folder of its own that is renamed at the end: a folder with the right name
 //! is a finished build.
 
-use crate::command::run;
+use crate::go::Build;
 use crate::lock::Lock;
-use crate::progress::Progress;
-use anyhow::{Context, Result};
+use crate::view::Far;
+use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// One Go module and the programs built from it.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ macro_rules! sources {
 }
 
 /// The application of the tests (`tests/client`): built when the first test needs it, no part of a testbed.
-pub const CLIENT: Tool = Tool {
+pub static CLIENT: Tool = Tool {
     name: "client",
     sources: sources!(
         "../client",
@@ -53,7 +54,7 @@ macro_rules! etcd {
     ($version:literal) => {
         Tool {
             name: concat!("etcd-", $version),
-            sources: sources!(concat!("tools/etcd/", $version), "go.mod" "go.sum" "tools.go"),
+            sources: sources!(concat!("../testbed/tools/etcd/", $version), "go.mod" "go.sum" "tools.go"),
             programs: ETCD_PROGRAMS,
             aliases: &[],
             ldflags: "-s -w",
@@ -61,9 +62,9 @@ macro_rules! etcd {
     };
 }
 
-pub const KUBERNETES: Tool = Tool {
+pub static KUBERNETES: Tool = Tool {
     name: "kubernetes-v1.34.4",
-    sources: sources!("tools/kubernetes", "go.mod" "go.sum" "main.go"),
+    sources: sources!("../testbed/tools/kubernetes", "go.mod" "go.sum" "main.go"),
     programs: &[(".", "kubernetes")],
     aliases: &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"],
     ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4 -X k8s.io/component-base/version.gitMajor=1 \
@@ -71,9 +72,9 @@ pub const KUBERNETES: Tool = Tool {
               -X k8s.io/client-go/pkg/version.gitVersion=v1.34.4",
 };
 
-pub const COREDNS: Tool = Tool {
+pub static COREDNS: Tool = Tool {
     name: "coredns-v1.15.0",
-    sources: sources!("tools/coredns", "go.mod" "go.sum" "main.go"),
+    sources: sources!("../testbed/tools/coredns", "go.mod" "go.sum" "main.go"),
     programs: &[(".", "coredns")],
     aliases: &[],
     ldflags: "-s -w",
@@ -81,78 +82,85 @@ pub const COREDNS: Tool = Tool {
 
 /// The etcd versions that have an image in the testbed, oldest first.
 pub const ETCD_VERSIONS: [&str; 4] = ["v3.5.21", "v3.5.35", "v3.6.16", "v3.7.3"];
-pub const ETCDS: [Tool; 4] = [etcd!("v3.5.21"), etcd!("v3.5.35"), etcd!("v3.6.16"), etcd!("v3.7.3")];
+pub static ETCDS: [Tool; 4] = [etcd!("v3.5.21"), etcd!("v3.5.35"), etcd!("v3.6.16"), etcd!("v3.7.3")];
 
-/// The folders of every tool, all built.
+/// The release with this name.
+#[must_use]
+pub fn etcd(version: &str) -> Option<&'static Tool> {
+    ETCD_VERSIONS.iter().zip(&ETCDS).find_map(|(name, etcd)| (*name == version).then_some(etcd))
+}
+
+/// The newest etcd of the stock control plane's generation: the API server's own store.
+#[must_use]
+pub fn store() -> &'static Tool {
+    &ETCDS[2]
+}
+
+/// The folders of what a testbed itself runs on, all built.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
     pub kubernetes: PathBuf,
     pub coredns: PathBuf,
-    /// In the order of [`ETCD_VERSIONS`].
-    pub etcds: Vec<PathBuf>,
+    store: PathBuf,
 }
 
 impl Toolchain {
-    /// Builds what the cache lacks: minutes the first time, nothing later.
+    /// Builds what the cache lacks: minutes the first time, nothing later. `listener` gives who hears how far a tool is.
     ///
     /// # Errors
     /// When `go` is missing or a build fails.
-    pub fn ready(progress: Progress) -> Result<Self> {
-        Ok(Self {
-            kubernetes: KUBERNETES.ready(progress)?,
-            coredns: COREDNS.ready(progress)?,
-            etcds: ETCDS.iter().map(|etcd| etcd.ready(progress)).collect::<Result<_>>()?,
-        })
+    pub fn ready<L: Fn(Far)>(listener: impl Fn(&Tool) -> L) -> Result<Self> {
+        let ready = |tool: &'static Tool| tool.ready(&listener(tool));
+        Ok(Self { kubernetes: ready(&KUBERNETES)?, coredns: ready(&COREDNS)?, store: ready(store())? })
     }
 
-    /// The newest etcd of the stock control plane's generation: the API server's own store.
     #[must_use]
     pub fn store(&self) -> &Path {
-        &self.etcds[2]
+        &self.store
     }
 
-    /// Tells two sets of binaries apart.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        let mut all = vec![self.kubernetes.display().to_string(), self.coredns.display().to_string()];
-        all.extend(self.etcds.iter().map(|folder| folder.display().to_string()));
-        all.join(":")
+    /// Tells two sets of versions apart, built or not.
+    ///
+    /// # Errors
+    /// When the cache has no place.
+    pub fn fingerprint() -> Result<String> {
+        let all = [&KUBERNETES, &COREDNS].into_iter().chain(&ETCDS);
+        let folders: Vec<String> = all.map(|tool| Ok(tool.folder()?.display().to_string())).collect::<Result<_>>()?;
+        Ok(folders.join(":"))
     }
 }
 
 impl Tool {
     /// The folder in the cache, named after all that goes into the build.
-    fn folder(&self) -> Result<PathBuf> {
-        let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
-        for (name, text) in self.sources {
-            digest.update(name.as_bytes());
-            digest.update(text.as_bytes());
-        }
-        digest.update(self.ldflags.as_bytes());
-        Ok(cache()?.join(format!("{}-{}", self.name, short_hex(digest.finish().as_ref()))))
+    ///
+    /// # Errors
+    /// When the cache has no place.
+    pub fn folder(&self) -> Result<PathBuf> {
+        let texts = self.sources.iter().flat_map(|(name, text)| [*name, *text]);
+        let all: String = texts.chain([self.ldflags]).collect();
+        Ok(cache()?.join(format!("{}-{}", self.name, &digest(&all)?[..16])))
     }
 
-    /// The folder with its programs, built if the cache lacks them.
+    /// The folder with its programs, built if the cache lacks them. `tell` hears how far that is.
     ///
     /// # Errors
     /// When `go` is missing or the build fails.
-    pub fn ready(&self, progress: Progress) -> Result<PathBuf> {
+    pub fn ready(&self, tell: &dyn Fn(Far)) -> Result<PathBuf> {
         let folder = self.folder()?;
         if folder.exists() {
             return Ok(folder);
         }
         let _lock = Lock::take(&cache()?.join(format!("{}.lock", self.name)), || {
-            progress.say(format!("{}: another run builds it", self.name));
+            tell(Far::Words("another run builds it".to_owned()));
         })?;
         if !folder.exists() {
-            progress.say(format!("{}: building (minutes, the first time)", self.name));
-            self.build(&folder).with_context(|| format!("build {}", self.name))?;
-            progress.say(format!("{}: built", self.name));
+            tell(Far::Words("asking for its modules".to_owned()));
+            self.build(&folder, tell).with_context(|| format!("build {}", self.name))?;
         }
         Ok(folder)
     }
 
-    fn build(&self, folder: &Path) -> Result<()> {
+    fn build(&self, folder: &Path, tell: &dyn Fn(Far)) -> Result<()> {
         let work = cache()?.join(format!("{}.building", self.name));
         let source = work.join("source");
         let out = work.join("out");
@@ -164,14 +172,7 @@ impl Tool {
         for (name, text) in self.sources {
             fs::write(source.join(name), text)?;
         }
-        for (package, program) in self.programs {
-            run(Command::new("nice")
-                .args(["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", self.ldflags, "-o"])
-                .arg(out.join(program))
-                .arg(package)
-                .env("CGO_ENABLED", "0")
-                .current_dir(&source))?;
-        }
+        Build { source: &source, ldflags: self.ldflags, programs: self.programs }.run(&out, tell)?;
         for alias in self.aliases {
             symlink(self.programs[0].1, out.join(alias))?;
         }
@@ -179,6 +180,17 @@ impl Tool {
         fs::remove_dir_all(&work)?;
         Ok(())
     }
+}
+
+/// SHA-256 in hexadecimal. By the system's program: a crate for it would be half of what is built before anything is shown.
+fn digest(text: &str) -> Result<String> {
+    let mut child =
+        Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("run sha256sum")?;
+    child.stdin.take().context("it has a stdin")?.write_all(text.as_bytes())?;
+    let output = child.wait_with_output()?;
+    let digest = String::from_utf8(output.stdout)?;
+    ensure!(output.status.success() && digest.len() >= 64, "sha256sum said {digest:?} ({})", output.status);
+    Ok(digest)
 }
 
 /// `$ETCD_TESTBED_CACHE`, or the user's cache folder.
@@ -201,4 +213,32 @@ pub fn cache() -> Result<PathBuf> {
 #[must_use]
 pub fn short_hex(digest: &[u8]) -> String {
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_release_is_found_by_its_name_and_no_other() {
+        for version in ETCD_VERSIONS {
+            assert_eq!(etcd(version).unwrap().name, format!("etcd-{version}"));
+        }
+        assert!(etcd("v3.4.0").is_none() && etcd("3.5.21").is_none());
+    }
+
+    #[test]
+    fn a_folder_is_named_after_what_goes_into_the_build() {
+        let named = |tool: &Tool| tool.folder().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+        let names: std::collections::BTreeSet<String> = ETCDS.iter().map(named).collect();
+        assert_eq!(names.len(), ETCDS.len());
+        let other =
+            Tool { name: KUBERNETES.name, sources: KUBERNETES.sources, programs: &[], aliases: &[], ldflags: "-s" };
+        assert_ne!(named(&other), named(&KUBERNETES));
+    }
+
+    #[test]
+    fn a_digest_is_sha_256() {
+        assert!(digest("").unwrap().starts_with("e3b0c44298fc1c14"));
+    }
 }
