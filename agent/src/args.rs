@@ -1,6 +1,6 @@
 //! The command line and the environment: the only place that reads either.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use etcd_operator_shared::{
@@ -39,7 +39,11 @@ pub enum Command {
     Install,
     /// Run etcd when the agent says so (PID 1 of the etcd container)
     #[command(hide = true)]
-    Launch,
+    Launch {
+        /// What others put behind the command in the pod's template: it reaches nobody
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        ignored: Vec<String>,
+    },
 }
 
 /// How a command prints.
@@ -84,15 +88,37 @@ pub struct Sidecar {
 /// The two commands that are PID 1 of a container, told without the parser: it alone would cost each of them a megabyte.
 #[must_use]
 pub fn init() -> Option<Command> {
-    let mut words = std::env::args().skip(1);
-    match (words.next().as_deref(), words.next()) {
-        (Some("run"), None) => Some(Command::Run),
-        (Some("launch"), None) => Some(Command::Launch),
+    first(std::env::args().skip(1))
+}
+
+fn first(mut words: impl Iterator<Item = String>) -> Option<Command> {
+    match words.next()?.as_str() {
+        "run" => words.next().is_none().then_some(Command::Run),
+        // A word too many must not keep etcd from starting, and is no way to etcd's flags.
+        "launch" => Some(Command::Launch { ignored: words.collect() }),
         _ => None,
     }
+}
+
+/// Where the container's image keeps its programs.
+#[must_use]
+pub fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
 }
 
 fn options(json: &str) -> Result<Flags, String> {
     let raw: EtcdOptions = serde_json::from_str(json).map_err(|e| e.to_string())?;
     validate::options(&raw).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_others_put_behind_the_launcher_do_not_stop_it() {
+        let words = ["launch", "--force-new-cluster", "x"].map(ToOwned::to_owned);
+        let Some(Command::Launch { ignored }) = first(words.into_iter()) else { panic!("the launcher starts") };
+        assert_eq!(ignored, ["--force-new-cluster", "x"]);
+    }
 }

@@ -1,4 +1,5 @@
-//! The agent: one binary, five parts. A library only so that the model in `tests/model` runs the very plans that the agent runs.
+//! The agent: one binary, five parts. A library only so that the model in `tests/model` runs what the agent runs: the
+//! plans, the launcher's machine, etcd's flags.
 //!
 //! ```text
 //!  container agent                          container etcd
@@ -13,11 +14,11 @@
 pub mod args;
 mod cli;
 mod crash;
-mod etcd;
+pub mod etcd;
 mod facts;
 mod install;
 mod kube;
-mod launch;
+pub mod launch;
 mod names;
 pub mod plan;
 mod run;
@@ -41,7 +42,10 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Run => Ok(run::run()?),
         Command::Sidecar(config) => sidecar::main(*config),
         Command::Install => Ok(install::run(Path::new(AGENT_DIR))?),
-        Command::Launch => Ok(launch::run(&launch::Places { volume: VOLUME_DIR.into(), shared: AGENT_DIR.into() })?),
+        Command::Launch { ignored } => {
+            let path = args::search_path();
+            Ok(launch::run(&launch::Places { volume: VOLUME_DIR.into(), shared: AGENT_DIR.into(), path }, &ignored)?)
+        }
         Command::Status { output } => cli::status::run(output),
         Command::Version => {
             println!("etcd-agent {}", env!("CARGO_PKG_VERSION"));

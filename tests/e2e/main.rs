@@ -7,6 +7,7 @@ mod bad_input;
 mod bootstrap_crashes;
 mod creation_repeats;
 mod deleted_and_created_again;
+mod foreign_environment;
 mod frozen_etcd;
 mod half_open;
 mod in_cluster;

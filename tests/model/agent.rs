@@ -6,19 +6,24 @@
 
 use std::time::Duration;
 
-use etcd_agent::plan::{
-    learn::{self, Learn, learn},
-    leave::{self, Leave, leave},
-    list::Cluster,
-    start::Start,
-    steward::{self, Seat, Why},
+use etcd_agent::{
+    plan::{
+        learn::{self, Learn},
+        leave::Leave,
+        list::{Cluster, Entry},
+        running::{self, Running, Said, Wrong, running},
+        start::{Object, Start},
+        steward::{Removal, Seat, Why},
+        trust::{self, Trust},
+    },
+    volume::mark::Suspicion,
 };
 
 use crate::{
     config::Config,
-    facts::{dooms, id_name, id_of, identity, list, next_claim, ordinal},
+    facts::{id_name, id_of, identity, list, neighbours, real_mark},
     mistake::{Mistake, Rules},
-    world::{Answer, Id, Mark, Process, View, Wal, World, bit, ids, seat_of},
+    world::{self, Answer, Id, Ids, Process, Wal, World, bit},
 };
 
 /// What an agent does in a turn.
@@ -28,8 +33,10 @@ pub enum Deed {
     Plan(Start),
     /// Only a planted mistake: the entry's ID goes onto the mark.
     Adopt(Id),
-    /// etcd runs under another ID than the mark's: it is stopped.
-    Mistaken,
+    /// etcd is not the mark's, or says that it is alone: it is stopped, and the mark says why.
+    Suspect(world::Suspicion),
+    /// The mark takes the voters.
+    Record(Ids),
     /// etcd is stopped.
     Halt(&'static str),
     MoveLeader(Id),
@@ -47,6 +54,17 @@ pub enum Deed {
         number: u8,
         id: Id,
     },
+}
+
+/// ID of the cluster, of whichever incarnation.
+const CLUSTER: &str = "c";
+
+/// What time and the API server leave open.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    stalled: Duration,
+    wished_for: Duration,
+    may_write: bool,
 }
 
 /// Longer than anybody waits.
@@ -80,12 +98,14 @@ impl World {
     #[must_use]
     pub fn asks(&self, place: usize, rules: &Rules) -> bool {
         let Some(pod) = self.pod(place) else { return false };
-        let doomed = dooms(self, place);
+        let (me, object) = (identity(self.ordinal(place), pod.uid, pod.incarnation), self.object_of(place));
+        let joined = self.known_mark(place).is_some_and(|mark| mark.joined);
         if pod.process != Process::Idle {
-            return doomed || self.known_mark(place).is_some_and(|mark| mark.joined);
+            return running::needs_list(&me, &object, joined, false);
         }
+        let surplus = running::needs_list(&me, &object, false, false);
         let silent = self.question(place, None, rules).map(|question| question.ask());
-        silent.is_some_and(|step| step.needs_list() || (doomed && step != Start::Left))
+        silent.is_some_and(|step| step.needs_list() || (surplus && step != Start::Left))
     }
 
     fn steps(&self, place: usize, rules: &Rules) -> Vec<Deed> {
@@ -121,128 +141,164 @@ impl World {
         }
     }
 
+    /// What is due while etcd runs or is about to be started again: the real plan's step, with every wait that may be over
+    /// and every answer that may be there.
     fn duties(&self, place: usize, rules: &Rules) -> Vec<Deed> {
-        let (Some(pod), Some(mark)) = (self.pod(place), self.known_mark(place)) else { return vec![] };
-        let (Some(wal), View::Seen(notes)) = (self.volume(place).and_then(|v| v.wal), pod.agent.view) else {
-            return self.unwatched_duties(place, mark, rules);
-        };
-        if pod.runs() && mark.ident.id.is_some_and(|id| id != wal.id) {
-            return vec![Deed::Mistaken];
-        }
         let mut deeds = vec![];
-        let superseded = notes.claim.is_some_and(|(number, volume_id)| {
-            volume_id != mark.ident.volume_id && number > mark.ident.claim && !(mark.joined && mark.ident.claim == 0)
-        });
-        if superseded && pod.runs() {
-            deeds.push(Deed::Halt("another volume speaks for the member"));
+        let list = self.list_for(place, rules);
+        let clusters = [Cluster::Awaited].into_iter().chain(list.map(|config| self.answer(config)));
+        for cluster in clusters {
+            for (stalled, wished_for) in
+                [(Duration::ZERO, Duration::ZERO), (learn::STALLED, Duration::ZERO), (Duration::ZERO, LONG)]
+            {
+                for may_write in [true, false] {
+                    let times = Times { stalled, wished_for, may_write };
+                    deeds.extend(self.duty(place, &cluster, times, rules));
+                }
+            }
         }
-        if dooms(self, place) {
-            deeds.extend(self.leaving(place, wal, mark, notes.size, rules));
-        } else {
-            deeds.extend(self.unwatched_duties(place, mark, rules));
+        let mut seen: Vec<Deed> = vec![];
+        for deed in deeds {
+            let hasty = matches!(deed, Deed::Steward { hasty: true, .. });
+            if !seen.contains(&deed) && (!hasty || self.budget.haste > 0) {
+                seen.push(deed);
+            }
         }
-        let founders = self.life(pod.incarnation).founders;
-        if let (Some(id), true) = (mark.ident.id, mark.joined)
-            && let Some(number) = next_claim(self.ordinal(place), mark, notes, founders)
-        {
-            deeds.push(Deed::ClaimLate { number, id });
-        }
-        deeds
+        seen
     }
 
-    /// What is due whoever is wanted: to become a voter, and to look after others.
-    fn unwatched_duties(&self, place: usize, mark: Mark, rules: &Rules) -> Vec<Deed> {
-        let mut deeds = self.learning(place, mark, rules);
-        let leads = self.leader(self.pod(place).map_or(1, |pod| pod.incarnation)).is_some_and(|(at, _)| at == place);
-        if leads {
-            deeds.extend(self.stewardship(place, rules));
-        }
-        deeds
+    fn answer(&self, config: Config) -> Cluster {
+        Cluster::Answers(list(config, self.started))
     }
 
-    fn leaving(&self, place: usize, wal: Wal, mark: Mark, size: u8, rules: &Rules) -> Vec<Deed> {
-        let (Some(pod), Some(own)) = (self.pod(place), mark.ident.id) else { return vec![] };
-        if pod.process == Process::Pausing {
-            return vec![Deed::Halt("a member that keeps ending is not brought back to leave")];
-        }
-        let Some(config) = self.list_for(place, rules) else { return vec![] };
-        let me = identity(self.ordinal(place), pod.uid, pod.incarnation);
-        let absent = ids(config.all()).filter(|id| self.place_of(wal.incarnation, *id).is_none());
-        let away: Vec<String> = if pod.leads() { absent.map(id_name).collect() } else { vec![] };
-        let (own_id, cluster) = (id_name(own), Cluster::Answers(list(config, self.started)));
-        let facts = leave::Facts {
-            me: &me,
-            own_id: &own_id,
-            size: size.into(),
+    /// The real plan's step with these facts.
+    fn duty(&self, place: usize, cluster: &Cluster, times: Times, rules: &Rules) -> Option<Deed> {
+        let (pod, mark) = (self.pod(place)?, self.known_mark(place)?);
+        let mut object = self.object_of(place);
+        let real = real_mark(self.ordinal(place), mark);
+        let wal = self.volume(place)?.wal;
+        let own_id = wal.map(|wal| id_name(wal.id)).unwrap_or_default();
+        let listed = wal.and_then(|wal| self.own_list(place, wal)).filter(|_| rules.records);
+        let leads = self.leader(pod.incarnation).is_some_and(|(at, _)| at == place);
+        let mut said = wal.filter(|_| pod.runs()).map(|_| Said {
+            member_id: &own_id,
+            cluster_id: CLUSTER,
             leads: pod.leads(),
-            cluster: &cluster,
-            away: &away,
-            ordinal,
-        };
-        match leave(facts) {
-            Leave::Silent | Leave::After(_) => vec![],
-            Leave::MoveLeader { to } => vec![Deed::MoveLeader(id_of(&to))],
-            Leave::Remove { id } => vec![Deed::Remove(id_of(&id), "it is not wanted any more")],
-            Leave::Halt => vec![Deed::Halt("it is out of the membership")],
+            list: listed.as_deref(),
+        });
+        match (rules.mistake, &mut said, &mut object) {
+            (Some(Mistake::SupersededGoesOn), _, Object::Known(known)) => known.claim = None,
+            (Some(Mistake::OtherIdGoesOn), Some(said), _) => {
+                said.member_id = real.member_id.as_deref().unwrap_or_default();
+            }
+            _ => {}
+        }
+        let seats = self.sights(pod.incarnation);
+        if let (Some(Mistake::AwayIsRemoved), true, Some(away)) =
+            (rules.mistake, leads, seats.iter().find(|seat| seat.away.is_some()))
+        {
+            return Some(Deed::Steward { id: id_of(&away.entry.id), why: "it is away", hasty: false });
+        }
+        let Times { stalled, wished_for, may_write } = times;
+        let step = running(running::Facts {
+            me: &identity(self.ordinal(place), pod.uid, pod.incarnation),
+            cluster_id: CLUSTER,
+            mark: &real,
+            process: if pod.runs() { running::Process::Running } else { running::Process::Pausing },
+            object: &object,
+            neighbours: &neighbours(self.neighbours(place)),
+            cluster,
+            etcd: said,
+            trusted: false,
+            up_to_date: true,
+            votes: false,
+            progress: running::Progress { stalled, serves: Some(Duration::ZERO), mute: None, reopened: false },
+            seats: &seats,
+            wished_for,
+            count_due: false,
+            may_write,
+        });
+        self.deed(place, leads, step)
+    }
+
+    /// What a step is here.
+    fn deed(&self, place: usize, leads: bool, step: Running) -> Option<Deed> {
+        match step {
+            Running::Kill(Wrong::Suspicious(Suspicion::Forced { .. })) => Some(Deed::Suspect(world::Suspicion::Forced)),
+            Running::Kill(Wrong::Suspicious(Suspicion::OtherId { .. } | Suspicion::OtherCluster { .. })) => {
+                Some(Deed::Suspect(world::Suspicion::OtherId))
+            }
+            Running::Kill(Wrong::OlderCopy { .. }) => Some(Deed::Halt("its volume is an older copy")),
+            Running::Halt(why) => Some(Deed::Halt(why.sentence())),
+            Running::Record(voters) => {
+                Some(Deed::Record(voters.iter().fold(0, |set, voter| set | bit(id_of(&voter.id)))))
+            }
+            Running::Claim { number, member_id } => {
+                Some(Deed::ClaimLate { number: u8::try_from(number).unwrap_or(u8::MAX), id: id_of(&member_id) })
+            }
+            Running::Leave(Leave::MoveLeader { to }) => Some(Deed::MoveLeader(id_of(&to))),
+            Running::Leave(Leave::Remove { id }) => Some(Deed::Remove(id_of(&id), "it is not wanted any more")),
+            Running::Leave(Leave::Halt) => Some(Deed::Halt("it is out of the membership")),
+            Running::Learn(Learn::Promote { id }) => Some(Deed::Promote(id_of(&id))),
+            Running::Learn(Learn::GiveUp { id }) => {
+                Some(Deed::Steward { id: id_of(&id), why: "the learner gives up", hasty: true })
+            }
+            // A leader that cannot commit changes nothing.
+            Running::Remove(removal) if leads => Some(self.removal(place, &removal)),
+            // etcd started once more is an etcd that crashed. The counter rises by time only where there is time.
+            Running::Learn(Learn::Done | Learn::Reopen { .. } | Learn::Wait)
+            | Running::Leave(Leave::Silent | Leave::After(_))
+            | Running::Remove(_)
+            | Running::Count
+            | Running::Nothing => None,
         }
     }
 
-    fn learning(&self, place: usize, mark: Mark, rules: &Rules) -> Vec<Deed> {
-        let (Some(own), true) = (mark.ident.id, mark.joined) else { return vec![] };
-        let Some(config) = self.list_for(place, rules) else { return vec![] };
-        let cluster = Cluster::Answers(list(config, self.started));
-        let waits = [Duration::ZERO, learn::STALLED];
-        let waits = &waits[..if self.budget.haste > 0 { 2 } else { 1 }];
-        let own_id = id_name(own);
-        let facts = |stalled: &Duration| learn::Facts {
-            own_id: &own_id,
-            cluster: &cluster,
-            stalled: *stalled,
-            serves: Some(Duration::ZERO),
-            mute: None,
-            reopened: false,
+    fn removal(&self, place: usize, removal: &Removal) -> Deed {
+        let id = id_of(&removal.id);
+        let incarnation = self.pod(place).map_or(1, |pod| pod.incarnation);
+        let hasty = match removal.why {
+            Why::SurplusAndAway => false,
+            Why::SurplusAndSlow | Why::LearnerMute => true,
+            Why::LearnerAway => self.may_come(incarnation, id),
         };
-        let steps = waits.iter().map(|stalled| learn(facts(stalled)));
-        let deed = |step| match step {
-            Learn::Promote { id } => Some(Deed::Promote(id_of(&id))),
-            Learn::GiveUp { id } => Some(Deed::Steward { id: id_of(&id), why: "the learner gives up", hasty: true }),
-            // etcd started once more is an etcd that crashed.
-            Learn::Done | Learn::Reopen | Learn::Wait => None,
-        };
-        steps.filter_map(deed).collect()
+        Deed::Steward { id, why: removal.why.sentence(), hasty }
     }
 
-    fn stewardship(&self, place: usize, rules: &Rules) -> Vec<Deed> {
-        let Some(pod) = self.pod(place) else { return vec![] };
-        let size = match pod.agent.view {
-            View::Seen(notes) if self.api && !notes.stopped => Some(u32::from(notes.size)),
-            View::Seen(_) | View::Unheard | View::Missing => None,
+    /// The members as a leader sees them: one that does not run is away, for as long as it takes.
+    fn sights(&self, incarnation: u8) -> Vec<Seat> {
+        let seat = |entry: Entry| {
+            let runs = self.place_of(incarnation, id_of(&entry.id)).is_some();
+            Seat { away: (!runs).then_some(LONG), mute: None, entry }
         };
-        let config = self.config(pod.incarnation);
-        let seat = |entry: etcd_agent::plan::list::Entry| {
-            let runs = self.place_of(pod.incarnation, id_of(&entry.id)).is_some();
-            Seat { ordinal: Some(seat_of(id_of(&entry.id)) as u32), away: (!runs).then_some(LONG), entry }
+        list(self.config(incarnation), self.started).into_iter().map(seat).collect()
+    }
+
+    /// The list that a linearizable read of this place's etcd confirms.
+    fn own_list(&self, place: usize, wal: Wal) -> Option<Vec<Entry>> {
+        if wal.forced {
+            return Some(list(Config { voters: bit(wal.id), learners: 0 }, self.started));
+        }
+        let config = self.config(wal.incarnation);
+        let serves = self.running(wal.incarnation).any(|(at, wal)| at == place && config.has(wal.id) && wal.len > 0);
+        (serves && self.leader(wal.incarnation).is_some()).then(|| list(config, self.started))
+    }
+
+    /// Whether the agent there, asked for the first time in this run, takes its etcd's list for the cluster's.
+    #[must_use]
+    pub fn trusts_itself(&self, place: usize, rules: &Rules) -> bool {
+        let (Some(mark), Some(wal)) = (self.known_mark(place), self.volume(place).and_then(|v| v.wal)) else {
+            return false;
         };
-        let seats: Vec<Seat> = list(config, self.started).into_iter().map(seat).collect();
-        let own_id = self.known_mark(place).and_then(|mark| mark.ident.id).map(id_name).unwrap_or_default();
-        if let (Some(Mistake::AwayIsRemoved), Some(away)) = (rules.mistake, seats.iter().find(|s| s.away.is_some())) {
-            return vec![Deed::Steward { id: id_of(&away.entry.id), why: "it is away", hasty: false }];
-        }
-        let mut deeds = vec![];
-        for wished_for in [Duration::ZERO, LONG] {
-            let facts = steward::Facts { own_id: &own_id, size, wished_for, seats: &seats };
-            let Some(removal) = steward::next(facts) else { continue };
-            let id = id_of(&removal.id);
-            let hasty = match removal.why {
-                Why::DoomedAndAway => false,
-                Why::DoomedAndSlow => true,
-                Why::LearnerAway => self.may_come(pod.incarnation, id),
-            };
-            deeds.push(Deed::Steward { id, why: removal.why.sentence(), hasty });
-        }
-        deeds.dedup();
-        deeds.retain(|deed| !matches!(deed, Deed::Steward { hasty: true, .. }) || self.budget.haste > 0);
-        deeds
+        let (mark, object) = (real_mark(self.ordinal(place), mark), self.object_of(place));
+        let facts = trust::Facts {
+            own_id: &id_name(wal.id),
+            recorded: if rules.mistake == Some(Mistake::AloneIsTrusted) { &[] } else { &mark.voters },
+            object: &object,
+            neighbours: &neighbours(self.neighbours(place)),
+        };
+        let list = self.own_list(place, wal);
+        list.is_some_and(|list| matches!(trust::judge(facts, &list), Trust::Trusted(_)))
     }
 
     /// Whether an ID that was added may still start by itself.

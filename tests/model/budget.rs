@@ -35,4 +35,6 @@ pub struct Budget {
     pub edits: u8,
     /// Incarnations that a person gives up.
     pub ends: u8,
+    /// Members whose etcd is made a cluster of its own.
+    pub forced: u8,
 }

@@ -13,6 +13,9 @@ fn scenario(name: &'static str, begins: Begins, budget: Budget, rules: Rules) ->
     Scenario { name, begins, budget, rules }
 }
 
+/// Marks take the voters.
+const RECORDS: Rules = Rules { records: true, ..RULES };
+
 const fn sizes(sizes: &'static [u8]) -> Rules {
     Rules { sizes, ..RULES }
 }
@@ -39,6 +42,8 @@ pub fn short() -> Vec<Scenario> {
         scenario("API server away", Formed(3), Budget { outages: 1, disks: 1, crashes: 1, ..CALM }, RULES),
         scenario("twin", Formed(3), Budget { cuts: 1, crashes: 1, ..CALM }, RULES),
         scenario("older copy", Formed(3), Budget { copies: 2, crashes: 1, ..CALM }, Rules { counts: true, ..RULES }),
+        scenario("forced to be alone", Formed(3), Budget { forced: 1, crashes: 1, disks: 1, ..CALM }, RECORDS),
+        scenario("left alone by two", Formed(3), crash, Rules { sizes: &[1], ..RECORDS }),
         scenario("next incarnation", Formed(3), Budget { ends: 1, crashes: 1, ..CALM }, RULES),
         scenario("late requests", Formed(1), Budget { late: 1, ..CALM }, sizes(&[3])),
         scenario("late lists", Formed(1), crash, Rules { late_lists: true, ..sizes(&[3]) }),
@@ -90,6 +95,24 @@ pub fn limits() -> Vec<(char, Scenario)> {
         ('e', scenario("and then its successor's place", Formed(3), twin_of_three, RULES)),
         ('e', scenario("a twin whose watch hung while its place was empty does, too", Formed(3), twin, RULES)),
         ('c', scenario("a twin whose order stood still takes its successor's ID", Formed(1), cut, sizes(&[3]))),
+        (
+            'b',
+            scenario(
+                "a member that is forced to be alone as the others leave is believed",
+                Formed(3),
+                Budget { forced: 1, ..CALM },
+                Rules { sizes: &[1], ..RECORDS },
+            ),
+        ),
+        (
+            'd',
+            scenario(
+                "a member that did not see the others leave doubts it when they are wanted again",
+                Formed(3),
+                CALM,
+                Rules { sizes: &[1, 3], ..RECORDS },
+            ),
+        ),
         ('d', scenario("a founder that joins without the API server gives its proof up", Founded(3), unproven, RULES)),
         (
             'd',
@@ -148,6 +171,9 @@ pub fn planted() -> Vec<(Mistake, char, Scenario)> {
             Budget { copies: 2, crashes: 1, ..CALM },
             Rules { counts: true, ..RULES },
         ),
+        plant(Mistake::SupersededGoesOn, 'd', Formed(3), Budget { emptied: 1, ..CALM }, sizes(&[1, 3])),
+        plant(Mistake::OtherIdGoesOn, 'd', Formed(1), Budget { haste: 1, ..crash }, sizes(&[3])),
+        plant(Mistake::AloneIsTrusted, 'b', Formed(3), Budget { forced: 1, ..CALM }, RECORDS),
         plant(Mistake::MarkFromMemory, 'c', Formed(3), Budget { emptied: 1, crashes: 1, ..CALM }, RULES),
     ]
 }

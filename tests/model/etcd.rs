@@ -113,10 +113,15 @@ impl World {
         }
     }
 
+    /// What an etcd that runs at this place has, if it is one of its cluster.
+    fn wal_of(&self, place: usize) -> Option<Wal> {
+        let runs = self.pod(place).is_some_and(|pod| pod.runs());
+        self.volume(place)?.wal.filter(|wal| runs && !wal.forced)
+    }
+
     /// Brings a member up to date with the leader, unless it is slow, or is no member. Whether anything changed.
     pub fn catch_up(&mut self, place: usize) -> bool {
-        let runs = self.pod(place).is_some_and(|pod| pod.runs());
-        let Some(wal) = self.volume(place).and_then(|volume| volume.wal).filter(|_| runs) else { return false };
+        let Some(wal) = self.wal_of(place) else { return false };
         let Some((leads, leader)) = self.leader(wal.incarnation) else { return false };
         let known = wal.len == leader.len && wal.knows && wal.term == leader.term;
         let told = self.started & bit(wal.id) != 0;
@@ -146,8 +151,7 @@ impl World {
     /// smallest quorum.
     #[must_use]
     pub fn elections(&self, place: usize) -> Vec<(Ids, Result<World, Broken>)> {
-        let runs = self.pod(place).is_some_and(|pod| pod.runs());
-        let Some(wal) = self.volume(place).and_then(|volume| volume.wal).filter(|_| runs) else { return vec![] };
+        let Some(wal) = self.wal_of(place) else { return vec![] };
         let config = self.seen_by(wal);
         if config.voters & bit(wal.id) == 0 || (wal.len == 0 && !wal.is_bare()) {
             return vec![];
@@ -193,10 +197,9 @@ impl World {
     /// Whether a process finds that it is no member any more: its own log says so, or a member that knows turns it away.
     #[must_use]
     pub fn is_turned_away(&self, place: usize) -> bool {
-        let Some(wal) = self.volume(place).and_then(|volume| volume.wal) else { return false };
-        let runs = self.pod(place).is_some_and(|pod| pod.runs());
+        let Some(wal) = self.wal_of(place) else { return false };
         let knows_better = |(_, other): (usize, Wal)| other.len >= wal.len && !self.knows_as_member(other, wal.id);
-        runs && !self.config(wal.incarnation).has(wal.id) && self.running(wal.incarnation).any(knows_better)
+        !self.config(wal.incarnation).has(wal.id) && self.running(wal.incarnation).any(knows_better)
     }
 
     /// Whether for this log the ID is a member, or is yet to become one.

@@ -14,7 +14,7 @@ use crate::{
     mistake::Rules,
     property::Broken,
     step::{Action, Step},
-    world::World,
+    world::{Volume, World},
 };
 
 /// What was found.
@@ -106,7 +106,7 @@ impl Explorer<'_> {
             self.graph.leave();
             for (number, Step { action, outcome }) in world.steps_on(self.rules).into_iter().enumerate() {
                 self.steps += 1;
-                let next = match outcome.and_then(|next| self.rules.judge(next.check()).map(|()| next)) {
+                let next = match outcome.and_then(|next| self.rules.judge(next.check(self.rules)).map(|()| next)) {
                     Ok(next) => next,
                     // What another property forbids may be what the world has no way to show the rest of.
                     Err(broken) if !self.rules.judges(broken.property()) => continue,
@@ -141,10 +141,11 @@ impl Explorer<'_> {
         index
     }
 
-    /// Whether (d) promises anything of this state. A volume that was put back waits for a person.
+    /// Whether (d) promises anything of this state. A volume that was put back, or forced, waits for a person.
     fn promises(&self, world: &World) -> bool {
-        let rolled = world.seats.iter().any(|seat| seat.volume.is_some_and(|volume| volume.rolled));
-        world.majority_intact() && !rolled
+        let forced = |volume: Volume| volume.wal.is_some_and(|wal| wal.forced);
+        let waits = |volume: Volume| volume.rolled || forced(volume);
+        world.majority_intact() && !world.seats.iter().any(|seat| seat.volume.is_some_and(waits))
     }
 
     fn way_to(&self, mut state: u32) -> Vec<u16> {

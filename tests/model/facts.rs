@@ -1,15 +1,17 @@
 //! From the world to what the real plans take. Answers of the plans are remembered: they are pure.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::LazyLock, time::Duration};
 
 use etcd_agent::{
     plan::{
+        addresses::Addresses,
         list::{Cluster, Entry},
         start::{self, Claim, Identity, Known, Object, Start},
+        trust::Neighbours,
     },
     volume::{
         Volume,
-        mark::{self, FORMAT},
+        mark::{self, Voter},
         store::Marked,
     },
 };
@@ -18,7 +20,8 @@ use crate::{
     config::Config,
     hash::Memo,
     mistake::{Mistake, Rules},
-    world::{self, Id, Ids, Mark, Notes, View, World, bit, ids, initial_id, seat_of},
+    places::seats,
+    world::{GHOST, Id, Ids, Mark, Notes, SEATS, Suspicion, View, World, bit, ids, initial_id, seat_of},
 };
 
 /// Everything that [`start::start`] is asked with, as small values.
@@ -38,7 +41,7 @@ pub struct Question {
     list: Option<Config>,
     started: Ids,
     expelled: bool,
-    mistaken: bool,
+    neighbours: [Neighbour; SEATS],
     kind: Kind,
 }
 
@@ -70,12 +73,6 @@ pub fn member(seat: usize) -> String {
     format!("demo-{seat}")
 }
 
-/// Number of a member's ordinal.
-#[must_use]
-pub fn ordinal(_: &Identity, member: &str) -> Option<u32> {
-    member.strip_prefix("demo-")?.parse().ok()
-}
-
 #[must_use]
 pub fn identity(seat: usize, uid: u8, incarnation: u8) -> Identity {
     Identity {
@@ -93,6 +90,7 @@ pub fn list(config: Config, started: Ids) -> Vec<Entry> {
     let entry = |id: Id| Entry {
         id: id_name(id),
         member: member(seat_of(id)),
+        ordinal: Some(seat_of(id) as u32),
         learner: config.learners & bit(id) != 0,
         started: started & bit(id) != 0,
     };
@@ -125,7 +123,14 @@ fn volume_name(volume_id: u8) -> String {
 /// The real mark.
 #[must_use]
 pub fn real_mark(seat: usize, mark: Mark) -> etcd_agent::volume::Mark {
-    let Mark { ident, joined, replacing, retired, counter } = mark;
+    let Mark { ident, joined, replacing, retired, counter, voters, suspicion } = mark;
+    let voter = |id: Id| Voter { id: id_name(id), member: member(seat_of(id)), ordinal: Some(seat_of(id) as u32) };
+    let voters: Vec<Voter> = ids(voters).map(voter).collect();
+    let lost = || voters.iter().filter(|voter| Some(&voter.id) != ident.id.map(id_name).as_ref()).cloned().collect();
+    let suspicion = suspicion.map(|suspicion| match suspicion {
+        Suspicion::OtherId => mark::Suspicion::OtherId { found: "another".into() },
+        Suspicion::Forced => mark::Suspicion::Forced { lost: lost() },
+    });
     let identity = mark::Identity {
         cluster_uid: "u".into(),
         incarnation: ident.incarnation.into(),
@@ -135,19 +140,70 @@ pub fn real_mark(seat: usize, mark: Mark) -> etcd_agent::volume::Mark {
         member_id: ident.id.map(id_name),
     };
     let retired = retired.map(|uid| format!("pod{uid}"));
-    etcd_agent::volume::Mark {
-        format: FORMAT,
-        voted: false,
-        identity,
-        joined,
-        replacing,
-        retired,
-        counter: counter.into(),
-        peers: vec![],
-    }
+    let counter = counter.into();
+    let fresh = etcd_agent::volume::Mark::new(identity);
+    etcd_agent::volume::Mark { joined, replacing, retired, counter, voters, suspicion, ..fresh }
+}
+
+/// What the agent at a seat says of its volume, if there is one to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Neighbour {
+    Silent,
+    Holds(Option<Id>),
+}
+
+/// What the agents of the others say, by member.
+#[must_use]
+pub fn neighbours(said: [Neighbour; SEATS]) -> Neighbours {
+    let said = said.into_iter().enumerate();
+    let answered = said.filter_map(|(seat, said)| match said {
+        Neighbour::Silent => None,
+        Neighbour::Holds(id) => Some((member(seat), id.map(id_name))),
+    });
+    answered.collect()
+}
+
+fn known_addresses() -> &'static Addresses {
+    static LONG_AGO: LazyLock<Addresses> =
+        LazyLock::new(|| Addresses { waited: Duration::from_secs(3600), ..Addresses::default() });
+    &LONG_AGO
 }
 
 impl World {
+    /// What the other agents say of their volumes. The node that was cut off is not asked: its successor has its address.
+    #[must_use]
+    pub fn neighbours(&self, place: usize) -> [Neighbour; SEATS] {
+        let own = self.ordinal(place);
+        std::array::from_fn(|seat| {
+            let volume = self.seats[seat].volume.filter(|_| self.seats[seat].pod.is_some() && seat != own);
+            let mark = volume.map(|volume| volume.mark.filter(|mark| mark.retired.is_none()));
+            mark.map_or(Neighbour::Silent, |mark| Neighbour::Holds(mark.and_then(|mark| mark.ident.id)))
+        })
+    }
+
+    /// What the EtcdMember is to the agent at this place.
+    #[must_use]
+    pub fn object_of(&self, place: usize) -> Object {
+        let Some(pod) = self.pod(place) else { return Object::Away };
+        let founders = self.life(pod.incarnation).founders;
+        match pod.agent.view {
+            View::Seen(notes) => Object::Known(known(self.ordinal(place), notes, founders, self.api)),
+            View::Missing => Object::Missing,
+            View::Unheard if self.api => Object::Awaited,
+            View::Unheard => Object::Away,
+        }
+    }
+
+    /// A seat whose etcd was forced to be alone and whose agent vouches for it all the same.
+    #[must_use]
+    pub fn trusted_alone(&self, rules: &Rules) -> Option<usize> {
+        seats().find(|seat| {
+            let forced = self.seats[*seat].volume.and_then(|v| v.wal).is_some_and(|wal| wal.forced);
+            let runs = self.pod(*seat).is_some_and(|pod| pod.runs());
+            forced && runs && *seat != GHOST && self.trusts_itself(*seat, rules)
+        })
+    }
+
     /// The question that the agent at this place asks the plan, with this list or none.
     #[must_use]
     pub fn question(&self, place: usize, list: Option<Config>, rules: &Rules) -> Option<Question> {
@@ -180,7 +236,7 @@ impl World {
             list,
             started: list.map_or(0, |config| config.all() & self.started),
             expelled: pod.expelled,
-            mistaken: volume.mark.is_some_and(|mark| pod.agent.mistaken == Some(mark.ident.volume_id)),
+            neighbours: self.neighbours(place),
             kind,
         };
         question.twist(rules);
@@ -231,9 +287,12 @@ impl Question {
     fn ask_plan(&self) -> Start {
         let me = identity(self.seat, self.uid, self.incarnation);
         let volume = match (self.kind, self.mark) {
-            (Kind::Marked, Some(mark)) => {
-                Volume::Marked(Marked { mark: real_mark(self.seat, mark), lived: self.lived, wal: self.wal })
-            }
+            (Kind::Marked, Some(mark)) => Volume::Marked(Marked {
+                mark: real_mark(self.seat, mark),
+                lived: self.lived,
+                wal: self.wal,
+                remains: self.wal,
+            }),
             (Kind::Unmarked, _) => Volume::Unmarked,
             (Kind::Blank | Kind::Marked, _) => Volume::Blank,
         };
@@ -247,22 +306,16 @@ impl Question {
             Some(config) => Cluster::Answers(list(config, self.started)),
             None => Cluster::Silent("nobody answers".into()),
         };
-        let Self { expelled, mistaken, .. } = *self;
-        start::start(start::Facts { me: &me, volume: &volume, object: &object, cluster: &cluster, expelled, mistaken })
+        start::start(start::Facts {
+            me: &me,
+            volume: &volume,
+            object: &object,
+            cluster: &cluster,
+            expelled: self.expelled,
+            neighbours: &neighbours(self.neighbours),
+            // Names are known, and launchers are heard: both only hold a start up.
+            addresses: known_addresses(),
+            launcher: start::Launcher::Rests,
+        })
     }
-}
-
-/// The mark's number of a claim that the real plan wants, or `None`.
-#[must_use]
-pub fn next_claim(seat: usize, mark: Mark, notes: Notes, founders: u8) -> Option<u8> {
-    let number = start::next_claim(&real_mark(seat, mark), &known(seat, notes, founders, true))?;
-    u8::try_from(number).ok()
-}
-
-/// Whether a member of this ordinal is to leave, as the real plan reads the object.
-#[must_use]
-pub fn dooms(world: &World, place: usize) -> bool {
-    let Some(View::Seen(notes)) = world.pod(place).map(|pod| pod.agent.view) else { return false };
-    let seat = world.ordinal(place);
-    known(seat, world::Notes { claim: None, ..notes }, 0, world.api).dooms(seat as u32)
 }

@@ -4,7 +4,7 @@ use crate::{
     budget::Budget,
     mistake::{Mistake, Rules},
     places::seats,
-    world::{Agent, Ghost, Mark, Process, Volume, World},
+    world::{Agent, Ghost, Mark, Process, Volume, World, bit},
 };
 
 /// A fault, or an act of a person.
@@ -40,6 +40,8 @@ pub enum Fault {
     Copied(usize),
     /// The copy is put back in place of the volume.
     PutBack,
+    /// The etcd of this voter is started with `--force-new-cluster`.
+    Forced(usize),
 }
 
 impl World {
@@ -51,6 +53,7 @@ impl World {
         self.deaths(rules, &mut faults);
         self.losses(&mut faults);
         self.wonders(&mut faults);
+        self.forcings(&mut faults);
         faults
     }
 
@@ -243,6 +246,31 @@ impl World {
                     next.copy = None;
                 },
             );
+        }
+    }
+
+    /// A voter that is suddenly the only member of a cluster of its own, beside others.
+    fn forcings(&self, faults: &mut Vec<(Fault, World)>) {
+        for seat in seats() {
+            let wal = self.seats[seat].volume.and_then(|volume| volume.wal).filter(|wal| wal.len > 0 && !wal.forced);
+            let Some(wal) = wal else { continue };
+            let config = self.config(wal.incarnation);
+            let runs = self.seats[seat].pod.as_ref().is_some_and(|pod| pod.runs());
+            // Its agent has seen who votes: one that has not cannot miss anybody.
+            let recorded = self.known_mark(seat).is_some_and(|mark| mark.voters == config.voters);
+            if !runs || !recorded || config.voters & bit(wal.id) == 0 || config.voters.count_ones() < 2 {
+                continue;
+            }
+            let force = |next: &mut World| {
+                next.lost |= bit(wal.id);
+                if let Some(wal) = next.wal_mut(seat) {
+                    wal.forced = true;
+                }
+                if let Some(pod) = next.pod_mut(seat) {
+                    pod.process = Process::Running { leads: true };
+                }
+            };
+            self.fault(faults, Fault::Forced(seat), |b| &mut b.forced, force);
         }
     }
 

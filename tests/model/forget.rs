@@ -15,6 +15,7 @@ enum Spot<'a> {
     Claim(&'a mut u8),
     Counter(&'a mut u8),
     Id(&'a mut Id),
+    Ids(&'a mut Ids),
 }
 
 /// What a seat's numbers are, as sets.
@@ -57,6 +58,7 @@ impl World {
             Spot::Claim(n) => seen.claims |= bit(*n),
             Spot::Counter(n) => seen.counters |= bit(*n),
             Spot::Id(n) => ids |= bit(*n),
+            Spot::Ids(set) => ids |= *set,
         });
         self.walk(seat, &mut |spot| match spot {
             Spot::VolumeId(n) => *n = rank(seen.volume_ids, *n),
@@ -64,7 +66,7 @@ impl World {
             Spot::Object(n) => *n = rank(seen.objects, *n),
             Spot::Claim(n) => *n = rank(seen.claims, *n),
             Spot::Counter(n) => *n = rank(seen.counters, *n),
-            Spot::Id(_) => {}
+            Spot::Id(_) | Spot::Ids(_) => {}
         });
         let count = |set: u32| set.count_ones() as u8;
         let at = &mut self.seats[seat];
@@ -104,10 +106,10 @@ impl World {
         }
         for seat in 0..SEATS {
             self.seats[seat].added = (live & of_seat(seat)).count_ones() as u8;
-            self.walk(seat, &mut |spot| {
-                if let Spot::Id(id) = spot {
-                    *id = renamed(*id);
-                }
+            self.walk(seat, &mut |spot| match spot {
+                Spot::Id(id) => *id = renamed(*id),
+                Spot::Ids(set) => *set = all(*set),
+                Spot::VolumeId(_) | Spot::Pod(_) | Spot::Object(_) | Spot::Claim(_) | Spot::Counter(_) => {}
             });
         }
     }
@@ -220,7 +222,6 @@ fn walk_pod(pod: &mut crate::world::Pod, visit: &mut dyn FnMut(Spot<'_>)) {
         walk_notes(notes, visit);
     }
     agent.memory.iter_mut().for_each(|mark| walk_mark(mark, visit));
-    agent.mistaken.iter_mut().for_each(|volume_id| visit(Spot::VolumeId(volume_id)));
     match &mut agent.answer {
         Some(Answer::Claimed { number, volume_id, id }) => {
             visit(Spot::Claim(number));
@@ -252,6 +253,7 @@ fn walk_volume(volume: &mut Volume, visit: &mut dyn FnMut(Spot<'_>)) {
 
 fn walk_mark(mark: &mut Mark, visit: &mut dyn FnMut(Spot<'_>)) {
     walk_ident(&mut mark.ident, visit);
+    visit(Spot::Ids(&mut mark.voters));
     visit(Spot::Counter(&mut mark.counter));
     mark.retired.iter_mut().for_each(|pod| visit(Spot::Pod(pod)));
 }

@@ -62,7 +62,7 @@ impl World {
                 }
                 // Where the first entry stands for more by now, it has less than that.
                 let len = u8::from(!life.forgot);
-                let wal = Wal { incarnation, id, term: 1, len, knows: true, slow: false };
+                let wal = Wal { incarnation, id, term: 1, len, knows: true, slow: false, forced: false };
                 self.first_start(place, order.ident, wal, rules)?;
             }
             // etcd takes its ID from the list of a member that runs, by its URL; without one, or not on it, it ends.
@@ -70,7 +70,7 @@ impl World {
                 let incarnation = order.ident.incarnation;
                 let id = self.ids_of(incarnation, seat).filter(|_| self.answers(place, incarnation));
                 if let Some(id) = id {
-                    let wal = Wal { incarnation, id, term: 0, len: 0, knows: true, slow: false };
+                    let wal = Wal { incarnation, id, term: 0, len: 0, knows: true, slow: false, forced: false };
                     self.first_start(place, order.ident, wal, rules)?;
                 }
             }

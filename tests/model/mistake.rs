@@ -16,6 +16,8 @@ pub struct Rules {
     pub api_returns: bool,
     /// Whether a list may be old when it is acted on.
     pub late_lists: bool,
+    /// Whether marks take the voters; without an etcd that is forced to be alone it only makes states.
+    pub records: bool,
     /// Whether what nobody reads is blotted out. It is everywhere but where that is proven to change nothing.
     pub blots: bool,
     /// The one property that is judged; what breaks another goes on as if it did not, where it can.
@@ -73,6 +75,12 @@ pub enum Mistake {
     CounterFalls,
     /// The mark is written from memory over whatever is on the volume by now.
     MarkFromMemory,
+    /// A member beside which another volume speaks goes on.
+    SupersededGoesOn,
+    /// An etcd that runs under another ID than the mark's goes on.
+    OtherIdGoesOn,
+    /// A member whose list has lost all other voters is trusted.
+    AloneIsTrusted,
 }
 
 impl Mistake {
@@ -97,6 +105,9 @@ impl Mistake {
             Self::SilenceIsAbsence => "nobody's answer is taken for an empty list",
             Self::NoCounter => "a volume behind its EtcdMember's counter starts all the same",
             Self::CounterFalls => "an older copy's counter is published over the newer one",
+            Self::SupersededGoesOn => "a member beside which another volume speaks goes on",
+            Self::OtherIdGoesOn => "an etcd that runs under another ID than the mark's goes on",
+            Self::AloneIsTrusted => "a member whose list has lost all other voters is trusted",
             Self::MarkFromMemory => "the mark is written from memory over whatever is on the volume",
         }
     }

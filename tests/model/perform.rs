@@ -26,13 +26,11 @@ impl World {
                 replacing: false,
                 ..mark
             }),
-            Deed::Mistaken => self.with(|next| {
-                let volume_id = next.known_mark(place).map(|mark| mark.ident.volume_id);
+            Deed::Suspect(suspicion) => self.with(|next| {
                 next.end_process(place, Process::Idle);
-                if let Some(pod) = next.pod_mut(place) {
-                    pod.agent.mistaken = volume_id;
-                }
+                next.write_mark(place, false, |mark| Mark { suspicion: Some(*suspicion), ..mark });
             }),
+            Deed::Record(voters) => self.marked(place, |mark| Mark { voters: *voters, ..mark }),
             Deed::Halt(_) => self.with(|next| next.end_process(place, Process::Idle)),
             Deed::MoveLeader(to) => self.move_leader(incarnation, *to),
             Deed::Remove(id, _) => self.act(place, Entry::Remove(*id), rules),
@@ -56,6 +54,7 @@ impl World {
                     volume.lived = volume.mark.map(|mark| mark.ident.volume_id);
                 }
             }),
+            Start::Trust => self.marked(place, |mark| Mark { suspicion: None, voters: 0, ..mark }),
             Start::Claim { number, member_id } => {
                 self.claim(place, u8::try_from(*number).unwrap_or(u8::MAX), member_id.as_deref().map(id_of), rules)
             }

@@ -74,11 +74,12 @@ impl World {
         (0..PLACES).filter_map(|place| Some((place, self.pod(place)?)))
     }
 
-    /// Places where an etcd of this incarnation runs, and what it has.
+    /// Places where an etcd of this incarnation's cluster runs, and what it has. One that was forced to be alone is in no
+    /// cluster with the others.
     pub fn running(&self, incarnation: u8) -> impl Iterator<Item = (usize, Wal)> {
         (0..PLACES).filter_map(move |place| {
             let runs = matches!(self.pod(place)?.process, Process::Running { .. });
-            let wal = self.volume(place)?.wal.filter(|wal| wal.incarnation == incarnation)?;
+            let wal = self.volume(place)?.wal.filter(|wal| wal.incarnation == incarnation && !wal.forced)?;
             runs.then_some((place, wal))
         })
     }
@@ -163,7 +164,7 @@ impl Pod {
 impl Agent {
     #[must_use]
     pub fn new() -> Self {
-        Self { view: View::Unheard, memory: None, answer: None, mistaken: None, blind: false, mute: false, heard: None }
+        Self { view: View::Unheard, memory: None, answer: None, blind: false, mute: false, heard: None }
     }
 }
 
@@ -199,7 +200,7 @@ impl Mark {
     #[must_use]
     pub fn fresh(incarnation: u8, volume_id: u8, replacing: bool) -> Self {
         let ident = Ident { incarnation, volume_id, claim: 0, id: None };
-        Self { ident, joined: false, replacing, retired: None, counter: 0 }
+        Self { ident, joined: false, replacing, retired: None, counter: 0, voters: 0, suspicion: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     config::Config,
+    mistake::Rules,
     places::seats,
     world::{Answer, Id, Process, Wal, World, bit, initial_id, seat_of},
 };
@@ -52,7 +53,7 @@ impl Broken {
 
 impl World {
     /// What must hold in every state; (a), (c), (e) and (f) are checked where they would break.
-    pub fn check(&self) -> Result<(), Broken> {
+    pub fn check(&self, rules: &Rules) -> Result<(), Broken> {
         let leaders: usize = (1..=2).map(|incarnation| self.leaders(incarnation).count()).sum();
         if leaders > 1 {
             return Err(Broken::TwoLeaders("two leaders can commit".into()));
@@ -62,7 +63,10 @@ impl World {
                 "the cluster of an incarnation that is over serves beside the new one".into(),
             ));
         }
-        Ok(())
+        match self.trusted_alone(rules) {
+            Some(seat) => Err(Broken::TwoLeaders(format!("demo-{seat} serves alone, and its agent vouches for it"))),
+            None => Ok(()),
+        }
     }
 
     /// Checks that an ID may start on an empty disk at this place.
@@ -90,7 +94,7 @@ impl World {
         let intact = |config: Config| (config.voters & !self.lost).count_ones() >= config.quorum();
         let wals = seats().filter_map(|seat| self.seats[seat].volume?.wal);
         let left = wals.filter(|wal| wal.incarnation == self.incarnation && self.lost & bit(wal.id) == 0);
-        let left: Vec<Wal> = left.filter(|wal| wal.len > 0).collect();
+        let left: Vec<Wal> = left.filter(|wal| wal.len > 0 && !wal.forced).collect();
         let longest = left.iter().map(|wal| wal.len).max();
         let known = |wal: &&Wal| Some(wal.len) == longest && intact(self.life(wal.incarnation).seen_by(**wal));
         intact(self.config(self.incarnation)) && (left.is_empty() || left.iter().any(|wal| known(&wal)))
@@ -116,7 +120,7 @@ impl World {
     /// Whether the members are exactly the first ordinals, all vote, all run at their seats, and one leads.
     fn members_are(&self, config: &Config, size: u8) -> bool {
         let runs = |seat: usize| {
-            let id = self.seats[seat].volume.and_then(|volume| volume.wal).map(|wal| wal.id);
+            let id = self.seats[seat].volume.and_then(|volume| volume.wal).filter(|wal| !wal.forced).map(|wal| wal.id);
             let process = self.seats[seat].pod.as_ref().map(|pod| pod.process);
             id.is_some_and(|id| config.voters & bit(id) != 0) && matches!(process, Some(Process::Running { .. }))
         };

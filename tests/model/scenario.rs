@@ -34,6 +34,7 @@ pub const RULES: Rules = Rules {
     counts: false,
     api_returns: true,
     late_lists: false,
+    records: false,
     blots: true,
     only: None,
 };
@@ -56,6 +57,7 @@ pub const CALM: Budget = Budget {
     writes: 0,
     edits: 0,
     ends: 0,
+    forced: 0,
 };
 
 impl Scenario {
@@ -97,6 +99,7 @@ impl Scenario {
             writes,
             edits: _,
             ends,
+            forced,
         } = self.budget;
         let counted = [
             (crashes, "crashes"),
@@ -114,6 +117,7 @@ impl Scenario {
             (late, "late requests"),
             (writes, "writes of a client"),
             (ends, "incarnations given up"),
+            (forced, "members forced to be alone"),
         ];
         let counted = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
         let edits = (!self.rules.sizes.is_empty()).then(|| format!("size edited to {:?}", self.rules.sizes));

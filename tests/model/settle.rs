@@ -18,8 +18,8 @@ use crate::{
 impl Budget {
     /// Whether a fault is left that could fall between two effects of one pod.
     fn cuts_short(&self) -> bool {
-        let Self { crashes, disks, emptied, data, objects, outages, cuts, copies, late, ends, .. } = *self;
-        crashes + disks + emptied + data + objects + outages + cuts + copies + late + ends > 0
+        let Self { crashes, disks, emptied, data, objects, outages, cuts, copies, late, ends, forced, .. } = *self;
+        crashes + disks + emptied + data + objects + outages + cuts + copies + late + ends + forced > 0
     }
 }
 

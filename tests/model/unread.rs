@@ -42,10 +42,6 @@ impl World {
         if idle || pod.agent.memory.is_none() {
             pod.ordered = pod.ordered.filter(|ordered| !idle && mark == Some(*ordered));
         }
-        if pod.agent.memory.is_none() {
-            pod.agent.mistaken =
-                pod.agent.mistaken.filter(|volume_id| mark.is_some_and(|mark| mark.volume_id == *volume_id));
-        }
     }
 
     /// A record `lived` counts only beside the mark with its volume ID.

@@ -11,7 +11,7 @@ use crate::{
     mistake::Rules,
     scenario::Scenario,
     step::Action,
-    world::{GHOST, Id, Ids, PLACES, Process, World, bit, ids, seat_of},
+    world::{GHOST, Id, Ids, PLACES, Process, Suspicion, World, bit, ids, seat_of},
 };
 
 /// What each property promises.
@@ -133,7 +133,9 @@ fn deed_words(deed: &Deed) -> String {
     match deed {
         Deed::Plan(step) => step_words(step),
         Deed::Adopt(id) => format!("writes the listed ID of {} onto its mark", of(*id)),
-        Deed::Mistaken => "stops an etcd that runs under another ID than the mark's".into(),
+        Deed::Suspect(Suspicion::OtherId) => "stops an etcd that runs under another ID than the mark's".into(),
+        Deed::Suspect(Suspicion::Forced) => "stops an etcd that says that it is alone".into(),
+        Deed::Record(voters) => format!("writes the voters onto its mark: {}", all_of(*voters)),
         Deed::Halt(why) => format!("stops etcd: {why}"),
         Deed::MoveLeader(to) => format!("hands leadership to {}", of(*to)),
         Deed::Remove(id, why) | Deed::Steward { id, why, .. } => {
@@ -148,6 +150,7 @@ fn step_words(step: &Start) -> String {
     match step {
         Start::Touch => "writes the first mark on a blank volume".into(),
         Start::Claim { .. } => "claims the member for its volume at the API server".into(),
+        Start::Trust => "forgets what it suspected: nobody holds the lost voters' IDs any more".into(),
         Start::SetLived => "records that a WAL is there".into(),
         Start::Bootstrap => "orders etcd to start with `new`".into(),
         Start::Resume => "orders etcd to start on its data".into(),
@@ -198,6 +201,9 @@ fn fault_words(world: &World, fault: Fault) -> String {
             format!("FAULT: demo-{seat}'s node is cut off; the pod goes on there, another is made here")
         }
         Fault::Copied(seat) => format!("FAULT: somebody takes a copy of demo-{seat}'s volume"),
+        Fault::Forced(seat) => {
+            format!("FAULT: demo-{seat}'s etcd is started with --force-new-cluster: it goes on alone")
+        }
         Fault::PutBack => "FAULT: the copy is put back in place of the volume".into(),
     }
 }

@@ -191,8 +191,6 @@ pub struct Agent {
     pub memory: Option<Mark>,
     /// The answer that it has and did not write down yet.
     pub answer: Option<Answer>,
-    /// The volume ID on which etcd ran under another ID than the mark's.
-    pub mistaken: Option<u8>,
     /// Whether its watch hangs without its knowing.
     pub blind: bool,
     /// Whether the API server does not take what it writes.
@@ -263,6 +261,16 @@ pub struct Mark {
     pub replacing: bool,
     pub retired: Option<u8>,
     pub counter: u8,
+    /// The voters of the last list that was trusted; only where something is forced.
+    pub voters: Ids,
+    pub suspicion: Option<Suspicion>,
+}
+
+/// What was wrong with the etcd that ran on a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Suspicion {
+    OtherId,
+    Forced,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -285,6 +293,8 @@ pub struct Wal {
     pub knows: bool,
     /// Whether it is left behind until it is caught up with.
     pub slow: bool,
+    /// Whether it was made the data of a cluster of this member alone.
+    pub forced: bool,
 }
 
 /// A request on its way.

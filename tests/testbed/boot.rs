@@ -91,7 +91,8 @@ fn foundations(layout: &Layout, tools: &Toolchain, nodes: usize) -> Result<()> {
 fn programs(layout: &Layout, tools: &Toolchain) -> Result<()> {
     let bin = layout.bin();
     fs::create_dir_all(&bin)?;
-    let own = std::env::current_exe()?;
+    // By this link the program is found also when it was built anew meanwhile.
+    let own = std::path::PathBuf::from("/proc/self/exe");
     fs::copy(&own, bin.join("testbed")).with_context(|| format!("copy {}", own.display()))?;
     symlink(tools.kubernetes.join("kubectl"), bin.join("kubectl"))?;
     for program in ["etcdctl", "etcdutl", "etcd"] {

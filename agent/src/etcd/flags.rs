@@ -31,6 +31,21 @@ pub enum Entry<'a> {
     OnDisk,
 }
 
+/// etcd's command lines for one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lines {
+    /// For the start that is ordered.
+    pub now: Vec<String>,
+    /// For every start that the launcher does by itself later: the member has its membership on its disk then.
+    pub again: Vec<String>,
+}
+
+/// What an order needs.
+#[must_use]
+pub fn lines(whose: &Whose<'_>, options: &Flags, entry: &Entry<'_>) -> Lines {
+    Lines { now: arguments(whose, options, entry), again: arguments(whose, options, &Entry::OnDisk) }
+}
+
 /// All of etcd's arguments.
 #[must_use]
 pub fn arguments(whose: &Whose<'_>, options: &Flags, entry: &Entry<'_>) -> Vec<String> {
@@ -115,15 +130,18 @@ mod tests {
     use super::*;
     use etcd_operator_shared::{api::EtcdOptions, validate};
 
-    fn flags(version: &str, entry: &Entry<'_>) -> Vec<String> {
-        let whose = Whose {
+    fn whose(version: &str) -> Whose<'static> {
+        Whose {
             namespace: "ns",
             cluster: "demo",
             member: "demo-1",
             version: version.parse().unwrap(),
             data_dir: Path::new("/var/lib/etcd/data"),
-        };
-        arguments(&whose, &validate::options(&EtcdOptions::default()).unwrap(), entry)
+        }
+    }
+
+    fn flags(version: &str, entry: &Entry<'_>) -> Vec<String> {
+        arguments(&whose(version), &validate::options(&EtcdOptions::default()).unwrap(), entry)
     }
 
     #[test]
@@ -149,6 +167,16 @@ mod tests {
     #[test]
     fn a_member_with_data_is_never_started_as_new() {
         assert!(!flags("v3.5.21", &Entry::OnDisk).iter().any(|f| f.contains("=new")));
+    }
+
+    #[test]
+    fn the_line_for_later_starts_is_the_same_however_the_member_came_to_its_cluster() {
+        let members = ["demo-0".to_owned(), "demo-1".to_owned()];
+        for entry in [Entry::New { members: &members, token: "t" }, Entry::Added { members: &members }, Entry::OnDisk] {
+            let lines = lines(&whose("v3.5.21"), &validate::options(&EtcdOptions::default()).unwrap(), &entry);
+            assert_eq!(lines.now, flags("v3.5.21", &entry));
+            assert_eq!(lines.again, flags("v3.5.21", &Entry::OnDisk));
+        }
     }
 
     #[test]

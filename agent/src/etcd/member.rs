@@ -8,7 +8,7 @@ use std::time::Duration;
 use etcd_client::{Client, ConnectOptions, GetOptions, MemberAddOptions, ResponseHeader};
 use etcd_operator_shared::{
     ids::hex,
-    names::{PORT_CLIENT, member_of_peer_url},
+    names::{PORT_CLIENT, member_of_peer_url, ordinal},
 };
 use thiserror::Error;
 
@@ -27,6 +27,8 @@ pub enum EtcdError {
     Said(String),
     #[error("the address is cluster {0}'s now")]
     OtherCluster(String),
+    #[error("the only voter that answers is not vouched for by its agent")]
+    NotVouched,
     #[error("no other member's address is known")]
     Nobody,
 }
@@ -63,6 +65,7 @@ pub struct Whose {
 #[derive(Clone)]
 pub struct Member {
     client: Client,
+    endpoint: String,
     whose: Whose,
 }
 
@@ -82,7 +85,13 @@ impl Member {
     pub async fn at(endpoint: &str, whose: Whose) -> Result<Self, EtcdError> {
         let options = ConnectOptions::new().with_connect_timeout(Duration::from_millis(500));
         let client = Client::connect([endpoint], Some(options)).await.map_err(|e| EtcdError::Said(e.to_string()))?;
-        Ok(Self { client, whose })
+        Ok(Self { client, endpoint: endpoint.to_owned(), whose })
+    }
+
+    /// Its client URL.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        self.endpoint.clone()
     }
 
     /// What the member says of itself, from its own memory.
@@ -127,6 +136,7 @@ impl Member {
         let name = member_of_peer_url(url, &self.whose.cluster, &self.whose.namespace);
         Entry {
             id: hex(member.id()),
+            ordinal: name.as_deref().and_then(|name| ordinal(&self.whose.cluster, name)),
             member: name.unwrap_or_else(|| url.to_owned()),
             learner: member.is_learner(),
             started: !member.name().is_empty(),

@@ -1,17 +1,26 @@
 //! The other members as one: a question goes to all of them, an act to one after the other until one takes it.
 //!
 //! Guarantees: an answer counts only with this incarnation's cluster ID, and an act is only asked of a member that has just
-//! answered with it (an address may be another cluster's by now). Caveat: an act that fails may have happened all the same.
+//! answered with it (an address may be another cluster's by now). A list of a single voter counts only if the agent beside it
+//! vouches for it: one that was forced to be alone gives such a list. Caveat: an act that fails may have happened all the same.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use tokio::time::timeout;
 
-use super::member::{EtcdError, Member, Whose};
-use crate::plan::list::Entry;
+use super::member::{EtcdError, Member, Status, Whose};
+use crate::{
+    names::task::whoami,
+    plan::{list::Entry, trust},
+};
+
+/// How long an agent may take to vouch: it is one hop away and answers from memory.
+const VOUCHER: Duration = Duration::from_millis(700);
 
 /// A change of the membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,10 +96,21 @@ impl Peers {
 
     async fn listed_by(&self, endpoint: &str) -> Result<(Member, Vec<Entry>), EtcdError> {
         let member = self.member(endpoint).await?;
-        match member.members().await? {
-            (cluster_id, list) if cluster_id == self.cluster_id => Ok((member, list)),
-            (cluster_id, _) => Err(EtcdError::OtherCluster(cluster_id)),
+        let list = match member.members().await? {
+            (cluster_id, list) if cluster_id == self.cluster_id => list,
+            (cluster_id, _) => return Err(EtcdError::OtherCluster(cluster_id)),
+        };
+        if !trust::needs_no_voucher(&list) {
+            vouched(endpoint, &list).await?;
         }
+        Ok((member, list))
+    }
+
+    /// What those say of themselves that answer in time.
+    pub async fn statuses(&self, endpoints: &[String], within: Duration) -> Vec<Status> {
+        let ask = async |endpoint: &String| self.member(endpoint).await?.status().await;
+        let said = join_all(endpoints.iter().map(|endpoint| timeout(within, ask(endpoint)))).await;
+        said.into_iter().filter_map(|said| said.ok()?.ok()).collect()
     }
 
     async fn member(&self, endpoint: &str) -> Result<Member, EtcdError> {
@@ -108,5 +128,37 @@ impl Peers {
 
     fn clients(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Member>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the agent beside the only voter of a list says that the list is the cluster's.
+async fn vouched(endpoint: &str, list: &[Entry]) -> Result<(), EtcdError> {
+    let voter = list.iter().find(|entry| !entry.learner).map(|entry| entry.id.as_str()).unwrap_or_default();
+    match timeout(VOUCHER, whoami(host(endpoint))).await {
+        Ok(Ok(said)) if said.vouches && said.member_id.as_deref() == Some(voter) => Ok(()),
+        Ok(Ok(_)) | Ok(Err(_)) | Err(_) => Err(EtcdError::NotVouched),
+    }
+}
+
+/// The host of a client URL, without the brackets of an IPv6 address.
+fn host(endpoint: &str) -> &str {
+    let authority = endpoint.rsplit("//").next().unwrap_or(endpoint);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_is_asked_at_the_host_of_its_etcd() {
+        for (endpoint, wanted) in [
+            ("http://10.1.2.3:2379", "10.1.2.3"),
+            ("http://[fd00::1]:2379", "fd00::1"),
+            ("http://demo-0.demo-peer.ns.svc:2379", "demo-0.demo-peer.ns.svc"),
+        ] {
+            assert_eq!(host(endpoint), wanted);
+        }
     }
 }

@@ -23,6 +23,10 @@ pub struct Launcher {
     /// Version of the protocol that it speaks.
     pub protocol: u32,
     pub state: Option<State>,
+    /// Why it can start nothing, while it cannot.
+    pub waiting: Option<String>,
+    /// The last order that it did not obey, and why, until it obeys one.
+    pub refused: Option<(u64, String)>,
     /// It got SIGTERM and waits for leadership to be handed over.
     pub terminating: bool,
 }
@@ -86,7 +90,12 @@ fn take(known: &mut Launcher, message: Message) {
     known.connected = true;
     match message {
         Message::Hello { protocol, version } => (known.protocol, known.version) = (protocol, Some(version)),
-        Message::State(state) => known.state = Some(state),
+        Message::State(state) => {
+            known.refused = known.refused.take().filter(|(order, _)| *order > state.order);
+            (known.state, known.waiting) = (Some(state), None);
+        }
+        Message::Waiting { why } => (known.state, known.waiting) = (None, Some(why)),
+        Message::Refused { order, why } => known.refused = Some((order, why)),
         Message::Terminating => known.terminating = true,
     }
 }

@@ -1,18 +1,38 @@
-//! Whether the volume takes writes, tried now and then by a task of its own: a write on a hung disk never returns.
+//! How the volume is, looked at now and then by a task of its own: a write on a hung disk never returns.
 
 use std::time::{Duration, Instant};
 
 use tokio::{sync::watch, time::sleep};
+use tracing::warn;
 
-use crate::volume::Store;
+use crate::volume::{Store, Volume, room::Room, trial::Trial};
 
-/// The last trial.
+/// The last look.
 #[derive(Debug, Clone, Default)]
 pub struct Writable {
-    /// Why the last trial failed.
-    pub trouble: Option<String>,
+    /// What came of the last trial; `None` before the first.
+    pub trial: Option<Trial>,
     /// When the trial that is under way began.
     pub trying_since: Option<Instant>,
+    /// What was on the volume, and when the look at it began.
+    pub found: Option<(Instant, Volume)>,
+    /// Bytes that are held in reserve.
+    pub reserve: u64,
+}
+
+/// Whether the volume takes writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Writes {
+    /// It has not been tried yet.
+    Unknown,
+    Fine(Room),
+    /// There is no room: no reason not to serve, since etcd reads, deletes and compacts.
+    Full(Room),
+    ReadOnly,
+    Denied,
+    Failing(String),
+    /// A write has not returned for this long.
+    Hung(Duration),
 }
 
 /// A trial that takes longer means that the disk hangs: an fsync on a healthy one takes milliseconds.
@@ -21,29 +41,116 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_secs(15);
 
 impl Writable {
-    /// Why the volume does not take writes, if so.
+    /// Whether the volume takes writes now.
     #[must_use]
-    pub fn trouble(&self, now: Instant) -> Option<String> {
-        let hung = self.trying_since.map(|since| now.duration_since(since)).filter(|time| *time > PATIENCE);
-        match hung {
-            Some(time) => Some(format!("a write to the volume has not returned for {} s", time.as_secs())),
-            None => self.trouble.clone(),
+    pub fn writes(&self, now: Instant) -> Writes {
+        let waited = self.trying_since.map(|since| now.duration_since(since));
+        if let Some(time) = waited.filter(|time| *time > PATIENCE) {
+            return Writes::Hung(time);
+        }
+        match &self.trial {
+            None => Writes::Unknown,
+            Some(Trial::Fine(room)) => Writes::Fine(*room),
+            Some(Trial::Full(room)) => Writes::Full(*room),
+            Some(Trial::ReadOnly) => Writes::ReadOnly,
+            Some(Trial::Denied) => Writes::Denied,
+            Some(Trial::Failing(why)) => Writes::Failing(why.clone()),
         }
     }
 }
 
-/// Tries until the receiver is gone.
+impl Writes {
+    /// What keeps etcd from serving. A full disk is none: see [`Self::notice`].
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let refused = |why: &str| Some(format!("the volume does not take writes: {why}"));
+        match self {
+            Self::Unknown | Self::Fine(_) | Self::Full(_) => None,
+            Self::ReadOnly => refused("its file system is read-only"),
+            Self::Denied => refused("permission denied; it must be writable for the user of the agent's container"),
+            Self::Failing(why) => refused(why),
+            Self::Hung(time) => Some(format!("a write to the volume has not returned for {} s", time.as_secs())),
+        }
+    }
+
+    /// What a person should know while etcd serves.
+    #[must_use]
+    pub fn notice(&self) -> Option<String> {
+        match self {
+            Self::Full(Room { free, total }) => {
+                let mebibytes = total >> 20;
+                Some(format!("the volume is full: {} KiB of {mebibytes} MiB are free", free >> 10))
+            }
+            Self::Unknown | Self::Fine(_) | Self::ReadOnly | Self::Denied | Self::Failing(_) | Self::Hung(_) => None,
+        }
+    }
+}
+
+/// Looks until the receiver is gone.
 pub async fn try_now_and_then(store: Store, told: watch::Sender<Writable>) {
     while !told.is_closed() {
-        told.send_modify(|known| known.trying_since = Some(Instant::now()));
+        let began = Instant::now();
+        told.send_modify(|known| known.trying_since = Some(began));
         let store = store.clone();
-        let outcome = tokio::task::spawn_blocking(move || store.check_writable()).await;
-        let trouble = match outcome {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(format!("the volume does not take writes: {error}")),
-            Err(error) => Some(error.to_string()),
-        };
-        told.send_replace(Writable { trouble, trying_since: None });
+        let outcome = tokio::task::spawn_blocking(move || look(&store)).await;
+        told.send_modify(|known| {
+            known.trying_since = None;
+            match outcome {
+                Ok((trial, found, reserve)) => {
+                    (known.trial, known.found, known.reserve) = (Some(trial), Some((began, found)), reserve);
+                }
+                Err(error) => known.trial = Some(Trial::Failing(error.to_string())),
+            }
+        });
         sleep(EVERY).await;
+    }
+}
+
+fn look(store: &Store) -> (Trial, Volume, u64) {
+    let trial = store.try_write();
+    if matches!(trial, Trial::Fine(_))
+        && let Err(error) = store.keep_reserve()
+    {
+        warn!(%error, "cannot hold room in reserve");
+    }
+    (trial, store.look(), store.reserve().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: Room = Room { free: 0, total: 1 << 30 };
+
+    fn after(trial: Trial) -> Writes {
+        Writable { trial: Some(trial), ..Writable::default() }.writes(Instant::now())
+    }
+
+    #[test]
+    fn a_full_disk_is_a_notice_and_never_a_reason_not_to_serve() {
+        let full = after(Trial::Full(ROOM));
+        assert_eq!(full.trouble(), None);
+        assert_eq!(full.notice().unwrap(), "the volume is full: 0 KiB of 1024 MiB are free");
+    }
+
+    #[test]
+    fn every_other_failure_is_a_trouble_with_its_reason() {
+        for trial in [Trial::ReadOnly, Trial::Denied, Trial::Failing("Input/output error".into())] {
+            assert!(after(trial.clone()).trouble().is_some(), "{trial:?}");
+        }
+        assert!(after(Trial::ReadOnly).trouble().unwrap().contains("read-only"));
+    }
+
+    #[test]
+    fn a_disk_hangs_once_a_write_has_not_returned_whatever_was_true_before() {
+        let began = Instant::now();
+        let trying = Writable { trial: Some(Trial::Fine(ROOM)), trying_since: Some(began), ..Writable::default() };
+        assert_eq!(trying.writes(began + PATIENCE), Writes::Fine(ROOM));
+        assert_eq!(trying.writes(began + PATIENCE * 2), Writes::Hung(PATIENCE * 2));
+    }
+
+    #[test]
+    fn what_was_not_tried_is_unknown() {
+        assert_eq!(Writable::default().writes(Instant::now()), Writes::Unknown);
     }
 }

@@ -10,13 +10,14 @@
 //! ```
 //!
 //! Guarantees: without an order nothing is started; a first start is done once per order; by itself etcd is started again
-//! only where a WAL exists and the mark is the order's; after an exit that no restart can cure, the agent is asked.
+//! only where a WAL exists and the mark is the order's; after an exit that no restart can cure, the agent is asked; nothing is
+//! started while another launcher may work on the volume.
 //! Assumption: time is handed in and only rises.
 
 use std::time::Duration;
 
 use super::protocol::{Exit, Message, Order, Process, Request, State, VERSION};
-use crate::plan::exit::{Ended, classify};
+use crate::plan::exit::{Class, Ended, classify};
 
 /// How long the agent may take to hand leadership over. Measured: 0.2 s; an unreachable cluster must not eat the grace
 /// period of 60 s.
@@ -34,6 +35,12 @@ pub enum Event {
     Connected,
     Disconnected,
     Asked(Request),
+    /// The volume's lock was taken: no other launcher works on it.
+    Locked,
+    /// It was not, or not any more, for this reason.
+    Unlocked {
+        why: String,
+    },
     /// etcd was started.
     Spawned {
         pid: i32,
@@ -57,19 +64,28 @@ pub enum Action {
     /// SIGKILL to etcd.
     Kill,
     Send(Message),
+    /// Give the volume's reserve up: etcd finds no room to start.
+    MakeRoom,
     Leave,
 }
 
-/// What the volume says at the moment of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Disk {
-    pub wal: bool,
-    /// Whether the mark is the one that the order was given for.
-    pub fits: bool,
+/// What the volume says about an order at the moment of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disk {
+    /// It cannot be read, for this reason: unknown is neither data nor its absence.
+    Unreadable(String),
+    /// Its mark is not the one that the order was given for, or there is none.
+    Other,
+    /// The mark is, and there is neither a WAL nor a database.
+    Empty,
+    /// The mark is, and there is a database without a WAL: etcd would open it and take it for its own.
+    Database,
+    /// The mark is, and a WAL is there.
+    Wal,
 }
 
 /// The machine. `now` is any clock that only rises.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Machine {
     order: Option<Order>,
     process: Process,
@@ -80,26 +96,16 @@ pub struct Machine {
     restarts: u32,
     last_exit: Option<Exit>,
     connected: bool,
+    /// Version of the protocol that the agent speaks; 0 until it has said so.
+    agent: u32,
+    /// Whether the volume's lock is held, and why not while it is not.
+    locked: bool,
+    waits_for: String,
     /// Set by the first SIGTERM; the release is still awaited while `Some(true)`.
     terminating: Option<bool>,
 }
 
 impl Machine {
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            order: None,
-            process: Process::Idle,
-            started: Duration::ZERO,
-            deadline: None,
-            quick_ends: 0,
-            restarts: 0,
-            last_exit: None,
-            connected: false,
-            terminating: None,
-        }
-    }
-
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
@@ -114,26 +120,39 @@ impl Machine {
 
     /// Takes one event; `disk` is looked at only when a decision needs it.
     pub fn step(&mut self, event: Event, now: Duration, disk: impl Fn(&Order) -> Disk) -> Vec<Action> {
-        let before = self.state();
+        let before = self.word();
         let mut actions = match event {
             Event::Connected => {
-                self.connected = true;
+                (self.connected, self.agent) = (true, 0);
                 let version = env!("CARGO_PKG_VERSION").to_owned();
-                vec![Action::Send(Message::Hello { protocol: VERSION, version }), self.tell()]
+                [Message::Hello { protocol: VERSION, version }]
+                    .into_iter()
+                    .chain(self.word())
+                    .map(Action::Send)
+                    .collect()
             }
             Event::Disconnected => {
                 self.connected = false;
                 self.release(now)
             }
             Event::Asked(request) => self.asked(request, now, &disk),
+            Event::Locked => {
+                self.locked = true;
+                vec![]
+            }
+            Event::Unlocked { why } => {
+                (self.locked, self.waits_for) = (false, why);
+                vec![]
+            }
             Event::Spawned { pid } => self.spawned(pid, now),
             Event::SpawnFailed { why } => self.ended(spawn_failure(why), now, &disk),
             Event::Ended(exit) => self.ended(exit, now, &disk),
             Event::Terminate => self.terminate(now),
             Event::Tick => self.tick(now, &disk),
         };
-        if self.state() != before {
-            actions.push(self.tell());
+        let word = self.word();
+        if word != before {
+            actions.extend(word.map(Action::Send));
         }
         actions
     }
@@ -147,13 +166,26 @@ impl Machine {
         }
     }
 
-    fn tell(&self) -> Action {
-        Action::Send(Message::State(self.state()))
+    /// What an agent is told. Without the lock nothing is said that would let it touch the volume.
+    fn word(&self) -> Option<Message> {
+        if self.locked || self.process != Process::Idle {
+            return Some(Message::State(self.state()));
+        }
+        // Before the first look at the lock there is nothing to say: it takes no time.
+        let known = self.agent >= 3 && !self.waits_for.is_empty();
+        known.then(|| Message::Waiting { why: self.waits_for.clone() })
+    }
+
+    fn tell(&self) -> Vec<Action> {
+        self.word().map(Action::Send).into_iter().collect()
     }
 
     fn asked(&mut self, request: Request, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
         match request {
-            Request::Hello { protocol: _ } => vec![],
+            Request::Hello { protocol } => {
+                self.agent = protocol;
+                vec![]
+            }
             Request::Release => self.release(now),
             Request::Halt => self.halt(now, Action::Stop),
             Request::Kill => self.halt(now, Action::Kill),
@@ -173,7 +205,7 @@ impl Machine {
                 vec![]
             }
             // Said again, so that an agent that asks twice is answered twice.
-            Process::Idle => vec![self.tell()],
+            Process::Idle => self.tell(),
             Process::Stopping { .. } if how == Action::Kill => vec![how],
             Process::Stopping { .. } => vec![],
         }
@@ -181,20 +213,39 @@ impl Machine {
 
     /// An order is obeyed when nothing runs, it is new, and the volume is the one that it speaks of.
     fn ordered(&mut self, order: Order, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
-        let known = self.order.as_ref().map_or(0, |order| order.number);
-        let at_rest = matches!(self.process, Process::Idle | Process::Pausing { .. });
-        if self.terminating.is_some() || !at_rest || order.number <= known {
-            return vec![self.tell()];
-        }
-        let Disk { wal, fits } = disk(&order);
-        if !fits || order.first == wal {
-            return vec![self.tell()];
+        if let Some(why) = self.refusal(&order, disk) {
+            let refused = Message::Refused { order: order.number, why };
+            return (self.agent >= 3).then_some(Action::Send(refused)).into_iter().chain(self.tell()).collect();
         }
         self.order = Some(order.clone());
         self.quick_ends = 0;
         self.deadline = None;
         self.process = Process::Idle;
         vec![Action::Spawn(order)]
+    }
+
+    fn refusal(&self, order: &Order, disk: &impl Fn(&Order) -> Disk) -> Option<String> {
+        let known = self.order.as_ref().map_or(0, |order| order.number);
+        if self.terminating.is_some() {
+            return Some("the container is being stopped".into());
+        }
+        if !self.locked {
+            return Some(format!("the volume's lock is not held: {}", self.waits_for));
+        }
+        if !matches!(self.process, Process::Idle | Process::Pausing { .. }) {
+            return Some("etcd runs already".into());
+        }
+        if order.number <= known {
+            return Some(format!("order {known} was given already"));
+        }
+        match (disk(order), order.first) {
+            (Disk::Empty, true) | (Disk::Wal, false) => None,
+            (Disk::Unreadable(why), _) => Some(format!("the volume cannot be read: {why}")),
+            (Disk::Other, _) => Some("the volume's mark is not the one that the order was given for".into()),
+            (Disk::Empty, false) => Some("the volume's data is gone".into()),
+            (Disk::Database, _) => Some("there is a database without a WAL, which must be set aside first".into()),
+            (Disk::Wal, true) => Some("there is data where etcd was to start for the first time".into()),
+        }
     }
 
     fn spawned(&mut self, pid: i32, now: Duration) -> Vec<Action> {
@@ -216,25 +267,33 @@ impl Machine {
             return vec![];
         }
         self.quick_ends = if lived >= HEALTHY_AFTER { 0 } else { self.quick_ends + 1 };
+        let mut actions = self.make_room();
         match pause(self.quick_ends) {
-            Duration::ZERO => self.again(),
+            Duration::ZERO => actions.extend(self.again()),
             pause => {
                 self.process = Process::Pausing { millis: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) };
                 self.deadline = Some(now + pause);
-                vec![]
             }
         }
+        actions
+    }
+
+    /// Room is made only when a start has failed for want of it. What ended after a longer run may well start again without, and
+    /// what is given up too early is written full by clients.
+    fn make_room(&self) -> Vec<Action> {
+        let full = self.last_exit.as_ref().is_some_and(|exit| classify(&exit.ended()).class == Class::DiskFull);
+        if full && self.quick_ends > 0 { vec![Action::MakeRoom] } else { vec![] }
     }
 
     /// Whether etcd may be started again without asking.
     fn may_go_on(&self, disk: &impl Fn(&Order) -> Disk) -> bool {
         let curable = self.last_exit.as_ref().is_none_or(|exit| !classify(&exit.ended()).class.is_permanent());
-        curable && self.order.as_ref().is_some_and(|order| disk(order) == Disk { wal: true, fits: true })
+        curable && self.locked && self.order.as_ref().is_some_and(|order| disk(order) == Disk::Wal)
     }
 
     fn again(&mut self) -> Vec<Action> {
         self.restarts += 1;
-        self.order.clone().map(|order| Action::Spawn(Order { first: false, ..order })).into_iter().collect()
+        self.order.as_ref().map(|order| Action::Spawn(order.restart())).into_iter().collect()
     }
 
     fn terminate(&mut self, now: Duration) -> Vec<Action> {

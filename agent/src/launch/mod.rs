@@ -3,24 +3,29 @@
 //! ```text
 //!   agent ══ unix socket ══ reader thread ──┐
 //!   SIGTERM ─────────────── signal thread ──┼──▶ channel ──▶ main: Machine ──▶ actions (spawn, kill, send, leave)
-//!   etcd ends ───────────── waiter thread ──┘                        └── 1 ms polls until a WAL is seen: `lived`
+//!   etcd ends ───────────── waiter thread ──┤                        └── 1 ms polls until a WAL is seen: `lived`
+//!   the volume's lock ───── lock thread ────┘
 //!   etcd's output ───────── two threads, passed through, tail kept
 //! ```
 //!
 //! It lives on without the agent, keeps no state on disk but `lived`, and holds no async runtime: it is in every etcd
 //! container and must stay below 4 MiB.
 
+mod limits;
+pub mod look;
 pub mod machine;
-pub mod output;
+mod output;
+mod program;
 pub mod protocol;
 mod threads;
 
 use std::{
+    ffi::OsString,
     io,
     net::Shutdown,
     os::unix::net::UnixStream,
-    path::PathBuf,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::Stdio,
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     time::{Duration, Instant},
 };
@@ -31,13 +36,15 @@ use nix::{
 };
 
 use self::{
-    machine::{Action, Disk, Event, Machine},
+    limits::{CGROUP, Limits},
+    look::look,
+    machine::{Action, Event, Machine},
     protocol::{Message, Order},
-    threads::{Input, listen, oom_kills, read_requests, wait_for, watch_signals},
+    threads::{Input, keep_lock, listen, oom_kills, read_requests, wait_for, watch_signals},
 };
 use crate::{
     signals,
-    volume::{Store, lock::Lock},
+    volume::{Store, lock::Keeper},
 };
 
 /// Name of the socket in the directory that both containers share.
@@ -54,42 +61,36 @@ pub struct Places {
     pub volume: PathBuf,
     /// The directory shared with the agent.
     pub shared: PathBuf,
+    /// The container's PATH, to find etcd by.
+    pub path: Option<OsString>,
 }
 
 /// Runs until SIGTERM has stopped etcd.
 ///
 /// # Errors
-/// When the socket or the volume's lock cannot be had.
-pub fn run(places: &Places) -> io::Result<()> {
+/// When the socket cannot be had, or no thread.
+pub fn run(places: &Places, ignored: &[String]) -> io::Result<()> {
+    if !ignored.is_empty() {
+        eprintln!("launcher: etcd's flags are the agent's alone; these words do nothing: {}", ignored.join(" "));
+    }
     let signals = signals::block()?;
     let store = Store::new(places.volume.clone());
-    // Another launcher on the volume means another pod: two etcds on one disk destroy it.
-    let _lock = lock(&store)?;
     let (tx, rx) = mpsc::channel();
+    // Another launcher on the volume means another pod: two etcds on one disk destroy it.
+    keep_lock(Keeper::new(store.lock_path("launcher")), tx.clone())?;
     listen(&places.shared.join(SOCKET), tx.clone())?;
     watch_signals(signals, tx.clone());
     eprintln!("launcher {} waits for the agent", env!("CARGO_PKG_VERSION"));
-    Launcher { machine: Machine::new(), store, epoch: Instant::now(), agent: None, child: None, tx }.serve(&rx);
+    let path = places.path.clone();
+    Launcher { machine: Machine::default(), store, path, epoch: Instant::now(), agent: None, child: None, tx }
+        .serve(&rx);
     Ok(())
-}
-
-/// Takes the volume's lock. An agent looks for a moment whether it is free.
-fn lock(store: &Store) -> io::Result<Lock> {
-    let mut tries = 0;
-    loop {
-        match Lock::take(&store.lock_path("launcher")) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < 20 => {
-                tries += 1;
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            outcome => return outcome,
-        }
-    }
 }
 
 struct Launcher {
     machine: Machine,
     store: Store,
+    path: Option<OsString>,
     epoch: Instant,
     agent: Option<(u64, UnixStream)>,
     child: Option<Pid>,
@@ -129,7 +130,7 @@ impl Launcher {
     /// Sets `lived` as soon as a WAL is seen. True while it still has to be looked for.
     fn look_for_wal(&self) -> bool {
         let Some(order) = self.machine.running().filter(|order| order.first) else { return false };
-        let volume_id = &order.identity.volume_id;
+        let volume_id = &order.volume.volume_id;
         match self.store.has_wal() {
             Ok(true) => {
                 if let Err(error) = self.store.set_lived(volume_id) {
@@ -166,6 +167,7 @@ impl Launcher {
                     Action::Send(message) => self.send(&message),
                     Action::Stop => self.signal(Signal::SIGTERM),
                     Action::Kill => self.signal(Signal::SIGKILL),
+                    Action::MakeRoom => self.make_room(),
                     Action::Spawn(order) => pending.push(self.spawn(&order)),
                 }
             }
@@ -175,12 +177,9 @@ impl Launcher {
 
     fn spawn(&mut self, order: &Order) -> Event {
         let out_of_memory = oom_kills();
-        let spawned = Command::new("etcd")
-            .args(&order.args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
+        let limits = Limits::read(Path::new(CGROUP));
+        let spawned = program::command("etcd", &order.args, self.path.as_deref(), limits)
+            .and_then(|mut etcd| etcd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn());
         match spawned {
             Ok(child) => {
                 let pid = i32::try_from(child.id()).unwrap_or_default();
@@ -189,10 +188,18 @@ impl Launcher {
                 Event::Spawned { pid }
             }
             Err(error) => {
-                let why = format!("cannot start etcd from the image's PATH: {error}");
+                let why = format!("cannot start etcd: {error}");
                 eprintln!("launcher: {why}");
                 Event::SpawnFailed { why }
             }
+        }
+    }
+
+    fn make_room(&self) {
+        match self.store.give_up_reserve() {
+            Ok(0) => eprintln!("launcher: the volume is full, and nothing is held in reserve"),
+            Ok(bytes) => eprintln!("launcher: the volume is full; {} MiB held in reserve are given up", bytes >> 20),
+            Err(error) => eprintln!("launcher: the volume is full, and the reserve cannot be given up: {error}"),
         }
     }
 
@@ -219,11 +226,4 @@ impl Launcher {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
-}
-
-/// What the volume says about an order.
-fn look(store: &Store, order: &Order) -> Disk {
-    let wal = store.has_wal().unwrap_or(false);
-    let fits = matches!(store.read_mark(), Ok(Some(mark)) if mark.identity == order.identity);
-    Disk { wal, fits }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::volume::mark::Identity;
 
 /// Version of the protocol that this program speaks.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Longest frame in bytes that is read: an order with every flag has about 3 KiB.
 pub const MAX_FRAME: u32 = 1 << 20;
 
@@ -42,6 +42,45 @@ pub enum Message {
     State(State),
     /// The launcher got SIGTERM and waits, bounded, for `Release`.
     Terminating,
+    /// Nothing can be started, in a sentence: the volume's lock is not to be had. Instead of a state, which would say that
+    /// nothing runs on the volume. Since version 3.
+    Waiting {
+        why: String,
+    },
+    /// The order with this number is not obeyed, in a sentence. Since version 3.
+    Refused {
+        order: u64,
+        why: String,
+    },
+}
+
+/// Whose volume, in a shape of its own: the mark on the disk may change while launchers of older versions run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    pub volume_id: String,
+    #[serde(default)]
+    pub member_id: Option<String>,
+    /// For launchers of before version 3, which compare the whole of it with the mark.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// See [`Volume::rest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rest {
+    pub cluster_uid: String,
+    pub incarnation: i64,
+    pub member: String,
+    pub claim: i64,
+}
+
+impl From<&Identity> for Volume {
+    fn from(identity: &Identity) -> Self {
+        let Identity { cluster_uid, incarnation, member, volume_id, claim, member_id } = identity.clone();
+        Self { volume_id, member_id, rest: Rest { cluster_uid, incarnation, member, claim } }
+    }
 }
 
 /// How to run etcd.
@@ -52,8 +91,29 @@ pub struct Order {
     /// Whether the volume holds no data yet: then etcd is started once, and never again by the launcher itself.
     pub first: bool,
     pub args: Vec<String>,
+    /// With what the launcher starts etcd again by itself. Empty from an agent that knows no such field.
+    #[serde(default)]
+    pub again: Vec<String>,
     /// Whose volume the order is for: the launcher starts nothing on another.
-    pub identity: Identity,
+    #[serde(rename = "identity")]
+    pub volume: Volume,
+}
+
+impl Order {
+    /// The order as the launcher gives it to itself after etcd has ended. It never says `new`, nor names other members: should
+    /// the data vanish between the look at it and the start, etcd refuses instead of beginning a second life under its ID.
+    #[must_use]
+    pub fn restart(&self) -> Self {
+        let args = if self.again.is_empty() { without_entry(&self.args) } else { self.again.clone() };
+        Self { first: false, args, ..self.clone() }
+    }
+}
+
+/// The arguments without all that speaks of how the member comes to its cluster.
+fn without_entry(args: &[String]) -> Vec<String> {
+    let stays = |flag: &&String| !flag.trim_start_matches('-').starts_with("initial-cluster");
+    let existing = "--initial-cluster-state=existing".to_owned();
+    args.iter().filter(stays).cloned().chain([existing]).collect()
 }
 
 /// What the launcher knows.
@@ -68,9 +128,10 @@ pub struct State {
 }
 
 /// What etcd's process is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Process {
     /// It does not run, and the launcher will not start it without an order.
+    #[default]
     Idle,
     Running {
         pid: i32,
@@ -147,6 +208,34 @@ mod tests {
     #[test]
     fn a_huge_frame_is_refused_before_memory_is_taken() {
         assert!(read::<Request>(&mut [0xff, 0xff, 0xff, 0xff].as_slice()).is_err());
+    }
+
+    #[test]
+    fn an_order_of_an_older_agent_is_restarted_without_a_word_on_how_the_member_came_to_its_cluster() {
+        let older = br#"{"Start":{"number":1,"first":true,"args":["--name=demo-0","--initial-advertise-peer-urls=http://d:2380",
+            "--initial-cluster-state=new","--initial-cluster=demo-0=http://d:2380","--initial-cluster-token=t"],
+            "identity":{"clusterUid":"u","incarnation":1,"member":"demo-0","volumeId":"v","claim":1,"memberId":"a"}}}"#;
+        let Ok(Request::Start(order)) = serde_json::from_slice(older) else { panic!("it is understood") };
+        assert_eq!(
+            order.restart().args,
+            ["--name=demo-0", "--initial-advertise-peer-urls=http://d:2380", "--initial-cluster-state=existing"]
+        );
+    }
+
+    #[test]
+    fn a_launcher_of_before_version_3_finds_the_whole_identity_in_an_order() {
+        let identity = Identity {
+            cluster_uid: "u".into(),
+            incarnation: 1,
+            member: "demo-0".into(),
+            volume_id: "v".into(),
+            claim: 2,
+            member_id: Some("a".into()),
+        };
+        let order = Order { number: 1, first: false, args: vec![], again: vec![], volume: Volume::from(&identity) };
+        let sent = serde_json::to_value(Request::Start(order)).unwrap();
+        // Such a launcher reads it as the mark's own struct was then, and is now.
+        assert_eq!(serde_json::from_value::<Identity>(sent["Start"]["identity"].clone()).unwrap(), identity);
     }
 
     #[test]

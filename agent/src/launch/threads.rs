@@ -20,6 +20,17 @@ use super::{
     output::{self, Tail},
     protocol::{self, Exit},
 };
+use crate::volume::lock::{Holder, Keeper};
+
+/// Starts a thread. Where none can be had, at a limit of processes, that is an error: a panic would take etcd's parent.
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.into()).spawn(work).map(drop)
+}
+
+/// How often the lock is tried while another has it: its end is a member's start.
+const LOCK_WANTED: Duration = Duration::from_millis(100);
+/// How often it is seen to that the locked file is still the one on the volume.
+const LOCK_KEPT: Duration = Duration::from_secs(1);
 
 /// What reaches the main loop.
 pub(super) enum Input {
@@ -33,6 +44,35 @@ pub(super) enum Input {
 
 pub(super) fn watch_signals(signals: SigSet, tx: Sender<Input>) {
     thread::spawn(move || while signals.wait().is_ok() && tx.send(Input::Machine(Event::Terminate)).is_ok() {});
+}
+
+/// Keeps the volume's lock and says when it was taken or lost. A look at a hung volume never returns: so it has a thread.
+pub(super) fn keep_lock(mut keeper: Keeper, tx: Sender<Input>) -> io::Result<()> {
+    spawn("lock", move || {
+        let mut known = None;
+        loop {
+            let holder = keeper.look();
+            let pause = if holder == Holder::Me { LOCK_KEPT } else { LOCK_WANTED };
+            if known.as_ref() != Some(&holder) {
+                let event = news(&holder);
+                known = Some(holder);
+                if tx.send(Input::Machine(event)).is_err() {
+                    return;
+                }
+            }
+            thread::sleep(pause);
+        }
+    })
+}
+
+fn news(holder: &Holder) -> Event {
+    let why = match holder {
+        Holder::Me => return Event::Locked,
+        Holder::Other => "another launcher works on the volume; etcd is started when it has ended".to_owned(),
+        Holder::Nobody(why) => format!("the volume cannot be locked: {why}"),
+    };
+    eprintln!("launcher: {why}");
+    Event::Unlocked { why }
 }
 
 pub(super) fn listen(path: &Path, tx: Sender<Input>) -> io::Result<()> {

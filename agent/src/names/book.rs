@@ -5,15 +5,20 @@ use std::{
     time::Duration,
 };
 
+use crate::plan::trust::Neighbours;
+
 /// An address that is never confirmed, or no longer, is believed this long: an agent that is restarted is back sooner.
 pub const BELIEF: Duration = Duration::from_secs(15);
 
 /// What stands behind an address when it is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The member itself, and whether it believes this member's own address.
+    /// The member itself.
     Itself {
+        /// Whether it believes this member's own address.
         knows_me: bool,
+        /// etcd's ID that its volume is for, if any, and if it says so.
+        holds: Option<Option<String>>,
     },
     SomebodyElse,
     Silence,
@@ -26,6 +31,7 @@ struct Entry {
     since: Duration,
     confirmed: bool,
     knows_me: bool,
+    holds: Option<Option<String>>,
     dropped: bool,
 }
 
@@ -42,8 +48,14 @@ impl Book {
         let offered: BTreeMap<String, String> = offered.into_iter().collect();
         self.entries.retain(|name, _| offered.contains_key(name));
         for (name, address) in offered {
-            let fresh =
-                Entry { address: address.clone(), since: now, confirmed: false, knows_me: false, dropped: false };
+            let fresh = Entry {
+                address: address.clone(),
+                since: now,
+                confirmed: false,
+                knows_me: false,
+                holds: None,
+                dropped: false,
+            };
             let entry = self.entries.entry(name).or_insert_with(|| fresh.clone());
             if entry.address != address {
                 *entry = fresh;
@@ -55,8 +67,9 @@ impl Book {
     pub fn heard(&mut self, name: &str, address: &str, answer: Answer, now: Duration) {
         let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.address == address) else { return };
         match answer {
-            Answer::Itself { knows_me } => {
-                *entry = Entry { since: now, confirmed: true, knows_me, dropped: false, address: address.into() };
+            Answer::Itself { knows_me, holds } => {
+                *entry =
+                    Entry { since: now, confirmed: true, knows_me, holds, dropped: false, address: address.into() };
             }
             Answer::SomebodyElse => entry.dropped = true,
             Answer::Silence => {
@@ -83,6 +96,13 @@ impl Book {
     #[must_use]
     pub fn confirmed(&self) -> BTreeSet<String> {
         self.entries.iter().filter(|(_, entry)| entry.confirmed).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What the agents that have just answered say of their volumes.
+    #[must_use]
+    pub fn neighbours(&self) -> Neighbours {
+        let answered = self.entries.iter().filter(|(_, entry)| entry.confirmed);
+        answered.filter_map(|(name, entry)| Some((name.clone(), entry.holds.clone()?))).collect()
     }
 
     /// Members that believed this member's own address when they were last asked: their etcd finds it.
@@ -115,8 +135,22 @@ mod tests {
         assert!(book.believed().is_empty());
         book.offer(offered("10.0.0.1"), at(17));
         assert!(book.believed().is_empty(), "the same offer is no news");
-        book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true }, at(18));
+        book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true, holds: None }, at(18));
         assert_eq!(book.believed(), offered("10.0.0.1"));
+    }
+
+    #[test]
+    fn only_an_agent_that_has_just_answered_says_what_its_volume_is_for() {
+        let mut book = Book::default();
+        book.offer(offered("10.0.0.1"), at(0));
+        assert!(book.neighbours().is_empty());
+        let holds = Some(Some("a".to_owned()));
+        book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true, holds }, at(1));
+        assert_eq!(book.neighbours()["demo-1"].as_deref(), Some("a"));
+        book.heard("demo-1", "10.0.0.1", Answer::Silence, at(2));
+        assert!(book.neighbours().is_empty());
+        book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true, holds: None }, at(3));
+        assert!(book.neighbours().is_empty(), "an older agent does not say");
     }
 
     #[test]
@@ -132,7 +166,7 @@ mod tests {
         let mut book = Book::default();
         book.offer(offered("10.0.0.1"), at(0));
         book.offer(offered("10.0.0.2"), at(1));
-        book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true }, at(2));
+        book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true, holds: None }, at(2));
         assert!(book.confirmed().is_empty());
         assert_eq!(book.believed(), offered("10.0.0.2"));
     }

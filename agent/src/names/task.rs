@@ -43,6 +43,12 @@ pub struct WhoAmI {
     /// The addresses that stand in its hosts file, by member.
     #[serde(default)]
     pub addresses: BTreeMap<String, String>,
+    /// etcd's ID that its volume is for, in hexadecimal; empty if none. An older agent does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<String>,
+    /// Whether its etcd runs, and gives a list of members that is the cluster's (`plan::trust`).
+    #[serde(default)]
+    pub vouches: bool,
 }
 
 /// Whose names are kept, and where.
@@ -103,11 +109,15 @@ fn write(names: &Names, kubelets: &str, book: &Book) {
     }
 }
 
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
 async fn ask(names: &Names, member: String, address: String) -> (String, String, Answer) {
     let (own, own_address) = &names.own;
     let answer = match timeout(PATIENCE, whoami(&address)).await {
         Ok(Ok(said)) if said.cluster_uid == names.cluster_uid && said.member == member => {
-            Answer::Itself { knows_me: said.addresses.get(own) == Some(own_address) }
+            Answer::Itself { knows_me: said.addresses.get(own) == Some(own_address), holds: said.member_id.map(some) }
         }
         Ok(Ok(_)) => Answer::SomebodyElse,
         Ok(Err(_)) | Err(_) => Answer::Silence,
@@ -115,7 +125,7 @@ async fn ask(names: &Names, member: String, address: String) -> (String, String,
     (member, address, answer)
 }
 
-async fn whoami(address: &str) -> anyhow::Result<WhoAmI> {
+pub async fn whoami(address: &str) -> anyhow::Result<WhoAmI> {
     // An IPv6 address needs brackets in an authority.
     let authority =
         if address.contains(':') { format!("[{address}]:{PORT_AGENT}") } else { format!("{address}:{PORT_AGENT}") };

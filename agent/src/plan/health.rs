@@ -15,13 +15,13 @@ use super::{
 use crate::etcd::member::Status;
 
 /// What is known of the member at one moment. Durations are ages.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts<'a> {
     pub process: Process,
     /// What the member's start waits for, when etcd does not run.
     pub start: Option<&'a Start>,
-    /// Names of members whose address is still waited for.
-    pub waiting_for_names: &'a [String],
+    /// Why the launcher did not obey the last order.
+    pub refused: Option<&'a str>,
     pub last_exit: Option<&'a Verdict>,
     pub status: Option<&'a Status>,
     /// Age of etcd's last answer in this run.
@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub confirmed: bool,
     pub no_quorum: Option<&'a str>,
     pub volume_trouble: Option<String>,
+    /// What to know of the volume while etcd serves: a full one is no reason not to.
+    pub volume_notice: Option<String>,
     /// Why the last act on the membership failed.
     pub trouble: Option<&'a str>,
     /// Why the member is on its way out, while it is.
@@ -44,9 +46,10 @@ pub struct Facts<'a> {
 }
 
 /// What etcd's process is doing, as the launcher says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Process {
     /// The launcher is not there (yet).
+    #[default]
     Unknown,
     Idle,
     Running,
@@ -136,7 +139,11 @@ fn role(status: &Status) -> Option<Role> {
 
 fn notices(facts: &Facts<'_>) -> Vec<Check> {
     let alarms = facts.status.map(|s| s.errors.join(", ")).filter(|text| !text.is_empty());
-    vec![Check { name: "quorum", failed: facts.no_quorum.map(Into::into) }, Check { name: "alarms", failed: alarms }]
+    vec![
+        Check { name: "quorum", failed: facts.no_quorum.map(Into::into) },
+        Check { name: "alarms", failed: alarms },
+        Check { name: "room", failed: facts.volume_notice.clone() },
+    ]
 }
 
 fn started(facts: &Facts<'_>) -> Option<Problem> {
@@ -163,48 +170,47 @@ fn started(facts: &Facts<'_>) -> Option<Problem> {
 fn idle(facts: &Facts<'_>) -> Problem {
     let problem = |phase, reason, message: String| Problem { check: "started", phase, reason, message };
     // What a person must look at comes before how etcd ended: it does not run now because of the former.
-    match facts.start {
+    let (phase, reason, message) = match facts.start {
         Some(Start::Hold(hold)) => return problem(MemberPhase::Held, hold.reason(), hold.sentence()),
         Some(Start::Stranded(lost)) => return problem(lost.phase(), lost.reason(), lost.sentence()),
         Some(Start::Left) => {
             return problem(MemberPhase::Left, "Left", "the member has left the cluster; this pod may go".into());
         }
-        Some(step @ (Start::SetAside(_) | Start::Renew { .. } | Start::Add | Start::Remove { .. } | Start::Join)) => {
-            return joining(step, facts);
-        }
         Some(Start::Retire) => {
             return problem(MemberPhase::Leaving, "Leaving", "the member has left the cluster".into());
         }
-        _ => {}
-    }
+        Some(Start::SetAside(lost)) => return problem(MemberPhase::Joining, lost.reason(), lost.sentence()),
+        Some(Start::Add | Start::Remove { .. }) => return joining(facts.trouble),
+        Some(Start::Renew { .. } | Start::Join) => return joining(None),
+        Some(Start::Wait(wait @ Wait::Acquaintance(_))) => {
+            return problem(wait.phase(), wait.reason(), wait.sentence());
+        }
+        Some(Start::Wait(wait)) => (wait.phase(), wait.reason(), wait.sentence()),
+        Some(
+            Start::Touch | Start::Claim { .. } | Start::SetLived | Start::Trust | Start::Bootstrap | Start::Resume,
+        )
+        | None => match facts.refused {
+            Some(why) => (MemberPhase::Waiting, "OrderRefused", format!("the launcher does not start etcd: {why}")),
+            None => (MemberPhase::Waiting, "Starting", "etcd is about to be started".into()),
+        },
+    };
     // A refusal to run outlives the moment in which the next start is being decided. A removal is none: it is being looked into.
     let asked = matches!(facts.start, Some(Start::Wait(Wait::Answer | Wait::Confirmation)));
     let refused = |v: &&Verdict| v.class != Class::Stopped && !(asked && v.class == Class::Removed);
-    if let Some(Verdict { class, line }) = facts.last_exit.filter(refused) {
-        return problem(MemberPhase::Failing, class.as_str(), format!("etcd does not run: {line}"));
-    }
-    let (phase, reason, message) = match facts.start {
-        Some(Start::Wait(wait)) => (wait.phase(), wait.reason(), wait.sentence()),
-        _ if !facts.waiting_for_names.is_empty() => {
-            let names = facts.waiting_for_names.join(", ");
-            (MemberPhase::Waiting, "WaitingForPeers", format!("the addresses of {names} are not known yet"))
+    match facts.last_exit.filter(refused) {
+        Some(Verdict { class, line }) => {
+            problem(MemberPhase::Failing, class.as_str(), format!("etcd does not run: {line}"))
         }
-        _ => (MemberPhase::Waiting, "Starting", "etcd is about to be started".into()),
-    };
-    problem(phase, reason, message)
+        None => problem(phase, reason, message),
+    }
 }
 
-/// On the way to a new place in the cluster, and what it waits for.
-fn joining(step: &Start, facts: &Facts<'_>) -> Problem {
+/// On the way to a new place in the cluster, and why the last change of the membership failed.
+fn joining(trouble: Option<&str>) -> Problem {
     let problem = |reason, message: String| Problem { check: "started", phase: MemberPhase::Joining, reason, message };
-    match (step, facts.trouble) {
-        (Start::Add, _) if !facts.waiting_for_names.is_empty() => {
-            let names = facts.waiting_for_names.join(", ");
-            problem("WaitingForPeers", format!("{names} must learn this member's address before it is added"))
-        }
-        (Start::Add | Start::Remove { .. }, Some(why)) => problem("WaitingForCluster", words::refusal(why)),
-        (Start::SetAside(lost), _) => problem(lost.reason(), lost.sentence()),
-        _ => problem("Joining", "the member is being added to the cluster as a learner".into()),
+    match trouble {
+        Some(why) => problem("WaitingForCluster", words::refusal(why)),
+        None => problem("Joining", "the member is being added to the cluster as a learner".into()),
     }
 }
 
@@ -304,7 +310,7 @@ mod tests {
         Facts {
             process: Process::Running,
             start: None,
-            waiting_for_names: &[],
+            refused: None,
             last_exit: None,
             status: Some(status),
             silent_for: Some(Duration::ZERO),
@@ -312,6 +318,7 @@ mod tests {
             confirmed: true,
             no_quorum: None,
             volume_trouble: None,
+            volume_notice: None,
             voters: 3,
             trouble: None,
             leaving: None,
@@ -321,9 +328,10 @@ mod tests {
     }
 
     #[test]
-    fn lost_quorum_and_alarms_are_shown_but_do_not_empty_the_service() {
+    fn lost_quorum_alarms_and_a_full_disk_are_shown_but_do_not_empty_the_service() {
         let status = Status { errors: vec!["NOSPACE".into()], ..status() };
-        let health = judge(&Facts { no_quorum: Some("etcdserver: no leader"), ..serving(&status) });
+        let volume_notice = Some("the volume is full".into());
+        let health = judge(&Facts { no_quorum: Some("etcdserver: no leader"), volume_notice, ..serving(&status) });
         assert!(health.ready && !health.settled);
         assert!(health.notices.iter().all(|notice| notice.failed.is_some()));
     }

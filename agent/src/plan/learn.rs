@@ -34,8 +34,8 @@ pub enum Learn {
     Done,
     /// Ask a voter to promote this ID.
     Promote { id: String },
-    /// Start etcd once more, so that it opens its client port.
-    Reopen,
+    /// Start etcd once more under this ID, so that it opens its client port.
+    Reopen { id: String },
     /// It makes no progress: take it out of the membership, so that another can join; it tries again.
     GiveUp { id: String },
     /// It does not serve yet, or the others do not answer, or do not list it: nothing to do here.
@@ -59,7 +59,7 @@ pub fn learn(facts: Facts<'_>) -> Learn {
         false => Learn::Done,
         true if stalled >= STALLED => Learn::GiveUp { id: entry.id.clone() },
         true if serves.is_some_and(|time| !reopened || time >= KNOWN) => Learn::Promote { id: entry.id.clone() },
-        true if !reopened && mute.is_some_and(|mute| mute >= MUTE) => Learn::Reopen,
+        true if !reopened && mute.is_some_and(|mute| mute >= MUTE) => Learn::Reopen { id: entry.id.clone() },
         true => Learn::Wait,
     }
 }
@@ -70,7 +70,13 @@ mod tests {
     use crate::plan::list::Entry;
 
     fn list(learner: bool) -> Cluster {
-        Cluster::Answers(vec![Entry { id: "a".into(), member: "demo-1".into(), learner, started: true }])
+        Cluster::Answers(vec![Entry {
+            id: "a".into(),
+            member: "demo-1".into(),
+            ordinal: Some(1),
+            learner,
+            started: true,
+        }])
     }
 
     fn facts<'a>(own_id: &'a str, cluster: &'a Cluster) -> Facts<'a> {
@@ -94,7 +100,7 @@ mod tests {
         let mute = |millis| Facts { serves: None, mute: Some(Duration::from_millis(millis)), ..facts("a", &list) };
         assert_eq!(learn(Facts { serves: None, ..facts("a", &list) }), Learn::Wait, "it may just be behind");
         assert_eq!(learn(mute(50)), Learn::Wait);
-        assert_eq!(learn(mute(100)), Learn::Reopen);
+        assert_eq!(learn(mute(100)), Learn::Reopen { id: "a".into() });
         assert_eq!(learn(Facts { reopened: true, ..mute(9_000) }), Learn::Wait);
         let again = |millis| Facts { serves: Some(Duration::from_millis(millis)), reopened: true, ..facts("a", &list) };
         assert_eq!(learn(again(50)), Learn::Wait, "the leader is still finding out how far it is");

@@ -26,8 +26,6 @@ pub struct Facts<'a> {
     pub cluster: &'a Cluster,
     /// IDs of members that this one's etcd has no connection to.
     pub away: &'a [String],
-    /// Ordinal of a member, `None` if the name is nobody's here.
-    pub ordinal: fn(&Identity, &str) -> Option<u32>,
 }
 
 /// The next step.
@@ -59,13 +57,13 @@ pub fn leave(facts: Facts<'_>) -> Leave {
     }
     let others = || list.iter().filter(|entry| entry.id != own_id);
     let is_away = |entry: &&Entry| away.contains(&entry.id);
-    let doomed = || others().filter(|entry| (facts.ordinal)(me, &entry.member).is_some_and(|o| o >= facts.size));
-    let higher = |entry: &&Entry| (facts.ordinal)(me, &entry.member) > Some(me.ordinal);
-    if let Some(first) = doomed().find(is_away).or_else(|| doomed().find(higher)) {
+    let surplus = || others().filter(|entry| entry.is_surplus(facts.size));
+    let higher = |entry: &&Entry| entry.ordinal > Some(me.ordinal);
+    if let Some(first) = surplus().find(is_away).or_else(|| surplus().find(higher)) {
         return Leave::After(first.member.clone());
     }
     if leads {
-        let stays = |entry: &&Entry| (facts.ordinal)(me, &entry.member).is_some_and(|o| o < facts.size);
+        let stays = |entry: &&Entry| entry.ordinal.is_some_and(|ordinal| ordinal < facts.size);
         let heirs = || others().filter(|entry| !entry.learner && !is_away(entry));
         if let Some(heir) = heirs().find(stays).or_else(|| heirs().next()) {
             return Leave::MoveLeader { to: heir.id.clone() };
@@ -89,19 +87,20 @@ mod tests {
     }
 
     fn list(ordinals: &[u32]) -> Cluster {
-        let entry =
-            |o: &u32| Entry { id: format!("id{o}"), member: format!("demo-{o}"), learner: false, started: true };
+        let entry = |o: &u32| Entry {
+            id: format!("id{o}"),
+            member: format!("demo-{o}"),
+            ordinal: Some(*o),
+            learner: false,
+            started: true,
+        };
         Cluster::Answers(ordinals.iter().map(entry).collect())
-    }
-
-    fn ordinal(_: &Identity, member: &str) -> Option<u32> {
-        member.strip_prefix("demo-")?.parse().ok()
     }
 
     fn step(own: u32, size: u32, leads: bool, cluster: &Cluster, away: &[&str]) -> Leave {
         let away: Vec<String> = away.iter().map(|id| (*id).into()).collect();
         let own_id = format!("id{own}");
-        leave(Facts { me: &me(own), own_id: &own_id, size, leads, cluster, away: &away, ordinal })
+        leave(Facts { me: &me(own), own_id: &own_id, size, leads, cluster, away: &away })
     }
 
     #[test]

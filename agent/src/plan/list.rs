@@ -18,6 +18,8 @@ pub struct Entry {
     pub id: String,
     /// Name of the member that the peer URL is of; the URL itself if it is nobody's here.
     pub member: String,
+    /// Number of that member within its cluster; `None` if the entry is nobody's here.
+    pub ordinal: Option<u32>,
     pub learner: bool,
     /// Whether it has told the cluster that it runs. One that has not may run all the same.
     pub started: bool,
@@ -31,6 +33,14 @@ impl Cluster {
             Self::Awaited | Self::Silent(_) => None,
             Self::Answers(list) => Some(list),
         }
+    }
+}
+
+impl Entry {
+    /// Whether the entry is of a member that a cluster of this size has no place for. A stranger's is not.
+    #[must_use]
+    pub fn is_surplus(&self, size: u32) -> bool {
+        self.ordinal.is_some_and(|ordinal| ordinal >= size)
     }
 }
 

@@ -1,12 +1,17 @@
 //! Decisions, as values. Nothing here does I/O, reads a clock or waits: facts in, one step with its reason out.
 
+pub mod addresses;
 pub mod exit;
-pub mod gate;
+
+pub mod handover;
 pub mod health;
 pub mod learn;
 pub mod leave;
 pub mod list;
 pub mod publish;
+pub mod running;
 pub mod start;
 pub mod steward;
+pub mod trust;
+pub mod turn;
 mod words;

@@ -6,6 +6,8 @@
 mod due;
 mod refused;
 
+use std::time::Duration;
+
 use etcd_operator_shared::api::{
     EtcdMemberStatus,
     member::{Claim, Exit, Membership},
@@ -89,6 +91,33 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
 #[must_use]
 pub fn counter(volume: Option<i64>, told: i64) -> i64 {
     volume.unwrap_or_default().max(told)
+}
+
+/// What it depends on whether this agent may write now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speaker {
+    /// Whether no other volume has the claim.
+    pub mine: bool,
+    /// Whether another pod wrote last: this one's successor, or a twin.
+    pub contested: bool,
+    /// Whether this pod is being ended.
+    pub ending: bool,
+    /// Time since this process last wrote.
+    pub age: Duration,
+}
+
+/// How often an agent whose claim does not stand may speak after another pod did: two would else write without end.
+const UNCLAIMED_PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether this agent may write. One that is asked to end has nothing to add to what its successor says, and one without the
+/// claim is the quieter.
+#[must_use]
+pub fn may_speak(speaker: Speaker) -> Due {
+    let Speaker { mine, contested, ending, age } = speaker;
+    if contested && ending && age < Duration::MAX {
+        return Due::No;
+    }
+    if contested && !mine && age < UNCLAIMED_PAUSE { Due::Soon } else { Due::Now }
 }
 
 /// Whole mebibytes, at least one.

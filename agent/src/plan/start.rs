@@ -25,17 +25,83 @@ mod facts;
 mod join;
 mod step;
 
-pub use facts::{Claim, Facts, Identity, Known, Object};
+pub use facts::{Claim, Facts, Identity, Known, Launcher, Object};
 pub use step::{Hold, Lost, Start, Wait};
 
 use crate::{
-    plan::list::{self, Cluster},
-    volume::{Mark, Volume, store::Marked},
+    plan::{
+        addresses::Launch,
+        list::{self, Cluster},
+        trust,
+    },
+    volume::{Mark, Volume, mark::Suspicion, store::Marked},
 };
 
 /// Decides the next step. See the module's header for the flow.
 #[must_use]
 pub fn start(facts: Facts<'_>) -> Start {
+    let step = step(facts);
+    match wait_for_launcher(&step, facts.launcher).or_else(|| wait_for_addresses(&step, facts)) {
+        Some(wait) => Start::Wait(wait),
+        None => step,
+    }
+}
+
+/// A launcher that is not heard may run etcd: what moves data, changes whose it is or takes its place away waits for its
+/// word, or for proof that there is none.
+fn wait_for_launcher(step: &Start, launcher: Launcher) -> Option<Wait> {
+    let moves = match step {
+        Start::SetAside(_) | Start::Renew { .. } | Start::Retire | Start::Remove { .. } | Start::Add => true,
+        Start::Touch
+        | Start::Claim { .. }
+        | Start::SetLived
+        | Start::Trust
+        | Start::Bootstrap
+        | Start::Resume
+        | Start::Join
+        | Start::Left
+        | Start::Stranded(_)
+        | Start::Wait(_)
+        | Start::Hold(_) => false,
+    };
+    (moves && launcher == Launcher::Unheard).then_some(Wait::Launcher)
+}
+
+/// The addresses that this step still needs.
+fn wait_for_addresses(step: &Start, facts: Facts<'_>) -> Option<Wait> {
+    let Facts { me, object, cluster, addresses, .. } = facts;
+    let listed = || cluster.list().unwrap_or_default().iter().map(|entry| entry.member.clone()).collect();
+    let (launch, wanted): (Launch, Vec<String>) = match (step, object) {
+        (Start::Bootstrap, Object::Known(known)) => (Launch::Bootstrap, known.initial_members.clone()),
+        (Start::Bootstrap, Object::Awaited | Object::Away | Object::Missing) => return None,
+        (Start::Resume, _) => (Launch::Resume, addresses.told.clone()),
+        (Start::Join | Start::Add, _) => (Launch::Join, listed()),
+        (
+            Start::Touch
+            | Start::Claim { .. }
+            | Start::SetLived
+            | Start::Trust
+            | Start::SetAside(_)
+            | Start::Renew { .. }
+            | Start::Remove { .. }
+            | Start::Retire
+            | Start::Left
+            | Start::Stranded(_)
+            | Start::Wait(_)
+            | Start::Hold(_),
+            _,
+        ) => return None,
+    };
+    let others: Vec<String> = wanted.into_iter().filter(|name| *name != me.member).collect();
+    let missing = addresses.missing(launch, &others);
+    match (missing.is_empty(), launch) {
+        (true, _) => None,
+        (false, Launch::Join) => Some(Wait::Acquaintance(missing)),
+        (false, Launch::Bootstrap | Launch::Resume) => Some(Wait::Addresses(missing)),
+    }
+}
+
+fn step(facts: Facts<'_>) -> Start {
     let Facts { me, volume, object, .. } = facts;
     let marked = match volume {
         Volume::Unreadable(why) => return Start::Hold(Hold::Unreadable(why.clone())),
@@ -80,7 +146,7 @@ fn foreign(me: &Identity, marked: &Marked, object: &Object) -> Option<Start> {
     // Set aside only where pod and object agree on the newer life.
     match object {
         Object::Known(known) if known.cluster_uid == me.cluster_uid && known.incarnation == me.incarnation => {
-            Some(if marked.wal { Start::SetAside(Lost::Incarnation) } else { Start::Renew { replacing: false } })
+            Some(if marked.remains { Start::SetAside(Lost::Incarnation) } else { Start::Renew { replacing: false } })
         }
         Object::Awaited => Some(Start::Wait(Wait::FirstAnswer)),
         Object::Away | Object::Missing | Object::Known(_) => hold(Hold::OlderIncarnation { found: mark.incarnation }),
@@ -141,7 +207,7 @@ fn speaks_no_more(facts: Facts<'_>, marked: &Marked) -> bool {
 /// like any other, since the others may need its vote to let it go.
 fn unwanted(facts: Facts<'_>) -> Option<Start> {
     let Object::Known(known) = facts.object else { return None };
-    if !known.dooms(facts.me.ordinal) {
+    if !known.is_surplus(facts.me.ordinal) {
         return None;
     }
     match facts.cluster {
@@ -158,8 +224,8 @@ fn unwanted(facts: Facts<'_>) -> Option<Start> {
 fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
     let mark = &marked.mark;
     let Some(member_id) = mark.member_id.clone() else { return Start::Hold(Hold::NoIntent) };
-    if facts.mistaken {
-        return join::join(facts, marked, Lost::Removed);
+    if let Some(suspicion) = &mark.suspicion {
+        return suspected(facts, marked, &member_id, suspicion);
     }
     match facts.cluster {
         Cluster::Answers(list) if list::with_id(list, &member_id).is_none() => {
@@ -184,9 +250,27 @@ fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
     }
 }
 
+/// Data on which an etcd ran that was not this member's. A learner that joined takes its ID from the list of whichever member
+/// answers first, and that one may lag: what it wrote is nobody's. All other data stays where it is.
+fn suspected(facts: Facts<'_>, marked: &Marked, own_id: &str, suspicion: &Suspicion) -> Start {
+    let mark = &marked.mark;
+    let hold = || Start::Hold(Hold::NotItself(suspicion.clone()));
+    match suspicion {
+        Suspicion::OtherId { .. } | Suspicion::OtherCluster { .. } if mark.joined && !mark.voted => {
+            join::join(facts, marked, Lost::Removed)
+        }
+        Suspicion::OtherId { .. } | Suspicion::OtherCluster { .. } => hold(),
+        Suspicion::Forced { .. } => {
+            let Facts { object, neighbours, .. } = facts;
+            let missing = trust::missing(trust::Facts { own_id, recorded: &mark.voters, object, neighbours });
+            if missing.is_empty() { Start::Trust } else { hold() }
+        }
+    }
+}
+
 /// A fitting mark, and no WAL.
 fn without_data(facts: Facts<'_>, marked: &Marked) -> Start {
-    let Marked { mark, lived, wal: _ } = marked;
+    let Marked { mark, lived, wal: _, remains } = marked;
     if *lived {
         return join::join(facts, marked, Lost::Data);
     }
@@ -209,6 +293,8 @@ fn without_data(facts: Facts<'_>, marked: &Marked) -> Start {
     }
     match next_claim(mark, known) {
         Some(number) => Start::Claim { number, member_id: Some(known.initial_id.clone()) },
+        // etcd opens a database whether or not there is a WAL, and would take it for its own.
+        None if *remains => Start::SetAside(Lost::Leftover),
         None => Start::Bootstrap,
     }
 }
@@ -224,6 +310,30 @@ pub fn next_claim(mark: &Mark, known: &Known) -> Option<i64> {
 /// Whether the claim that stands is this volume's, and the mark knows that it was accepted.
 fn holds_claim(mark: &Mark, known: &Known) -> bool {
     known.claim.as_ref().is_some_and(|claim| claim.volume_id == mark.volume_id && claim.number == mark.claim)
+}
+
+/// What becomes of data that is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is renamed and kept.
+    Kept,
+    /// It is deleted: nobody can miss it, or there is no room for a second copy of what the others hold.
+    Deleted,
+}
+
+/// Decides it. What a learner leaves that never voted is worthless. So is any other data of an incarnation that goes on, since the
+/// others have just said that they go on without it: it is kept only where there is room to fetch their copy beside it. What
+/// belongs to an incarnation that is given up is nowhere else.
+#[must_use]
+pub fn fate(lost: Lost, mark: &Mark, bytes: u64, free: u64) -> Fate {
+    let goes_on = match lost {
+        Lost::Incarnation => false,
+        Lost::New | Lost::Data | Lost::Volume | Lost::Proof | Lost::Removed | Lost::Retired => true,
+        // It never had a log: nothing was decided on it, and nobody else holds it.
+        Lost::Leftover => return Fate::Kept,
+    };
+    let learner = mark.joined && !mark.voted;
+    if goes_on && (learner || free < bytes) { Fate::Deleted } else { Fate::Kept }
 }
 
 #[cfg(test)]

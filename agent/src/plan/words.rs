@@ -3,6 +3,7 @@
 use etcd_operator_shared::api::member::MemberPhase;
 
 use super::start::{Hold, Lost, Wait};
+use crate::volume::mark::Suspicion;
 
 impl Wait {
     #[must_use]
@@ -15,7 +16,10 @@ impl Wait {
             | Self::Incarnation
             | Self::Stopped
             | Self::Answer
-            | Self::Confirmation => MemberPhase::Waiting,
+            | Self::Confirmation
+            | Self::Launcher
+            | Self::Addresses(_) => MemberPhase::Waiting,
+            Self::Acquaintance(_) => MemberPhase::Joining,
         }
     }
 
@@ -29,6 +33,8 @@ impl Wait {
             Self::Answer => "WaitingForAnswer",
             Self::Confirmation => "WaitingForConfirmation",
             Self::Turn { .. } => "WaitingForTurn",
+            Self::Launcher => "LauncherMissing",
+            Self::Addresses(_) | Self::Acquaintance(_) => "WaitingForPeers",
         }
     }
 
@@ -50,6 +56,13 @@ impl Wait {
                 "etcd says that it was removed from the cluster; the other members must confirm it".into()
             }
             Self::Turn { behind } => format!("{behind} joins first: members are added one at a time"),
+            Self::Launcher => {
+                "the etcd container does not say whether etcd runs; nothing is moved before it does".into()
+            }
+            Self::Addresses(names) => format!("the addresses of {} are not known yet", names.join(", ")),
+            Self::Acquaintance(names) => {
+                format!("{} must learn this member's address before it is added", names.join(", "))
+            }
         }
     }
 }
@@ -59,7 +72,7 @@ impl Lost {
     #[must_use]
     pub fn phase(self) -> MemberPhase {
         match self {
-            Self::New | Self::Retired | Self::Removed => MemberPhase::Joining,
+            Self::New | Self::Retired | Self::Removed | Self::Leftover => MemberPhase::Joining,
             Self::Data | Self::Volume | Self::Proof | Self::Incarnation => MemberPhase::Held,
         }
     }
@@ -73,6 +86,7 @@ impl Lost {
             Self::Volume => "VolumeLost",
             Self::Proof => "NoProofOfFirstStart",
             Self::Incarnation => "OtherIncarnation",
+            Self::Leftover => "Starting",
         }
     }
 
@@ -87,6 +101,7 @@ impl Lost {
             }
             Self::Proof => "nothing proves that this member never ran before, so it may not start on an empty volume",
             Self::Incarnation => "this volume holds an older incarnation of the cluster's data",
+            Self::Leftover => "this volume holds what a first start left that did not come as far as a log",
         };
         format!("{what}; it joins when a quorum of the other members answers")
     }
@@ -120,6 +135,7 @@ impl Hold {
             Self::Superseded { .. } => "Superseded",
             Self::OlderCopy { .. } => "OlderVolumeCopy",
             Self::NoIntent => "VolumeNotMarked",
+            Self::NotItself(_) => "NotItself",
         }
     }
 
@@ -147,6 +163,31 @@ impl Hold {
                 )
             }
             Self::NoIntent => "the volume holds data, but its mark names no member ID; nothing is touched".into(),
+            Self::NotItself(suspicion) => suspicion.sentence(),
+        }
+    }
+}
+
+impl Suspicion {
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::OtherId { found } => {
+                format!(
+                    "etcd ran on this volume under another member ID ({found}); it was stopped, and nothing is touched"
+                )
+            }
+            Self::OtherCluster { found } => {
+                format!("etcd ran on this volume in another cluster ({found}); it was stopped, and nothing is touched")
+            }
+            Self::Forced { lost } => {
+                let lost: Vec<&str> = lost.iter().map(|voter| voter.member.as_str()).collect();
+                format!(
+                    "etcd on this volume calls itself the only member, as after --force-new-cluster, though nobody \
+                     removed {}; it was stopped, and nothing is touched",
+                    lost.join(", ")
+                )
+            }
         }
     }
 }

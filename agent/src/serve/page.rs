@@ -6,12 +6,13 @@ use etcd_operator_shared::process::probe::Check;
 use serde_json::{Value, json};
 
 use crate::{
+    args,
     etcd::member::Status,
     launch::protocol::Exit,
     names::task::WhoAmI,
     plan::{
         exit::{Class, classify},
-        health::Health,
+        health::{self, Health, judge},
     },
 };
 
@@ -37,6 +38,10 @@ pub struct Page {
     /// Members that etcd has a connection to.
     pub connected: Option<usize>,
     pub volume_id: Option<String>,
+    /// etcd's ID that the volume is for.
+    pub member_id: Option<String>,
+    /// Whether etcd's list of members is the cluster's, see `plan::trust`.
+    pub vouches: bool,
     pub counter: i64,
     pub claim: i64,
     pub api_server: bool,
@@ -46,11 +51,41 @@ pub struct Page {
     pub turned: Instant,
 }
 
+/// The page before anything is known.
+#[must_use]
+pub fn first(config: &args::Sidecar) -> Page {
+    Page {
+        cluster_uid: config.cluster_uid.clone(),
+        member: config.member.clone(),
+        cluster: config.cluster.clone(),
+        namespace: config.namespace.clone(),
+        incarnation: config.incarnation,
+        health: judge(&health::Facts::default()),
+        etcd: None,
+        answered: None,
+        pid: None,
+        restarts: 0,
+        last_exit: None,
+        members: 0,
+        connected: None,
+        addresses: BTreeMap::new(),
+        volume_id: None,
+        member_id: None,
+        vouches: false,
+        counter: 0,
+        claim: 0,
+        api_server: false,
+        told: false,
+        turned: Instant::now(),
+    }
+}
+
 /// `/whoami`: how siblings know that an address is this member's.
 #[must_use]
 pub fn who_am_i(page: &Page) -> String {
-    let Page { cluster_uid, member, addresses, .. } = page.clone();
-    serde_json::to_string(&WhoAmI { cluster_uid, member, addresses }).unwrap_or_default()
+    let Page { cluster_uid, member, addresses, member_id, vouches, .. } = page.clone();
+    let member_id = Some(member_id.unwrap_or_default());
+    serde_json::to_string(&WhoAmI { cluster_uid, member, addresses, member_id, vouches }).unwrap_or_default()
 }
 
 /// `/status`.

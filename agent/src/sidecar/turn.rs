@@ -1,88 +1,55 @@
-//! One turn of the loop.
+//! One turn of the loop: what was told → facts → plan → one effect → what is said of it.
 
 use std::time::{Duration, Instant};
 
 use etcd_operator_shared::names::ordinal;
-use tokio::{
-    sync::{mpsc, watch},
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
 use tracing::info;
 
 use super::{
-    belonging::Belonging,
-    disk::Disk,
-    errands::Errands,
-    handover::hand_over,
-    ledger::Ledger,
-    notes::{self, Starting},
-    orders::Orders,
-    report::first_page,
+    facts::{self, View},
+    hands::{Hands, leadership::HandOver},
+    memory::Memory,
+    perform::{self, Performer},
+    publish,
+    tasks::{Inputs, Outputs, Told},
 };
 use crate::{
     args, crash,
-    etcd::member::Member,
-    facts::{
-        cluster::{Ask, Heard},
-        etcd::Observed,
-        launcher::Launcher,
-        volume::Writable,
-    },
-    kube::watch::{Seen, View},
-    launch::protocol::{Process, Request},
-    names::Book,
+    facts::cluster::Ask,
+    kube,
     plan::{
+        handover::Candidate,
         health::judge,
-        list::Cluster,
-        start::{Facts, Identity, Object, Start, start},
+        running::{self, Process, Running},
+        start::{self, Identity, Launcher, Object, Start},
+        turn::{Turn, turn},
     },
-    serve::Page,
-    volume::{Store, Volume},
+    serve::{Page, page},
 };
 
-/// Channels to the other tasks.
-pub(super) struct Wires {
-    pub member: Member,
-    pub seen: watch::Receiver<Seen>,
-    pub launcher: watch::Receiver<Launcher>,
-    pub observed: watch::Receiver<Observed>,
-    pub heard: watch::Receiver<Heard>,
-    pub ask: watch::Sender<Ask>,
-    pub hurry: watch::Sender<bool>,
-    pub writable: watch::Receiver<Writable>,
-    pub book: watch::Receiver<Book>,
-    pub offers: watch::Sender<Vec<(String, String)>>,
-    pub requests: mpsc::Sender<Request>,
-}
+/// Between two turns while nothing is told: ages grow by themselves.
+const CALM: Duration = Duration::from_secs(1);
+/// The same while a start, or a word that is owed, waits for time to pass.
+const EAGER: Duration = Duration::from_millis(20);
 
+/// The loop's own. Hands and memory are lent to who needs them; nobody else sees the whole.
 pub(super) struct Sidecar {
-    pub(super) config: args::Sidecar,
-    pub(super) me: Identity,
-    pub(super) wires: Wires,
-    pub(super) page: watch::Sender<Page>,
-    pub(super) disk: Disk,
-    pub(super) ledger: Ledger,
-    pub(super) orders: Orders,
-    pub(super) errands: Errands,
-    pub(super) belonging: Belonging,
-    pub(super) step: Option<Start>,
-    pub(super) waiting_for_names: Vec<String>,
-    /// etcd's process, and since when it was seen.
-    pub(super) running: Option<(i32, Instant)>,
-    pub(super) handed_over: bool,
-    /// ID of the volume on which etcd ran under another member ID than the mark's.
-    pub(super) mistaken: Option<String>,
-    /// Whether the EtcdMember is to be told something that it could not be told yet.
-    pub(super) owes_word: bool,
+    config: args::Sidecar,
+    me: Identity,
+    inputs: Inputs,
+    outputs: Outputs,
+    memory: Memory,
+    hands: Hands,
+    page: watch::Sender<Page>,
 }
 
 impl Sidecar {
     pub(super) fn new(
         config: args::Sidecar,
-        store: Store,
-        ledger: Ledger,
-        errands: Errands,
-        wires: Wires,
+        inputs: Inputs,
+        outputs: Outputs,
+        hands: Hands,
     ) -> (Self, watch::Receiver<Page>) {
         let me = Identity {
             cluster_uid: config.cluster_uid.clone(),
@@ -91,183 +58,200 @@ impl Sidecar {
             member: config.member.clone(),
             pod_uid: config.pod_uid.clone(),
         };
-        let starting = Starting::default();
-        let health = judge(&notes::facts(&Launcher::default(), &Observed::default(), None, starting));
-        let (page, pages) = watch::channel(first_page(&config, health));
-        let sidecar = Self {
-            config,
-            me,
-            wires,
-            page,
-            disk: Disk::new(store),
-            ledger,
-            orders: Orders::default(),
-            errands,
-            belonging: Belonging::default(),
-            step: None,
-            waiting_for_names: vec![],
-            running: None,
-            handed_over: false,
-            mistaken: None,
-            owes_word: false,
-        };
-        (sidecar, pages)
+        let (page, pages) = watch::channel(page::first(&config));
+        (Self { config, me, inputs, outputs, memory: Memory::default(), hands, page }, pages)
     }
 
-    /// Turns until the future is dropped.
+    /// Turns until the future is dropped, which is safe: every effect is idempotent or guarded by compare-and-swap.
     pub(super) async fn turn_for_ever(mut self) -> anyhow::Result<()> {
         loop {
             self.turn().await;
-            let soon = self.orders.is_startable() || self.owes_word;
-            let nap = if soon { Duration::from_millis(20) } else { Duration::from_secs(1) };
-            // Every arm is cancel-safe: changes stay pending in their watch, the end of a write stays in its channel.
+            let soon = self.memory.orders.is_startable() || self.memory.owes_word;
+            // Every arm is cancel-safe: news stays in its channel, a nap has no effect.
             tokio::select! {
-                changed = self.wires.seen.changed() => changed?,
-                changed = self.wires.launcher.changed() => changed?,
-                changed = self.wires.observed.changed() => changed?,
-                changed = self.wires.heard.changed() => changed?,
-                changed = self.wires.book.changed() => changed?,
-                changed = self.wires.writable.changed() => changed?,
-                written = self.ledger.ended() => {
-                    if let Some(accepted) = self.ledger.finish(written) {
-                        self.note_claim(accepted).await;
+                changed = self.inputs.changed() => changed?,
+                written = self.hands.object.ended() => {
+                    if let Some(accepted) = self.hands.object.finish(written) {
+                        perform::note_claim(&mut self.hands, accepted).await;
                     }
                 }
-                ended = self.errands.ended() => {
-                    if let Some(id) = self.errands.finish(ended) {
-                        self.disk.note_added(id).await;
+                ended = self.hands.membership.ended() => {
+                    if let Some(id) = self.hands.membership.finish(ended, Instant::now()) {
+                        self.hands.volume.note_added(id).await;
                     }
                     // Who leads, and who is a member, may be another thing now: etcd is asked at once.
-                    self.wires.hurry.send_modify(|_| {});
+                    self.outputs.hurry.send_modify(|_| {});
                 }
-                () = sleep(nap) => {}
+                () = sleep(if soon { EAGER } else { CALM }) => {}
             }
         }
     }
 
     async fn turn(&mut self) {
-        let launcher = self.wires.launcher.borrow_and_update().clone();
-        let observed = self.wires.observed.borrow_and_update().clone();
-        self.wires.heard.mark_unchanged();
-        let seen = self.wires.seen.borrow_and_update().object.clone();
-        self.ledger.take(seen);
-        self.note_process(&launcher, &observed);
-        let object = self.known();
-        self.belonging.note_wish(&self.ledger);
-        if launcher.terminating {
-            self.step = None;
-            self.prepare_to_stop(&observed).await;
-        } else if may_start(&launcher) {
-            let step = self.plan(&launcher, &object).await;
-            self.perform(&step, &launcher).await;
-            self.step = Some(step);
-        } else {
-            self.step = None;
-            self.orders.not_startable();
-            self.stand_by(&launcher, &observed, &object).await;
+        let now = Instant::now();
+        let told = self.inputs.take();
+        self.hands.object.take(told.seen.object.clone());
+        let object = self.object(&told, now);
+        self.remember(&told, now);
+        match turn(&told.launcher, self.memory.orders.is_awaited(now)) {
+            Turn::Ending => {
+                self.memory.step = None;
+                self.hand_over(&told, &object, now).await;
+            }
+            Turn::Starting => self.towards_a_start(&told, &object, now).await,
+            Turn::Running(process) => self.while_it_runs(&told, &object, process, now).await,
+            Turn::Unclear => {}
         }
-        self.ask_others(&object, &observed);
-        self.offer_names();
-        let health = self.judge(&launcher, &observed);
-        self.owes_word = self.publish(&launcher, &observed, &health);
-        self.show(&launcher, &observed, &health);
+        self.ask_others(&told, &object, now);
+        self.tell(&told, now);
     }
 
-    async fn plan(&mut self, launcher: &Launcher, object: &Object) -> Start {
-        let cluster = self.cluster();
-        let expelled = notes::is_expelled(launcher);
-        let volume = self.disk.look().await;
-        let mistaken = match volume {
-            Volume::Marked(marked) => self.mistaken.as_ref() == Some(&marked.mark.volume_id),
-            Volume::Unreadable(_) | Volume::Blank | Volume::Unmarked => false,
+    fn remember(&mut self, told: &Told, now: Instant) {
+        let Told { launcher, observed, book, .. } = told;
+        if self.memory.note_process(launcher, observed, now) {
+            crash::point("after-running");
+        }
+        let generation = self.hands.object.object().and_then(|object| object.metadata.generation);
+        let membership = &mut self.memory.membership;
+        membership.note_wish(generation, now);
+        membership.note_list(observed);
+        membership.note_agents(book, now);
+    }
+
+    /// What the EtcdMember says, and whether it is to be waited for.
+    fn object(&self, told: &Told, now: Instant) -> Object {
+        use kube::watch::View::{Missing, Present, Unheard};
+        match (self.hands.object.object(), &told.seen.object) {
+            (Some(object), _) => Object::Known(facts::known(object, &self.config, told.seen.connected)),
+            (None, Unheard(silence)) if silence.may_end(now) => Object::Awaited,
+            (None, Unheard(_)) => Object::Away,
+            (None, Missing | Present(_)) => Object::Missing,
+        }
+    }
+
+    async fn towards_a_start(&mut self, told: &Told, object: &Object, now: Instant) {
+        let volume = self.hands.volume.look().await.clone();
+        let launcher = match &told.launcher.state {
+            Some(_) => Launcher::Rests,
+            None if self.hands.volume.has_no_launcher().await => Launcher::Gone,
+            None => Launcher::Unheard,
         };
-        start(Facts { me: &self.me, volume, object, cluster: &cluster, expelled, mistaken })
+        let waited = self.memory.orders.startable(now);
+        let view = View { config: &self.config, me: &self.me, told, hands: &self.hands, now };
+        let (cluster, addresses) = (view.cluster(&self.memory.membership), view.addresses(waited));
+        let step = start::start(start::Facts {
+            me: &self.me,
+            volume: &volume,
+            object,
+            cluster: &cluster,
+            expelled: facts::is_expelled(&told.launcher),
+            neighbours: &told.book.neighbours(),
+            addresses: &addresses,
+            launcher,
+        });
+        if self.memory.note_step(&step) {
+            info!(?step, "etcd is not started");
+        }
+        self.performer(told, now).start(&step).await;
     }
 
-    /// What the others say, if they know all that this member did.
-    pub(super) fn cluster(&self) -> Cluster {
-        let heard = self.wires.heard.borrow();
-        if self.errands.knows(heard.asked) && self.belonging.asks_since(heard.asked) {
-            heard.cluster.clone()
-        } else {
-            Cluster::Awaited
+    async fn while_it_runs(&mut self, told: &Told, object: &Object, process: Process, now: Instant) {
+        self.memory.step = None;
+        self.memory.orders.not_startable();
+        if self.hands.volume.mark().is_none() {
+            self.hands.volume.look().await;
         }
+        let Some(mark) = self.hands.volume.mark().cloned() else { return };
+        let bytes =
+            if mark.joined && !self.memory.membership.votes { self.hands.volume.snapshot_bytes().await } else { None };
+        let view = View { config: &self.config, me: &self.me, told, hands: &self.hands, now };
+        let cluster = view.cluster(&self.memory.membership);
+        let listed = cluster.list().map(|list| (list, told.heard.index));
+        let own_id = mark.member_id.as_deref().unwrap_or_default();
+        let membership = &mut self.memory.membership;
+        let progress = membership.progress(own_id, &told.observed, listed, bytes, now);
+        let (seats, said) = (view.seats(membership), view.said());
+        let step = running::running(running::Facts {
+            me: &self.me,
+            cluster_id: &self.config.cluster_id,
+            mark: &mark,
+            process,
+            object,
+            neighbours: &told.book.neighbours(),
+            cluster: &cluster,
+            etcd: said,
+            trusted: membership.trusted,
+            up_to_date: membership.is_up_to_date(&told.observed, self.hands.membership.changed(), now),
+            votes: membership.votes,
+            progress,
+            seats: &seats,
+            wished_for: membership.wished_for(now),
+            count_due: self.hands.volume.is_counter_due(),
+            may_write: self.hands.object.is_free(),
+        });
+        let listed = said.is_some_and(|said| said.list.is_some());
+        membership.trusted |= listed && !matches!(step, Running::Kill(_));
+        self.performer(told, now).running(step).await;
+    }
+
+    fn performer<'a>(&'a mut self, told: &'a Told, now: Instant) -> Performer<'a> {
+        let Self { config, me, memory, hands, .. } = self;
+        Performer { config, me, told, memory, hands, now }
     }
 
     /// Asks the others while their answer is needed: by a step towards a start, to leave, or to be promoted.
-    fn ask_others(&mut self, object: &Object, observed: &Observed) {
-        let doomed = matches!(object, Object::Known(known) if known.dooms(self.me.ordinal));
-        let runs = self.running.is_some();
-        let wanted = match &self.step {
-            Some(step) => step.needs_list() || (doomed && *step != Start::Left),
-            None => runs && (doomed || (self.is_joined() && !self.belonging.votes)),
+    fn ask_others(&mut self, told: &Told, object: &Object, now: Instant) {
+        let surplus = matches!(object, Object::Known(known) if known.is_surplus(self.me.ordinal));
+        let joined = self.hands.volume.mark().is_some_and(|mark| mark.joined);
+        let runs = self.memory.running.is_some();
+        let wanted = match &self.memory.step {
+            Some(step) => step.needs_list() || (surplus && *step != Start::Left),
+            None => runs && running::needs_list(&self.me, object, joined, self.memory.membership.votes),
         };
-        self.belonging.ask(wanted);
-        let ask = Ask { endpoints: self.endpoints(), wanted };
-        self.wires.ask.send_if_modified(|old| {
-            let changed = *old != ask;
-            *old = ask;
-            changed
-        });
-        let hurry = runs && (doomed || self.belonging.must_hurry(observed, object));
-        self.wires.hurry.send_if_modified(|old| std::mem::replace(old, hurry) != hurry);
+        self.memory.membership.ask(wanted, now);
+        let view = View { config: &self.config, me: &self.me, told, hands: &self.hands, now };
+        self.outputs.ask(Ask { endpoints: view.endpoints(), wanted });
+        self.outputs.offer(view.peers().into_iter().map(|peer| (peer.name, peer.address)).collect());
+        self.outputs.hurry(runs && (surplus || self.memory.membership.must_hurry(&told.observed, object, now)));
     }
 
-    pub(super) fn is_joined(&self) -> bool {
-        self.disk.mark().is_some_and(|mark| mark.joined)
+    /// Says how the member is: on the page, and in the EtcdMember when it is worth it.
+    fn tell(&mut self, told: &Told, now: Instant) {
+        let verdict = facts::verdict(&told.launcher);
+        let view = View { config: &self.config, me: &self.me, told, hands: &self.hands, now };
+        let health = judge(&view.health(&self.memory, verdict.as_ref()));
+        let speech = publish::Speech { view, memory: &self.memory, health: &health };
+        let next = speech.next();
+        let page = speech.page();
+        self.memory.owes_word = publish::write(&mut self.hands.object, next);
+        let told_all = !self.memory.owes_word && !self.hands.object.is_writing();
+        self.page.send_replace(Page { told: told_all, ..page });
     }
 
-    fn known(&self) -> Object {
-        match (self.ledger.object(), &self.wires.seen.borrow().object) {
-            (Some(object), _) => Object::Known(notes::known(object, &self.config, self.wires.seen.borrow().connected)),
-            (None, View::Unheard(silence)) if silence.may_end(Instant::now()) => Object::Awaited,
-            (None, View::Unheard(_)) => Object::Away,
-            (None, View::Missing | View::Present(_)) => Object::Missing,
-        }
-    }
-
-    fn note_process(&mut self, launcher: &Launcher, observed: &Observed) {
-        let pid = launcher.state.as_ref().and_then(|state| match state.process {
-            Process::Running { pid } => Some(pid),
-            Process::Idle | Process::Stopping { .. } | Process::Pausing { .. } => None,
-        });
-        if pid != self.running.map(|(pid, _)| pid) {
-            self.running = pid.map(|pid| (pid, Instant::now()));
-            self.belonging.new_run();
-            if pid.is_some() {
-                crash::point("after-running");
-            }
-        }
-        if observed.confirmed {
-            self.orders.obeyed();
-        }
-    }
-
-    fn offer_names(&self) {
-        let offered: Vec<_> = self.peers().into_iter().map(|peer| (peer.name, peer.address)).collect();
-        self.wires.offers.send_if_modified(|old| {
-            let changed = *old != offered;
-            *old = offered;
-            changed
-        });
-    }
-
-    async fn prepare_to_stop(&mut self, observed: &Observed) {
-        if std::mem::replace(&mut self.handed_over, true) {
+    /// Helps the launcher to stop etcd, once for each time that it is asked to.
+    async fn hand_over(&mut self, told: &Told, object: &Object, now: Instant) {
+        if std::mem::replace(&mut self.memory.handed_over, true) {
             return;
         }
         info!("etcd is about to be stopped");
-        let role = self.page.borrow().health.role;
-        let (member, members, requests) =
-            (self.wires.member.clone(), observed.members.clone(), self.wires.requests.clone());
-        let stopped = self.ledger.object().is_some_and(|object| object.spec.stopped);
-        tokio::spawn(hand_over(member, members, role, requests, stopped));
-        self.disk.raise_counter(self.peers()).await;
+        let view = View { config: &self.config, me: &self.me, told, hands: &self.hands, now };
+        let voters = view.seats(&self.memory.membership).into_iter().filter(|seat| !seat.entry.learner);
+        let candidate = |seat: crate::plan::steward::Seat| Candidate {
+            id: seat.entry.id,
+            member: seat.entry.member,
+            connected: seat.away.is_none(),
+            index: None,
+        };
+        let hand_over = HandOver {
+            member: self.hands.member.clone(),
+            peers: self.hands.peers.clone(),
+            endpoints: view.endpoints(),
+            voters: voters.map(candidate).collect(),
+            requests: self.hands.requests.clone(),
+            stopped: matches!(object, Object::Known(known) if known.stopped),
+        };
+        let peers = view.peers();
+        tokio::spawn(hand_over.perform());
+        self.hands.volume.raise_counter(peers).await;
     }
-}
-
-/// Whether a start may be prepared: no launcher is known that runs etcd, or will by itself. Every step before the order
-/// is right also while a launcher that cannot be heard runs it.
-fn may_start(launcher: &Launcher) -> bool {
-    launcher.state.as_ref().is_none_or(|state| state.process == Process::Idle)
 }

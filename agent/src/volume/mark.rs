@@ -1,6 +1,9 @@
 //! The mark: a small file beside the data directory that says whose volume this is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The mark of a volume: who may start on it, and how it came to be so.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,6 +31,39 @@ pub struct Mark {
     /// Addresses of the members when they were last known, for a start without the API server.
     #[serde(default)]
     pub peers: Vec<Address>,
+    /// The voters in the last list of this member's own etcd that was found to be the cluster's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voters: Vec<Voter>,
+    /// What was wrong with the etcd that last ran here, until it is cleared up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion: Option<Suspicion>,
+    /// What a newer agent wrote beside all this: kept as it is, since it may decide about data there.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+/// A member that votes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Voter {
+    /// etcd's member ID, in hexadecimal.
+    pub id: String,
+    /// Name of the member that its peer URL is of; the URL itself if it is nobody's here.
+    pub member: String,
+    /// Number of that member within its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<u32>,
+}
+
+/// Why an etcd that ran on a volume was not this member's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Suspicion {
+    /// It ran under another member ID than the mark's.
+    OtherId { found: String },
+    /// It ran in a cluster with another ID than this incarnation's.
+    OtherCluster { found: String },
+    /// It called itself the only voter, and nobody had removed these.
+    Forced { lost: Vec<Voter> },
 }
 
 /// Where a member was last seen.
@@ -40,7 +76,7 @@ pub struct Address {
 /// The newest layout that this program reads and writes.
 pub const FORMAT: u32 = 1;
 
-/// Who may start on a volume: what must stay the same for the launcher to start etcd again by itself.
+/// Who may start on a volume, and for which of etcd's members.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
@@ -56,6 +92,26 @@ pub struct Identity {
     pub claim: i64,
     /// etcd's member ID that this volume is for, in hexadecimal. Written before etcd may start.
     pub member_id: Option<String>,
+}
+
+impl Mark {
+    /// A mark under which nothing has happened yet.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            format: FORMAT,
+            identity,
+            joined: false,
+            voted: false,
+            replacing: false,
+            retired: None,
+            counter: 0,
+            peers: vec![],
+            voters: vec![],
+            suspicion: None,
+            unknown: BTreeMap::new(),
+        }
+    }
 }
 
 impl std::ops::Deref for Mark {

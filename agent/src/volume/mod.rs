@@ -5,6 +5,8 @@
 //!   mark.json               identity of the volume; written by the agent only
 //!   lived                   the volume ID under which a WAL was last seen; set by agent or launcher
 //!   agent.lock launcher.lock
+//!   canary                  written now and then to see whether the volume takes writes
+//!   reserve                 room that is given up when there is none left
 //!   data/                   etcd's --data-dir
 //!   aside-<incarnation>-<n>/  a data directory that is this member's no more, renamed
 //! ```
@@ -13,8 +15,11 @@
 //! ever, and a new one is drawn only when the data is gone or set aside.
 
 pub mod lock;
+pub mod loss;
 pub mod mark;
+pub mod room;
 pub mod store;
+pub mod trial;
 
 pub use mark::Mark;
 pub use store::{Store, Volume};

@@ -10,12 +10,13 @@ use super::mark::{FORMAT, Mark};
 
 /// What is found on the volume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub enum Volume {
     /// It cannot be read, or its mark cannot be understood: nothing is known of it.
     Unreadable(String),
-    /// No mark and no data: never touched, or emptied altogether.
+    /// No mark, and no file where data would be: never touched, or emptied altogether.
     Blank,
-    /// etcd's data without a mark: it was not put there by an agent.
+    /// Data without a mark: it was not put there by an agent.
     Unmarked,
     Marked(Marked),
 }
@@ -28,6 +29,9 @@ pub struct Marked {
     pub lived: bool,
     /// etcd's own test for data: a WAL is there now.
     pub wal: bool,
+    /// Whether any file is where the data would be. Without a WAL that is what a first start left that did not get far, or
+    /// a database whose WAL is gone: etcd would open it all the same, and serve and trust what it says.
+    pub remains: bool,
 }
 
 /// How the name of a data directory of an incarnation begins that was set aside.
@@ -38,7 +42,7 @@ fn aside(incarnation: i64) -> String {
 /// The volume's directory.
 #[derive(Debug, Clone)]
 pub struct Store {
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
 impl Store {
@@ -76,12 +80,15 @@ impl Store {
     }
 
     fn try_look(&self) -> io::Result<Volume> {
-        let wal = self.has_wal()?;
         let Some(mark) = self.read_mark()? else {
-            return Ok(if wal { Volume::Unmarked } else { Volume::Blank });
+            return Ok(if self.has_remains()? { Volume::Unmarked } else { Volume::Blank });
         };
+        // In this order: the launcher records `lived` after it saw a WAL, so one that is recorded and not there is gone. The other
+        // way round a first start between the two looks would be taken for lost data.
         let lived = self.lived(&mark.volume_id)?;
-        Ok(Volume::Marked(Marked { mark, lived, wal }))
+        let wal = self.has_wal()?;
+        let remains = wal || self.has_remains()?;
+        Ok(Volume::Marked(Marked { mark, lived, wal, remains }))
     }
 
     /// Whether a WAL is there, as etcd itself asks: any file with the suffix `.wal` in `member/wal`.
@@ -100,6 +107,33 @@ impl Store {
         Ok(false)
     }
 
+    /// Whether a database is there. etcd opens one whether or not there is a WAL.
+    /// Source: etcd `server/etcdserver/bootstrap.go`, `bootstrapBackend`.
+    pub fn has_db(&self) -> io::Result<bool> {
+        self.data_dir().join("member/snap/db").try_exists()
+    }
+
+    /// Whether any file is in the data directory, however deep. A file system's own folder there is nobody's data.
+    fn has_remains(&self) -> io::Result<bool> {
+        let own = self.data_dir().join("lost+found");
+        let mut folders = vec![self.data_dir()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                match entry.file_type()?.is_dir() {
+                    true if entry.path() == own => {}
+                    true => folders.push(entry.path()),
+                    false => return Ok(true),
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Bytes in `member/snap`: the database, and a snapshot that etcd is receiving, which grows there.
     /// Source: etcd `server/etcdserver/api/snap/db.go`, `SaveDBFrom`.
     pub fn snapshot_bytes(&self) -> io::Result<u64> {
@@ -111,13 +145,18 @@ impl Store {
         Ok(entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum())
     }
 
+    /// The mark as it is written; `None` if there is none.
+    pub fn mark_text(&self) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.mark_path()) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The mark, or `None` if there is none. One that cannot be understood is an error: it is somebody's.
     pub fn read_mark(&self) -> io::Result<Option<Mark>> {
-        let text = match fs::read(self.mark_path()) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(text) = self.mark_text()? else { return Ok(None) };
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         let mark: Mark =
             serde_json::from_slice(&text).map_err(|e| invalid(format!("cannot understand mark.json: {e}")))?;
@@ -130,7 +169,7 @@ impl Store {
     /// Writes the mark so that after a crash the old or the new one is there, whole.
     pub fn write_mark(&self, mark: &Mark) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(mark)?;
-        write_durably(&self.root, "mark.json", &text)
+        self.write("mark.json", &text)
     }
 
     /// Whether a WAL was ever seen here under this volume ID.
@@ -147,13 +186,13 @@ impl Store {
         if self.lived(volume_id)? {
             return Ok(());
         }
-        write_durably(&self.root, "lived", format!("{volume_id}\n").as_bytes())
+        self.write("lived", format!("{volume_id}\n").as_bytes())
     }
 
-    /// Renames the data directory of an incarnation away, so that there is no WAL any more; durable when it returns. Nothing
-    /// is deleted. Returns the new name, or `None` if there was no directory.
+    /// Renames the data directory of an incarnation away with whatever is in it; durable when it returns. Nothing is deleted.
+    /// Returns the new name, or `None` if it held nothing.
     pub fn set_aside(&self, incarnation: i64) -> io::Result<Option<String>> {
-        if !self.data_dir().try_exists()? {
+        if !self.has_remains()? {
             return Ok(None);
         }
         let prefix = aside(incarnation);
@@ -185,14 +224,6 @@ impl Store {
         let names: io::Result<Vec<String>> = names.collect();
         Ok(names?.into_iter().filter(|name| name.starts_with(&aside(incarnation))).collect())
     }
-
-    /// Whether a small file can be written and fsynced now.
-    pub fn check_writable(&self) -> io::Result<()> {
-        let path = self.root.join("canary");
-        let mut file = File::create(path)?;
-        file.write_all(b"written to see whether the volume takes writes\n")?;
-        file.sync_data()
-    }
 }
 
 /// Writes `name` in `dir`: beside, fsync, rename, fsync of the directory.
@@ -206,106 +237,4 @@ pub fn write_durably(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::volume::mark::Identity;
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().to_owned());
-        (dir, store)
-    }
-
-    fn mark() -> Mark {
-        let identity = Identity {
-            cluster_uid: "u".into(),
-            incarnation: 1,
-            member: "demo-0".into(),
-            volume_id: "v".into(),
-            claim: 0,
-            member_id: None,
-        };
-        Mark {
-            format: FORMAT,
-            identity,
-            joined: false,
-            voted: false,
-            replacing: false,
-            retired: None,
-            counter: 0,
-            peers: vec![],
-        }
-    }
-
-    fn put_wal(store: &Store) {
-        let wal = store.data_dir().join("member/wal");
-        fs::create_dir_all(&wal).unwrap();
-        fs::write(wal.join("0000000000000000-0000000000000000.wal"), b"").unwrap();
-    }
-
-    #[test]
-    fn a_file_systems_own_folder_is_not_data() {
-        let (dir, store) = store();
-        fs::create_dir(dir.path().join("lost+found")).unwrap();
-        fs::create_dir_all(store.data_dir().join("member/snap")).unwrap();
-        assert_eq!(store.look(), Volume::Blank);
-    }
-
-    #[test]
-    fn a_snapshot_that_is_being_received_grows() {
-        let (_dir, store) = store();
-        assert_eq!(store.snapshot_bytes().unwrap(), 0);
-        let snap = store.data_dir().join("member/snap");
-        fs::create_dir_all(&snap).unwrap();
-        fs::write(snap.join("db"), b"abc").unwrap();
-        fs::write(snap.join("tmp123"), b"de").unwrap();
-        assert_eq!(store.snapshot_bytes().unwrap(), 5);
-    }
-
-    #[test]
-    fn data_without_a_mark_is_somebody_elses() {
-        let (_dir, store) = store();
-        put_wal(&store);
-        assert_eq!(store.look(), Volume::Unmarked);
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let (_dir, store) = store();
-        store.write_mark(&mark()).unwrap();
-        assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: false, wal: false }));
-        put_wal(&store);
-        store.set_lived("v").unwrap();
-        store.set_lived("v").unwrap();
-        assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: true, wal: true }));
-    }
-
-    #[test]
-    fn data_that_is_set_aside_is_kept_and_a_new_volume_id_has_not_lived() {
-        let (dir, store) = store();
-        store.write_mark(&mark()).unwrap();
-        for (incarnation, name) in [(1, "aside-1-1"), (1, "aside-1-2"), (2, "aside-2-1")] {
-            put_wal(&store);
-            store.set_lived("v").unwrap();
-            assert_eq!(store.set_aside(incarnation).unwrap().as_deref(), Some(name));
-            assert!(dir.path().join(name).join("member/wal").exists());
-        }
-        assert_eq!(store.look(), Volume::Marked(Marked { mark: mark(), lived: true, wal: false }));
-        assert_eq!(store.set_aside(1).unwrap(), None, "there is nothing left to rename");
-        assert_eq!(store.clear_asides(1).unwrap().len(), 2);
-        assert!(dir.path().join("aside-2-1").exists(), "another incarnation's data is a person's to delete");
-        let mut fresh = mark();
-        fresh.identity.volume_id = "w".into();
-        store.write_mark(&fresh).unwrap();
-        assert_eq!(store.look(), Volume::Marked(Marked { mark: fresh, lived: false, wal: false }));
-    }
-
-    #[test]
-    fn a_torn_or_newer_mark_is_unreadable_not_absent() {
-        let (dir, store) = store();
-        fs::write(dir.path().join("mark.json"), b"{\"format\":1,").unwrap();
-        assert!(matches!(store.look(), Volume::Unreadable(_)));
-        store.write_mark(&Mark { format: FORMAT + 1, ..mark() }).unwrap();
-        assert!(matches!(store.look(), Volume::Unreadable(_)));
-    }
-}
+mod tests;

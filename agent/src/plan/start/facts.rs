@@ -1,6 +1,9 @@
 //! What a start depends on.
 
-use crate::{plan::list::Cluster, volume::Volume};
+use crate::{
+    plan::{addresses::Addresses, list::Cluster, trust::Neighbours},
+    volume::Volume,
+};
 
 /// Who this pod is. From the pod's template and etcd's own arithmetic, not from the API server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -64,15 +67,27 @@ pub struct Facts<'a> {
     pub cluster: &'a Cluster,
     /// Whether etcd's last run ended because it found itself removed.
     pub expelled: bool,
-    /// Whether etcd ran on this volume under another ID than the mark's: it takes its ID from the list of whichever member
-    /// answers first, and that one may lag.
-    pub mistaken: bool,
+    /// What the agents of the others say of their volumes.
+    pub neighbours: &'a Neighbours,
+    pub addresses: &'a Addresses,
+    pub launcher: Launcher,
+}
+
+/// Whether a launcher may run etcd without being heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Launcher {
+    /// It says that nothing runs.
+    Rests,
+    /// It is not heard, and its lock on the volume is free: there is none.
+    Gone,
+    /// It is not heard.
+    Unheard,
 }
 
 impl Known {
     /// Whether the member of this ordinal is to leave. A wish that may be old is no wish.
     #[must_use]
-    pub fn dooms(&self, ordinal: u32) -> bool {
+    pub fn is_surplus(&self, ordinal: u32) -> bool {
         self.current && !self.stopped && ordinal >= self.size
     }
 }

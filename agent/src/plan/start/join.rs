@@ -26,7 +26,7 @@ pub(super) fn join(facts: Facts<'_>, marked: &Marked, lost: Lost) -> Start {
     if !is_wanted(facts, mark.replacing, list) {
         return Start::Wait(Wait::ApiServer);
     }
-    if marked.wal {
+    if marked.remains {
         return Start::SetAside(lost);
     }
     let fresh = !marked.lived && mark.retired.is_none() && (mark.replacing || mark.joined);
@@ -59,7 +59,7 @@ fn claim_first(facts: Facts<'_>, marked: &Marked) -> Option<i64> {
 /// was until this volume removed it.
 fn is_wanted(facts: Facts<'_>, replacing: bool, list: &[Entry]) -> bool {
     match facts.object {
-        Object::Known(known) if known.current => !known.dooms(facts.me.ordinal),
+        Object::Known(known) if known.current => !known.is_surplus(facts.me.ordinal),
         Object::Known(_) | Object::Away => replacing || list::of(list, &facts.me.member).next().is_some(),
         Object::Awaited | Object::Missing => false,
     }

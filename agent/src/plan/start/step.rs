@@ -1,5 +1,7 @@
 //! What may come of it: one step, or the reason why there is none.
 
+use crate::volume::mark::Suspicion;
+
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Start {
@@ -10,6 +12,8 @@ pub enum Start {
     Claim { number: i64, member_id: Option<String> },
     /// Record that a WAL is here, before anything else.
     SetLived,
+    /// Forget what was suspected of this volume's etcd, and the voters that are gone: it was cleared up.
+    Trust,
     /// Start etcd with `new` and the static list of initial members.
     Bootstrap,
     /// Start etcd on its WAL.
@@ -54,6 +58,8 @@ pub enum Lost {
     Retired,
     /// The volume holds an older incarnation.
     Incarnation,
+    /// A first start did not come as far as a log.
+    Leftover,
 }
 
 /// What is waited for.
@@ -75,6 +81,12 @@ pub enum Wait {
     Confirmation,
     /// Another member is being added: one at a time.
     Turn { behind: String },
+    /// The launcher's word, or proof that there is none: it may run etcd on what is to be moved.
+    Launcher,
+    /// The addresses of these members: etcd would ask DNS for them too early.
+    Addresses(Vec<String>),
+    /// These members, until they know this one's address: their etcd looks for it as soon as it is added.
+    Acquaintance(Vec<String>),
 }
 
 /// Why starting would endanger data.
@@ -107,6 +119,8 @@ pub enum Hold {
     },
     /// There is data, but the mark names no ID: it was never meant to start.
     NoIntent,
+    /// etcd ran here as another member, or another cluster's.
+    NotItself(Suspicion),
 }
 
 impl Start {
@@ -121,14 +135,24 @@ impl Start {
             | Self::Join
             | Self::Retire
             | Self::Stranded(_)
-            | Self::Wait(Wait::Answer | Wait::Confirmation | Wait::Turn { .. } | Wait::ApiServer) => true,
+            | Self::Wait(
+                Wait::Answer | Wait::Confirmation | Wait::Turn { .. } | Wait::ApiServer | Wait::Acquaintance(_),
+            ) => true,
             Self::Touch
             | Self::Claim { .. }
             | Self::SetLived
+            | Self::Trust
             | Self::Bootstrap
             | Self::Resume
             | Self::Left
-            | Self::Wait(Wait::FirstAnswer | Wait::Object | Wait::Incarnation | Wait::Stopped)
+            | Self::Wait(
+                Wait::FirstAnswer
+                | Wait::Object
+                | Wait::Incarnation
+                | Wait::Stopped
+                | Wait::Launcher
+                | Wait::Addresses(_),
+            )
             | Self::Hold(_) => false,
         }
     }

@@ -3,10 +3,12 @@
 //! The oracle is written from the promise, not from the code: it says which starts are *safe*, by asking what each fact
 //! proves, and `start` may do nothing that it does not allow.
 
+use std::{sync::LazyLock, time::Duration};
+
 use super::*;
 use crate::{
-    plan::list::Entry,
-    volume::mark::{self, FORMAT},
+    plan::{addresses::Addresses, list::Entry, trust::Neighbours},
+    volume::mark::{self, Voter},
 };
 
 const INITIAL_ID: &str = "aaaa";
@@ -30,16 +32,7 @@ fn mark() -> Mark {
         claim: 1,
         member_id: Some(INITIAL_ID.into()),
     };
-    Mark {
-        format: FORMAT,
-        identity,
-        joined: false,
-        voted: false,
-        replacing: false,
-        retired: None,
-        counter: 5,
-        peers: vec![],
-    }
+    Mark { counter: 5, ..Mark::new(identity) }
 }
 
 /// A mark after the member was added with an ID that the cluster gave.
@@ -49,7 +42,8 @@ fn added(claim: i64) -> Mark {
 }
 
 fn entry(id: &str, member: &str) -> Entry {
-    Entry { id: id.into(), member: member.into(), learner: false, started: true }
+    let ordinal = member.strip_prefix("demo-").and_then(|digits| digits.parse().ok());
+    Entry { id: id.into(), member: member.into(), ordinal, learner: false, started: true }
 }
 
 /// What the others may say: nothing, or a list with this member under its first ID, under another one, or not at all.
@@ -68,8 +62,29 @@ fn silent() -> Cluster {
     Cluster::Silent("no answer".into())
 }
 
+/// Nothing is missing but what the test is about.
+fn facts<'a>(me: &'a Identity, volume: &'a Volume, object: &'a Object, cluster: &'a Cluster) -> Facts<'a> {
+    static NOBODY: Neighbours = Neighbours::new();
+    Facts {
+        me,
+        volume,
+        object,
+        cluster,
+        expelled: false,
+        neighbours: &NOBODY,
+        addresses: known_addresses(),
+        launcher: Launcher::Rests,
+    }
+}
+
+fn known_addresses() -> &'static Addresses {
+    static LONG_AGO: LazyLock<Addresses> =
+        LazyLock::new(|| Addresses { waited: Duration::from_secs(3600), ..Addresses::default() });
+    &LONG_AGO
+}
+
 fn step(volume: &Volume, object: &Object, cluster: &Cluster) -> Start {
-    start(Facts { me: &me(), volume, object, cluster, expelled: false, mistaken: false })
+    start(facts(&me(), volume, object, cluster))
 }
 
 fn known() -> Known {
@@ -89,7 +104,7 @@ fn known() -> Known {
 }
 
 fn marked(mark: Mark, lived: bool, wal: bool) -> Volume {
-    Volume::Marked(Marked { mark, lived, wal })
+    Volume::Marked(Marked { mark, lived, wal, remains: wal })
 }
 
 /// Every volume that the facts can describe.
@@ -196,7 +211,7 @@ fn is_listed(volume: &Volume, cluster: &Cluster) -> bool {
 
 /// Whether the member is to leave and the others may let it: then it does not start at all.
 fn leaves(object: &Object, cluster: &Cluster) -> bool {
-    matches!(object, Object::Known(k) if k.dooms(0)) && !matches!(cluster, Cluster::Silent(_))
+    matches!(object, Object::Known(k) if k.is_surplus(0)) && !matches!(cluster, Cluster::Silent(_))
 }
 
 /// Asks for every combination of facts.
@@ -252,7 +267,7 @@ fn nothing_is_moved_removed_or_added_while_the_others_are_silent() {
 fn an_entry_of_a_volume_that_may_still_run_is_never_removed() {
     everywhere(|volume, object, cluster, step| {
         let Start::Remove { id } = step else { return };
-        let doomed = matches!(object, Object::Known(k) if k.dooms(0));
+        let doomed = matches!(object, Object::Known(k) if k.is_surplus(0));
         let own = mine(volume).and_then(|m| m.mark.member_id.clone()) == Some(id.clone());
         let wal = mine(volume).is_some_and(|m| m.wal);
         assert!(doomed || !(own && wal), "{volume:?}\n{object:?}\n{cluster:?}\n{step:?}");
@@ -312,7 +327,7 @@ impl Stage {
                     (m.mark.identity.claim, m.mark.identity.member_id) = (*number, member_id.clone());
                 }
                 (Volume::Marked(m), Start::SetLived) => m.lived = true,
-                (Volume::Marked(m), Start::SetAside(_)) => m.wal = false,
+                (Volume::Marked(m), Start::SetAside(_)) => (m.wal, m.remains) = (false, false),
                 (volume, Start::Renew { replacing }) => *volume = marked(blank(number, *replacing), false, false),
                 (_, Start::Remove { id }) => self.list().retain(|entry| entry.id != *id),
                 (Volume::Marked(m), Start::Add) => {
@@ -389,14 +404,8 @@ fn a_member_that_was_removed_sets_its_data_aside_and_joins_anew() {
     let claimed = stage.done.iter().position(|step| matches!(step, Start::Claim { .. })).unwrap();
     let added = stage.done.iter().position(|step| *step == Start::Add).unwrap();
     assert!(claimed < added, "a twin must know before its place is taken: {:?}", stage.done);
-    let asked = Facts {
-        me: &me(),
-        volume: &marked(mark(), true, true),
-        object: &Object::Known(known()),
-        cluster: &silent(),
-        expelled: true,
-        mistaken: false,
-    };
+    let (me, volume, object, cluster) = (me(), marked(mark(), true, true), Object::Known(known()), silent());
+    let asked = Facts { expelled: true, ..facts(&me, &volume, &object, &cluster) };
     assert_eq!(start(asked), Start::Wait(Wait::Confirmation), "etcd's word alone is not enough");
 }
 
@@ -412,9 +421,86 @@ fn a_twin_whose_place_is_taken_holds() {
 #[test]
 fn data_under_another_id_than_the_marks_is_set_aside() {
     let list = Cluster::Answers(vec![entry("bbbb", "demo-0"), entry("cccc", "demo-1")]);
-    let (volume, object) = (marked(added(1), true, true), Object::Known(known()));
-    let facts = Facts { me: &me(), volume: &volume, object: &object, cluster: &list, expelled: false, mistaken: true };
-    assert_eq!(start(facts), Start::SetAside(Lost::Removed));
+    let suspicion = Some(Suspicion::OtherId { found: "eeee".into() });
+    let ask = |mark: Mark| step(&marked(mark, true, true), &Object::Known(known()), &list);
+    assert_eq!(ask(Mark { suspicion: suspicion.clone(), ..added(1) }), Start::SetAside(Lost::Removed));
+    let held = |start: &Start| matches!(start, Start::Hold(Hold::NotItself(_)));
+    let voter = Mark { suspicion: suspicion.clone(), voted: true, ..added(1) };
+    assert!(held(&ask(voter)), "what a voter has may be the only copy");
+    assert!(held(&ask(Mark { suspicion, ..mark() })), "and so may a founder's");
+}
+
+#[test]
+fn data_that_was_forced_to_be_a_cluster_of_its_own_is_held_until_nobody_holds_the_lost_voters_ids() {
+    let voter =
+        |ordinal: u32, id: &str| Voter { id: id.into(), member: format!("demo-{ordinal}"), ordinal: Some(ordinal) };
+    let voters = vec![voter(0, INITIAL_ID), voter(1, "cccc"), voter(2, "dddd")];
+    let suspicion = Some(Suspicion::Forced { lost: voters[1..].to_vec() });
+    let volume = marked(Mark { voters, suspicion, ..mark() }, true, true);
+    let (me, object) = (me(), Object::Known(known()));
+    for cluster in [silent(), others(), Cluster::Answers(vec![entry("cccc", "demo-1")])] {
+        let ask = |neighbours: &Neighbours| start(Facts { neighbours, ..facts(&me, &volume, &object, &cluster) });
+        let held = |start: Start| matches!(start, Start::Hold(Hold::NotItself(_)));
+        assert!(held(ask(&Neighbours::new())));
+        let one_holds = [("demo-1".into(), Some("cccc".into())), ("demo-2".into(), None)].into();
+        assert!(held(ask(&one_holds)));
+        let none_holds = [("demo-1".into(), Some("new".into())), ("demo-2".into(), None)].into();
+        assert_eq!(ask(&none_holds), Start::Trust);
+    }
+}
+
+#[test]
+fn what_a_log_left_behind_is_set_aside_before_any_first_start() {
+    let left = |mark: Mark, lived| Volume::Marked(Marked { mark, lived, wal: false, remains: true });
+    assert_eq!(step(&left(mark(), false), &Object::Known(known()), &silent()), Start::SetAside(Lost::Leftover));
+    let lost = step(&left(mark(), true), &Object::Known(known()), &others());
+    assert_eq!(lost, Start::SetAside(Lost::Data), "a database without its log is not the member's any more");
+    let joins = step(&left(added(1), false), &Object::Known(known()), &Cluster::Answers(vec![entry("bbbb", "demo-0")]));
+    assert!(matches!(joins, Start::SetAside(_)), "{joins:?}");
+    let older = Mark { identity: mark::Identity { incarnation: 1, ..mark().identity }, ..mark() };
+    let step = step(&left(older, true), &Object::Known(known()), &silent());
+    assert_eq!(step, Start::SetAside(Lost::Incarnation), "it would be served as the new life's");
+}
+
+#[test]
+fn only_what_the_others_hold_is_deleted() {
+    let founder = mark();
+    assert_eq!(fate(Lost::Removed, &founder, 100, 100), Fate::Kept);
+    assert_eq!(fate(Lost::Removed, &founder, 100, 99), Fate::Deleted, "their copy would not fit beside it");
+    assert_eq!(fate(Lost::Removed, &added(1), 1, 100), Fate::Deleted, "a learner's");
+    assert_eq!(fate(Lost::Removed, &Mark { voted: true, ..added(1) }, 1, 100), Fate::Kept);
+    for mark in [founder, added(1)] {
+        assert_eq!(fate(Lost::Incarnation, &mark, 100, 0), Fate::Kept, "it is nowhere else");
+        assert_eq!(fate(Lost::Leftover, &mark, 100, 0), Fate::Kept);
+    }
+}
+
+#[test]
+fn a_launcher_that_is_not_heard_bars_all_that_moves_data() {
+    everywhere(|volume, object, cluster, step| {
+        let me = me();
+        let asked = Facts { launcher: Launcher::Unheard, ..facts(&me, volume, object, cluster) };
+        let moves = matches!(
+            step,
+            Start::SetAside(_) | Start::Renew { .. } | Start::Retire | Start::Remove { .. } | Start::Add
+        );
+        let wanted = if moves { &Start::Wait(Wait::Launcher) } else { step };
+        assert_eq!(&start(asked), wanted, "{volume:?}\n{object:?}\n{cluster:?}");
+    });
+}
+
+#[test]
+fn etcd_waits_for_the_addresses_of_its_peers() {
+    let fresh = Addresses::default();
+    let (me, object) = (me(), Object::Known(known()));
+    let (blank, cluster) = (marked(mark(), false, false), silent());
+    let first = Facts { addresses: &fresh, ..facts(&me, &blank, &object, &cluster) };
+    let others = || vec!["demo-1".to_owned(), "demo-2".to_owned()];
+    assert_eq!(start(first), Start::Wait(Wait::Addresses(others())));
+    let told = Addresses { told: others(), ..fresh };
+    let data = marked(mark(), true, true);
+    let again = Facts { addresses: &told, ..facts(&me, &data, &object, &cluster) };
+    assert_eq!(start(again), Start::Wait(Wait::Addresses(others())));
 }
 
 #[test]
@@ -448,15 +534,8 @@ fn an_unwanted_member_leaves_for_good_and_its_successor_joins() {
     assert_eq!(stage.play(), Start::Left, "also when it is wanted again");
     let successor = Identity { pod_uid: "next-pod".into(), ..me() };
     let object = Object::Known(stage.known.clone());
-    let facts = Facts {
-        me: &successor,
-        volume: &stage.volume,
-        object: &object,
-        cluster: &stage.cluster,
-        expelled: false,
-        mistaken: false,
-    };
-    assert_eq!(start(facts), Start::SetAside(Lost::Retired));
+    let asked = facts(&successor, &stage.volume, &object, &stage.cluster);
+    assert_eq!(start(asked), Start::SetAside(Lost::Retired));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The loop's hands on the EtcdMember: the newest version seen, and one write at a time.
+//! The EtcdMember: the newest version seen, and one write at a time.
 
 use std::{
     collections::VecDeque,
@@ -9,9 +9,10 @@ use std::{
 use ::kube::{Api, ResourceExt};
 use etcd_operator_shared::api::{EtcdMember, EtcdMemberStatus, member::Claim};
 use serde_json::json;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tracing::warn;
 
+use super::lane::Lane;
 use crate::{
     kube::{
         notebook::{self, WriteError},
@@ -29,24 +30,23 @@ const AFTER_CONFLICT: Duration = Duration::from_millis(20);
 const AFTER_ABSENCE: Duration = Duration::from_millis(200);
 
 /// A claim under way: what goes onto the mark of the volume with this ID once it is accepted.
-pub(super) struct Claiming {
+pub(in crate::sidecar) struct Claiming {
     pub volume_id: String,
     pub number: i64,
     pub member_id: Option<String>,
 }
 
 /// The end of a write, what it said, and the claim that it made, if it made one.
-pub(super) struct Written {
+pub(in crate::sidecar) struct Written {
     claim: Option<Claiming>,
     sent: EtcdMemberStatus,
     answer: Result<EtcdMember, WriteError>,
 }
 
-pub(super) struct Ledger {
+pub(in crate::sidecar) struct MemberObject {
     api: Api<EtcdMember>,
     object: Option<Arc<EtcdMember>>,
-    writing: bool,
-    ends: (mpsc::Sender<Written>, mpsc::Receiver<Written>),
+    lane: Lane<Written>,
     written: Option<Instant>,
     not_before: Instant,
     /// Told when a write was not answered in time: then the watch may be dead, too.
@@ -64,14 +64,14 @@ pub(super) struct Ledger {
     failures: u32,
 }
 
-impl Ledger {
-    pub(super) fn new(api: Api<EtcdMember>, doubt: Arc<Notify>) -> Self {
+impl MemberObject {
+    /// `doubt` is told when a write is not answered.
+    pub(in crate::sidecar) fn new(api: Api<EtcdMember>, doubt: Arc<Notify>) -> Self {
         let now = Instant::now();
         Self {
             api,
             object: None,
-            writing: false,
-            ends: mpsc::channel(1),
+            lane: Lane::new(),
             written: None,
             not_before: now,
             doubt,
@@ -85,34 +85,34 @@ impl Ledger {
     }
 
     /// The newest EtcdMember seen, by the watch or in the answer to a write.
-    pub(super) fn object(&self) -> Option<&Arc<EtcdMember>> {
+    pub(in crate::sidecar) fn object(&self) -> Option<&Arc<EtcdMember>> {
         self.object.as_ref()
     }
 
     /// The claim that stands in it.
-    pub(super) fn claim(&self) -> Option<&Claim> {
+    pub(in crate::sidecar) fn claim(&self) -> Option<&Claim> {
         self.object.as_ref()?.status.as_ref()?.claim.as_ref()
     }
 
     /// Whether this pod was reported to have left. That is final, also while an etcd that was ordered before comes up once more.
-    pub(super) fn has_left(&self, pod_uid: &str) -> bool {
+    pub(in crate::sidecar) fn has_left(&self, pod_uid: &str) -> bool {
         self.object.as_ref().and_then(|object| object.status.as_ref()?.left_pod_uid.as_deref()) == Some(pod_uid)
     }
 
     /// Time since the last write of this process.
-    pub(super) fn age(&self) -> Duration {
+    pub(in crate::sidecar) fn age(&self) -> Duration {
         self.written.map_or(Duration::MAX, |at| at.elapsed())
     }
 
     /// Whether `next` is worth a write.
-    pub(super) fn due(&self, next: &EtcdMemberStatus) -> Due {
+    pub(in crate::sidecar) fn due(&self, next: &EtcdMemberStatus) -> Due {
         let lately = self.begun.iter().filter(|at| at.elapsed() < publish::WINDOW).count();
         let status = self.object.as_ref().and_then(|object| object.status.as_ref());
         publish::due(Standing { status, told: self.told.as_ref(), ago: self.age(), lately }, next)
     }
 
     /// Takes what the watch shows.
-    pub(super) fn take(&mut self, view: View) {
+    pub(in crate::sidecar) fn take(&mut self, view: View) {
         match view {
             View::Unheard(_) => {}
             View::Missing => (self.object, self.told) = (None, None),
@@ -133,16 +133,16 @@ impl Ledger {
     }
 
     /// Whether a write may begin now.
-    pub(super) fn is_free(&self) -> bool {
-        !self.writing && Instant::now() >= self.not_before
+    pub(in crate::sidecar) fn is_free(&self) -> bool {
+        !self.lane.is_busy() && Instant::now() >= self.not_before
     }
 
-    pub(super) fn is_writing(&self) -> bool {
-        self.writing
+    pub(in crate::sidecar) fn is_writing(&self) -> bool {
+        self.lane.is_busy()
     }
 
     /// Begins a write over the newest version seen; its end comes from [`Self::ended`].
-    pub(super) fn write(&mut self, sent: EtcdMemberStatus, claim: Option<Claiming>) {
+    pub(in crate::sidecar) fn write(&mut self, sent: EtcdMemberStatus, claim: Option<Claiming>) {
         let Some(object) = self.object.clone() else { return };
         if self.refused_since.elapsed() >= publish::RARELY {
             // The kinds may be new.
@@ -152,27 +152,20 @@ impl Ledger {
         if self.begun.len() > publish::MANY {
             self.begun.pop_front();
         }
-        let (api, ends) = (self.api.clone(), self.ends.0.clone());
-        let status = self.refused.without(json!(sent));
-        self.writing = true;
-        tokio::spawn(async move {
+        let (api, status) = (self.api.clone(), self.refused.without(json!(sent)));
+        self.lane.begin(async move {
             let answer = notebook::write(api, &object, status).await;
-            // Closed: the loop has ended, and the next one reads what was written.
-            let _ = ends.send(Written { claim, sent, answer }).await;
+            Written { claim, sent, answer }
         });
     }
 
     /// The end of the write under way; pends while there is none. Cancel-safe.
-    pub(super) async fn ended(&mut self) -> Written {
-        match self.ends.1.recv().await {
-            Some(written) => written,
-            None => std::future::pending().await,
-        }
+    pub(in crate::sidecar) async fn ended(&mut self) -> Written {
+        self.lane.ended().await
     }
 
     /// Takes the end of a write; returns the claim that was accepted with it.
-    pub(super) fn finish(&mut self, Written { claim, sent, answer }: Written) -> Option<Claiming> {
-        self.writing = false;
+    pub(in crate::sidecar) fn finish(&mut self, Written { claim, sent, answer }: Written) -> Option<Claiming> {
         let pause = match answer {
             Ok(object) => return self.took(object, sent, claim),
             Err(WriteError::Conflict) => AFTER_CONFLICT,
@@ -240,12 +233,12 @@ mod tests {
     use futures::FutureExt;
 
     /// Nobody listens there: what ends a write is put in by hand.
-    fn ledger() -> Ledger {
+    fn ours() -> MemberObject {
         let config = ::kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let api = Api::namespaced(::kube::Client::try_from(config).unwrap(), "ns");
-        let mut ledger = Ledger::new(api, Arc::new(Notify::new()));
-        ledger.take_newer(Arc::new(object(None, "1")));
-        ledger
+        let mut ours = MemberObject::new(api, Arc::new(Notify::new()));
+        ours.take_newer(Arc::new(object(None, "1")));
+        ours
     }
 
     fn object(status: Option<EtcdMemberStatus>, version: &str) -> EtcdMember {
@@ -267,49 +260,49 @@ mod tests {
 
     #[tokio::test]
     async fn a_claim_counts_only_if_it_stands_in_the_answer() {
-        let mut ledger = ledger();
+        let mut ours = ours();
         let kept = Written { claim: Some(claiming()), sent: claimed(), answer: Ok(object(Some(claimed()), "2")) };
-        assert!(ledger.finish(kept).is_some() && ledger.is_free());
+        assert!(ours.finish(kept).is_some() && ours.is_free());
         let dropped = EtcdMemberStatus::default();
         let dropped = Written { claim: Some(claiming()), sent: claimed(), answer: Ok(object(Some(dropped), "3")) };
-        assert!(ledger.finish(dropped).is_none() && !ledger.is_free());
+        assert!(ours.finish(dropped).is_none() && !ours.is_free());
     }
 
     #[tokio::test]
     async fn a_write_that_changed_nothing_is_not_repeated() {
-        let mut ledger = ledger();
+        let mut ours = ours();
         let next = EtcdMemberStatus { settled: true, ..EtcdMemberStatus::default() };
-        assert_eq!(ledger.due(&next), Due::Now);
+        assert_eq!(ours.due(&next), Due::Now);
         let answer = Ok(object(Some(EtcdMemberStatus::default()), "1"));
-        ledger.finish(Written { claim: None, sent: next.clone(), answer });
-        assert_eq!(ledger.due(&next), Due::No);
+        ours.finish(Written { claim: None, sent: next.clone(), answer });
+        assert_eq!(ours.due(&next), Due::No);
     }
 
     #[tokio::test]
     async fn a_write_that_is_not_answered_makes_the_watch_doubtful() {
-        let mut ledger = ledger();
-        let doubt = ledger.doubt.clone();
+        let mut ours = ours();
+        let doubt = ours.doubt.clone();
         let unanswered = |answer| Written { claim: None, sent: EtcdMemberStatus::default(), answer: Err(answer) };
-        ledger.finish(unanswered(WriteError::Unknown("refused".into())));
+        ours.finish(unanswered(WriteError::Unknown("refused".into())));
         assert!(doubt.notified().now_or_never().is_none());
-        ledger.finish(unanswered(WriteError::TimedOut));
+        ours.finish(unanswered(WriteError::TimedOut));
         assert!(doubt.notified().now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn a_value_that_is_refused_is_left_out_at_once_and_what_is_left_backs_off() {
-        let mut ledger = ledger();
+        let mut ours = ours();
         let sent = EtcdMemberStatus {
             phase: Some(MemberPhase::Held),
             role: Some(Role::Leader),
             ..EtcdMemberStatus::default()
         };
         let invalid = || WriteError::Invalid { paths: vec!["status.role".into()], words: "unsupported".into() };
-        ledger.finish(Written { claim: None, sent: sent.clone(), answer: Err(invalid()) });
-        assert!(ledger.is_free());
-        let left = ledger.refused.without(json!(sent));
+        ours.finish(Written { claim: None, sent: sent.clone(), answer: Err(invalid()) });
+        assert!(ours.is_free());
+        let left = ours.refused.without(json!(sent));
         assert_eq!((left.get("role"), left["phase"].as_str()), (None, Some("Held")));
-        ledger.finish(Written { claim: None, sent, answer: Err(invalid()) });
-        assert!(!ledger.is_free(), "leaving it out did not help");
+        ours.finish(Written { claim: None, sent, answer: Err(invalid()) });
+        assert!(!ours.is_free(), "leaving it out did not help");
     }
 }

@@ -1,4 +1,4 @@
-//! The loop's hands on the volume: all I/O where it may hang without stopping the probes, and what was last known.
+//! The volume: all I/O where it may hang without stopping the probes, and what was last known.
 
 use std::{
     io,
@@ -11,11 +11,12 @@ use tracing::{info, warn};
 
 use crate::{
     crash,
-    plan::start::{Identity, Lost},
+    plan::start::{Fate, Identity, Lost, fate},
     volume::{
         Mark, Store, Volume,
         lock::Lock,
-        mark::{self, Address, FORMAT},
+        mark::{self, Address, Suspicion, Voter},
+        room::is_full,
         store::Marked,
     },
 };
@@ -23,25 +24,27 @@ use crate::{
 /// How often the counter rises while nothing else makes it.
 const COUNTER: Duration = Duration::from_secs(15 * 60);
 
-pub(super) struct Disk {
+pub(in crate::sidecar) struct Disk {
     store: Store,
     volume: Volume,
     counted: Instant,
     /// Whether the counter has risen for the next start already.
     counted_for_start: bool,
+    /// Whether the last write of the mark found no room.
+    full: bool,
 }
 
 impl Disk {
-    pub(super) fn new(store: Store) -> Self {
+    pub(in crate::sidecar) fn new(store: Store) -> Self {
         let volume = Volume::Unreadable("it has not been looked at yet".into());
-        Self { store, volume, counted: Instant::now(), counted_for_start: false }
+        Self { store, volume, counted: Instant::now(), counted_for_start: false, full: false }
     }
 
-    pub(super) fn store(&self) -> &Store {
+    pub(in crate::sidecar) fn store(&self) -> &Store {
         &self.store
     }
 
-    pub(super) fn mark(&self) -> Option<&Mark> {
+    pub(in crate::sidecar) fn mark(&self) -> Option<&Mark> {
         match &self.volume {
             Volume::Marked(marked) => Some(&marked.mark),
             Volume::Unreadable(_) | Volume::Blank | Volume::Unmarked => None,
@@ -50,13 +53,13 @@ impl Disk {
 
     /// Whether no launcher works on the volume: its lock is free. One that begins just now finds it taken for a moment and
     /// tries again.
-    pub(super) async fn has_no_launcher(&self) -> bool {
+    pub(in crate::sidecar) async fn has_no_launcher(&self) -> bool {
         let path = self.store.lock_path("launcher");
         blocking(move || Lock::take(&path)).await.is_ok()
     }
 
     /// Looks at the volume afresh.
-    pub(super) async fn look(&mut self) -> &Volume {
+    pub(in crate::sidecar) async fn look(&mut self) -> &Volume {
         let store = self.store.clone();
         self.volume = match blocking(move || Ok(store.look())).await {
             Ok(volume) => volume,
@@ -66,46 +69,49 @@ impl Disk {
     }
 
     /// Writes the first mark on a blank volume.
-    pub(super) async fn touch(&mut self, me: &Identity) {
+    pub(in crate::sidecar) async fn touch(&mut self, me: &Identity) {
         crash::point("before-touch");
         self.write(fresh(me, false)).await;
         crash::point("after-touch");
     }
 
     /// Writes a fresh mark over one whose data is gone or set aside.
-    pub(super) async fn renew(&mut self, me: &Identity, replacing: bool) {
+    pub(in crate::sidecar) async fn renew(&mut self, me: &Identity, replacing: bool) {
         self.write(fresh(me, replacing)).await;
         crash::point("after-renew");
     }
 
     /// Bytes of the database and of a snapshot that is being received; `None` when the volume does not say.
-    pub(super) async fn snapshot_bytes(&self) -> Option<u64> {
+    pub(in crate::sidecar) async fn snapshot_bytes(&self) -> Option<u64> {
         let store = self.store.clone();
         blocking(move || store.snapshot_bytes()).await.ok()
     }
 
-    pub(super) async fn set_lived(&self) {
+    pub(in crate::sidecar) async fn set_lived(&self) {
         let (store, Some(mark)) = (self.store.clone(), self.mark().cloned()) else { return };
         if let Err(error) = blocking(move || store.set_lived(&mark.volume_id)).await {
             warn!(%error, "cannot record that a WAL was seen");
         }
     }
 
-    /// Renames the data away. What a learner that never voted leaves is deleted then, unless its whole incarnation is given up:
-    /// the others have just said that they go on without it, so they have all of it, and a few rounds would fill the volume.
-    pub(super) async fn set_aside(&mut self, lost: Lost) {
+    /// Renames the data away, and deletes it where that is its fate.
+    pub(in crate::sidecar) async fn set_aside(&mut self, lost: Lost) {
         let Some(mark) = self.mark().cloned() else { return };
         crash::point("before-set-aside");
-        let (store, worthless) = (self.store.clone(), lost != Lost::Incarnation && mark.joined && !mark.voted);
+        let store = self.store.clone();
         let outcome = blocking(move || {
+            let (bytes, free) = (store.snapshot_bytes()?, store.room()?.free);
+            let fate = fate(lost, &mark, bytes, free);
             let name = store.set_aside(mark.incarnation)?;
-            if let (Some(name), true) = (&name, worthless) {
+            if let (Some(name), Fate::Deleted) = (&name, fate) {
                 store.delete_aside(name)?;
             }
-            Ok(name)
+            Ok(name.map(|name| (name, fate, bytes, free)))
         });
         match outcome.await {
-            Ok(Some(name)) => info!(name, worthless, "data that is not this member's any more is set aside"),
+            Ok(Some((name, fate, bytes, free))) => {
+                info!(name, ?fate, bytes, free, "data that is not this member's any more is set aside");
+            }
             Ok(None) => {}
             Err(error) => warn!(%error, "cannot set the data aside"),
         }
@@ -113,7 +119,7 @@ impl Disk {
     }
 
     /// The member votes under the ID that it joined with: recorded, and what was set aside of this incarnation is deleted.
-    pub(super) async fn note_vote(&mut self) {
+    pub(in crate::sidecar) async fn note_vote(&mut self) {
         let Some(mark) = self.mark().cloned() else { return };
         let (store, incarnation) = (self.store.clone(), mark.incarnation);
         if !mark.voted {
@@ -127,15 +133,35 @@ impl Disk {
     }
 
     /// The ID under which the member was added goes onto the mark: etcd may start with it once.
-    pub(super) async fn note_added(&mut self, id: String) {
+    pub(in crate::sidecar) async fn note_added(&mut self, id: String) {
         let Some(mark) = self.mark().filter(|mark| mark.replacing || mark.joined).cloned() else { return };
         let identity = mark::Identity { member_id: Some(id), ..mark.identity };
         self.write(Mark { identity, joined: true, voted: false, replacing: false, ..mark }).await;
         crash::point("after-id-marked");
     }
 
+    /// The voters of the last list that was trusted: they are missed when they are gone.
+    pub(in crate::sidecar) async fn record(&mut self, voters: Vec<Voter>) {
+        let Some(mark) = self.mark().cloned() else { return };
+        self.write(Mark { voters, ..mark }).await;
+    }
+
+    /// What was wrong with the etcd that ran here.
+    pub(in crate::sidecar) async fn suspect(&mut self, suspicion: Suspicion) {
+        let Some(mark) = self.mark().filter(|mark| mark.suspicion.as_ref() != Some(&suspicion)).cloned() else {
+            return;
+        };
+        self.write(Mark { suspicion: Some(suspicion), ..mark }).await;
+    }
+
+    /// It was cleared up: the voters that were missed are gone.
+    pub(in crate::sidecar) async fn trust(&mut self) {
+        let Some(mark) = self.mark().cloned() else { return };
+        self.write(Mark { suspicion: None, voters: vec![], ..mark }).await;
+    }
+
     /// The member is out of the cluster with this pod.
-    pub(super) async fn retire(&mut self, pod_uid: &str) {
+    pub(in crate::sidecar) async fn retire(&mut self, pod_uid: &str) {
         let Some(mark) = self.mark().cloned() else { return };
         crash::point("before-retire");
         self.write(Mark { retired: Some(pod_uid.to_owned()), ..mark }).await;
@@ -144,7 +170,7 @@ impl Disk {
 
     /// An accepted claim goes onto the mark with the ID that the volume is for, and the counter rises for the start that
     /// follows: one write. A claim for a volume that is no longer here says nothing of the one that is.
-    pub(super) async fn note_claim(&mut self, volume_id: &str, number: i64, member_id: Option<String>) {
+    pub(in crate::sidecar) async fn note_claim(&mut self, volume_id: &str, number: i64, member_id: Option<String>) {
         let Some(mark) = self.mark().filter(|mark| mark.volume_id == volume_id).cloned() else { return };
         let counter = mark.counter + 1;
         let identity = mark::Identity { claim: number, member_id, ..mark.identity };
@@ -152,17 +178,18 @@ impl Disk {
     }
 
     /// Whether the counter is due to rise by time alone.
-    pub(super) fn is_counter_due(&self) -> bool {
+    pub(in crate::sidecar) fn is_counter_due(&self) -> bool {
         self.counted.elapsed() >= COUNTER
     }
 
-    /// Raises the counter for a start, unless it has risen for it already.
-    pub(super) async fn count_start(&mut self, peers: Vec<Address>) -> bool {
-        std::mem::take(&mut self.counted_for_start) || self.raise_counter(peers).await
+    /// Raises the counter for a start, unless it has risen for it already. On a full disk the start goes on without: etcd can
+    /// read and make room there, and an older copy that is put back is seen by the rises of other times.
+    pub(in crate::sidecar) async fn count_start(&mut self, peers: Vec<Address>) -> bool {
+        std::mem::take(&mut self.counted_for_start) || self.raise_counter(peers).await || self.full
     }
 
     /// Raises the counter on the volume; the EtcdMember follows with the next publication.
-    pub(super) async fn raise_counter(&mut self, peers: Vec<Address>) -> bool {
+    pub(in crate::sidecar) async fn raise_counter(&mut self, peers: Vec<Address>) -> bool {
         let Some(mark) = self.mark().cloned() else { return false };
         self.counted = Instant::now();
         self.write(Mark { counter: mark.counter + 1, peers, ..mark }).await
@@ -178,7 +205,9 @@ impl Disk {
             }
             store.write_mark(&written)
         });
-        if let Err(error) = outcome.await {
+        let outcome = outcome.await;
+        self.full = outcome.as_ref().is_err_and(is_full);
+        if let Err(error) = outcome {
             warn!(%error, "cannot write the mark");
             self.look().await;
             return false;
@@ -186,10 +215,10 @@ impl Disk {
         self.volume = match &self.volume {
             Volume::Marked(old) => {
                 let lived = old.lived && old.mark.volume_id == mark.volume_id;
-                Volume::Marked(Marked { mark, lived, wal: old.wal })
+                Volume::Marked(Marked { mark, lived, wal: old.wal, remains: old.remains })
             }
             Volume::Blank | Volume::Unmarked | Volume::Unreadable(_) => {
-                Volume::Marked(Marked { mark, lived: false, wal: false })
+                Volume::Marked(Marked { mark, lived: false, wal: false, remains: false })
             }
         };
         true
@@ -208,7 +237,7 @@ fn fresh(me: &Identity, replacing: bool) -> Mark {
         claim: 0,
         member_id: None,
     };
-    Mark { format: FORMAT, identity, joined: false, voted: false, replacing, retired: None, counter: 0, peers: vec![] }
+    Mark { replacing, ..Mark::new(identity) }
 }
 
 /// Runs a piece of disk I/O where it may hang without stopping the probes.
@@ -222,6 +251,19 @@ mod tests {
 
     fn me() -> Identity {
         Identity { cluster_uid: "u".into(), incarnation: 1, member: "demo-0".into(), ordinal: 0, pod_uid: "p".into() }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_delays_no_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = Disk::new(Store::new(dir.path().to_owned()));
+        disk.look().await;
+        disk.touch(&me()).await;
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("mark.json.new")).unwrap();
+        assert!(disk.count_start(vec![]).await, "it starts on the mark that is there");
+        assert_eq!(disk.mark().map(|mark| mark.counter), Some(0));
+        std::fs::remove_file(dir.path().join("mark.json")).unwrap();
+        assert!(!disk.count_start(vec![]).await, "but not without one");
     }
 
     #[tokio::test]

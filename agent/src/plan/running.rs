@@ -1,0 +1,267 @@
+//! What is due while etcd runs, pauses or stops: one step, with its reason.
+//!
+//! The order of the rules is the policy. What keeps a wrong etcd from serving comes first; what is over in a moment, and may
+//! not wait for a membership that takes minutes, comes before the membership:
+//!
+//! ```text
+//!   1  etcd is of another cluster or ID than the mark's, or says that it is alone (room `trust`)   Kill
+//!   2  the EtcdMember remembers more than the volume: an older copy                                Kill
+//!   3  another volume speaks for the member                                                        Halt
+//!   4  etcd keeps ending, and the member is not wanted                                             Halt
+//!   5  the mark does not know the voters; the counter is due; the claim is not written yet         Record, Count, Claim
+//!   6  the member is not wanted: room `leave`; it joined and does not vote: room `learn`;
+//!      etcd leads: room `steward`                                                                  Leave, Learn, Remove
+//! ```
+//!
+//! Guarantees: a step is either over when its effect is (1 to 5), or asked for again each turn until the membership shows it
+//! (6); so no rule hides one below it for ever.
+
+use std::time::Duration;
+
+use super::{
+    learn::{self, Learn, learn},
+    leave::{self, Leave, leave},
+    list::{Cluster, Entry},
+    start::{Identity, Known, Object, next_claim},
+    steward::{self, Removal, Seat},
+    trust::{self, Neighbours, Trust},
+};
+use crate::volume::{Mark, mark::Suspicion, mark::Voter};
+
+/// What etcd's process is doing while it is not at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Process {
+    Running,
+    /// It ended, and the launcher starts it again by itself.
+    Pausing,
+    /// It was asked to end.
+    Stopping,
+}
+
+/// What etcd has said of itself in this run.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    pub member_id: &'a str,
+    pub cluster_id: &'a str,
+    pub leads: bool,
+    /// Its membership, once a linearizable read has confirmed it.
+    pub list: Option<&'a [Entry]>,
+}
+
+/// How far a learner is, see [`learn::Facts`].
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    pub stalled: Duration,
+    pub serves: Option<Duration>,
+    pub mute: Option<Duration>,
+    pub reopened: bool,
+}
+
+/// All that the step depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub me: &'a Identity,
+    /// etcd's ID of this incarnation's cluster.
+    pub cluster_id: &'a str,
+    /// The mark as it was last read.
+    pub mark: &'a Mark,
+    pub process: Process,
+    pub object: &'a Object,
+    pub neighbours: &'a Neighbours,
+    /// What the other members say.
+    pub cluster: &'a Cluster,
+    pub etcd: Option<Said<'a>>,
+    /// Whether the list of this run was found to be the cluster's.
+    pub trusted: bool,
+    /// Whether etcd's word is younger than the wish that the member goes and than the last step towards it.
+    pub up_to_date: bool,
+    /// Whether this run of etcd was seen to vote.
+    pub votes: bool,
+    pub progress: Progress,
+    /// The members as this etcd sees them.
+    pub seats: &'a [Seat],
+    pub wished_for: Duration,
+    pub count_due: bool,
+    /// Whether a write to the EtcdMember could begin now.
+    pub may_write: bool,
+}
+
+/// The next step.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Running {
+    /// End etcd at once: whatever it would still do is wrong. What is suspected goes onto the mark.
+    Kill(Wrong),
+    /// Have etcd stopped, and not started again without an order.
+    Halt(Why),
+    /// The mark takes the voters, so that they are missed when they are gone.
+    Record(Vec<Voter>),
+    /// Raise the counter.
+    Count,
+    /// Write the claim of a member that joined while the API server was away.
+    Claim {
+        number: i64,
+        member_id: String,
+    },
+    Leave(Leave),
+    Learn(Learn),
+    Remove(Removal),
+    /// Nothing is due.
+    Nothing,
+}
+
+/// What is wrong with an etcd that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Wrong {
+    /// It is not the member that the mark is for, or not this cluster's.
+    Suspicious(Suspicion),
+    /// The EtcdMember remembers a higher counter than the volume has.
+    OlderCopy { volume: i64, object: i64 },
+}
+
+/// Why etcd is not to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// Another volume speaks for the member.
+    Superseded,
+    /// The member is on its way out and keeps ending: it is not brought back to be let go.
+    EndsWhileLeaving,
+}
+
+/// Decides the next step. See the module's header for the order.
+#[must_use]
+pub fn running(facts: Facts<'_>) -> Running {
+    let runs = facts.process == Process::Running;
+    if let Some(wrong) = wrong(facts) {
+        return Running::Kill(wrong);
+    }
+    if runs && is_superseded(facts.mark, facts.object) {
+        return Running::Halt(Why::Superseded);
+    }
+    let surplus = surplus(facts);
+    if surplus.is_some() && facts.process == Process::Pausing {
+        return Running::Halt(Why::EndsWhileLeaving);
+    }
+    if let Some(step) = written(facts) {
+        return step;
+    }
+    match surplus {
+        Some(known) => leaving(facts, known),
+        None => staying(facts),
+    }
+}
+
+/// Whether the others must be asked for their list while etcd runs: to leave by it, or to be promoted.
+#[must_use]
+pub fn needs_list(me: &Identity, object: &Object, joined: bool, votes: bool) -> bool {
+    let surplus = matches!(object, Object::Known(known) if known.is_surplus(me.ordinal));
+    surplus || (joined && !votes)
+}
+
+fn surplus<'a>(facts: Facts<'a>) -> Option<&'a Known> {
+    match facts.object {
+        Object::Known(known) if known.is_surplus(facts.me.ordinal) => Some(known),
+        Object::Known(_) | Object::Awaited | Object::Away | Object::Missing => None,
+    }
+}
+
+/// What must not serve any longer.
+fn wrong(facts: Facts<'_>) -> Option<Wrong> {
+    let mark = facts.mark;
+    if let Some(said) = facts.etcd {
+        if said.cluster_id != facts.cluster_id {
+            return suspicious(Suspicion::OtherCluster { found: said.cluster_id.to_owned() });
+        }
+        if mark.member_id.as_ref().is_some_and(|id| id != said.member_id) {
+            return suspicious(Suspicion::OtherId { found: said.member_id.to_owned() });
+        }
+        if let (Some(list), false) = (said.list, facts.trusted)
+            && let Trust::Forced { lost } = trust::judge(trusting(facts, said.member_id), list)
+        {
+            return suspicious(Suspicion::Forced { lost });
+        }
+    }
+    let Object::Known(known) = facts.object else { return None };
+    // As at a start: an answer that came late must not be taken for one that never came.
+    let mine = known.claim.as_ref().is_some_and(|claim| claim.volume_id == mark.volume_id);
+    let ours = known.cluster_uid == mark.cluster_uid && known.incarnation == mark.incarnation;
+    let behind = mine && ours && known.counter > mark.counter;
+    behind.then_some(Wrong::OlderCopy { volume: mark.counter, object: known.counter })
+}
+
+fn suspicious(suspicion: Suspicion) -> Option<Wrong> {
+    Some(Wrong::Suspicious(suspicion))
+}
+
+fn trusting<'a>(facts: Facts<'a>, own_id: &'a str) -> trust::Facts<'a> {
+    trust::Facts { own_id, recorded: &facts.mark.voters, object: facts.object, neighbours: facts.neighbours }
+}
+
+/// Whether a claim stands that silences this volume. One that joined without a claim is behind every claim; it claims itself.
+#[must_use]
+pub fn is_superseded(mark: &Mark, object: &Object) -> bool {
+    let Object::Known(known) = object else { return false };
+    known.claim.as_ref().is_some_and(|claim| {
+        claim.volume_id != mark.volume_id && claim.number > mark.claim && !(mark.joined && mark.claim == 0)
+    })
+}
+
+/// What is to be written down, if anything.
+fn written(facts: Facts<'_>) -> Option<Running> {
+    if let Some(Said { list: Some(list), .. }) = facts.etcd {
+        let voters = trust::voters(list);
+        if voters != facts.mark.voters {
+            return Some(Running::Record(voters));
+        }
+    }
+    if facts.count_due {
+        return Some(Running::Count);
+    }
+    let Object::Known(known) = facts.object else { return None };
+    let number = next_claim(facts.mark, known).filter(|_| facts.may_write && facts.mark.joined)?;
+    let member_id = facts.mark.member_id.clone()?;
+    Some(Running::Claim { number, member_id })
+}
+
+fn leaving(facts: Facts<'_>, known: &Known) -> Running {
+    let Some(own_id) = facts.mark.member_id.as_deref() else { return Running::Nothing };
+    let leads = facts.etcd.is_some_and(|said| said.leads);
+    let away: Vec<String> = match leads {
+        true => facts.seats.iter().filter(|seat| seat.away.is_some()).map(|seat| seat.entry.id.clone()).collect(),
+        false => vec![],
+    };
+    let step =
+        leave(leave::Facts { me: facts.me, own_id, size: known.size, leads, cluster: facts.cluster, away: &away });
+    // Leadership may have come here since the last look: one that leads hands over before it goes.
+    let goes = matches!(step, Leave::MoveLeader { .. } | Leave::Remove { .. });
+    if goes && !facts.up_to_date { Running::Nothing } else { Running::Leave(step) }
+}
+
+fn staying(facts: Facts<'_>) -> Running {
+    match learning(facts) {
+        None | Some(Learn::Wait) => {}
+        Some(step) => return Running::Learn(step),
+    }
+    let Some(Said { member_id, leads: true, .. }) = facts.etcd else { return Running::Nothing };
+    let size = match facts.object {
+        Object::Known(known) if known.current && !known.stopped => Some(known.size),
+        Object::Known(_) | Object::Awaited | Object::Away | Object::Missing => None,
+    };
+    let steward = steward::Facts { own_id: member_id, size, wished_for: facts.wished_for, seats: facts.seats };
+    steward::next(steward).map_or(Running::Nothing, Running::Remove)
+}
+
+fn learning(facts: Facts<'_>) -> Option<Learn> {
+    let own_id = facts.mark.member_id.as_deref().filter(|_| facts.mark.joined && !facts.votes)?;
+    let Progress { stalled, serves, mute, reopened } = facts.progress;
+    Some(learn(learn::Facts { own_id, cluster: facts.cluster, stalled, serves, mute, reopened }))
+}
+
+impl Why {
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Superseded => "another volume speaks for this member now",
+            Self::EndsWhileLeaving => "the member is on its way out, and its etcd keeps ending",
+        }
+    }
+}

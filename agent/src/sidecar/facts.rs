@@ -1,0 +1,200 @@
+//! From what other programs say and what is remembered to what the plans take: pure translations.
+
+use std::time::{Duration, Instant};
+
+use etcd_operator_shared::{
+    api::{EtcdMember, member::Exit as PublishedExit},
+    ids,
+    names::{MAX_MEMBERS, PORT_CLIENT, member, peer_host, peer_url},
+};
+use jiff::Timestamp;
+
+use super::{
+    hands::Hands,
+    memory::{Membership, Memory},
+    tasks::Told,
+};
+use crate::{
+    args,
+    facts::{launcher::Launcher, links::Links},
+    launch::protocol::{self, Exit},
+    plan::{
+        addresses::Addresses,
+        exit::{Class, Verdict, classify},
+        health::{self, Process},
+        list::{self, Cluster},
+        running::Said,
+        start::{Claim, Identity, Known},
+        steward::Seat,
+    },
+    volume::mark::Address,
+};
+
+/// The parts of an EtcdMember that a start depends on.
+/// `current` says whether the watch on it works.
+pub(super) fn known(object: &EtcdMember, config: &args::Sidecar, current: bool) -> Known {
+    let status = object.status.as_ref();
+    let url = peer_url(&config.member, &config.cluster, &config.namespace);
+    Known {
+        cluster_uid: object.spec.cluster_uid.clone(),
+        incarnation: object.spec.incarnation,
+        initial: object.spec.initial,
+        initial_members: object.spec.initial_members.clone(),
+        initial_id: ids::initial_member(&url, &object.spec.token),
+        claim: status
+            .and_then(|s| s.claim.as_ref())
+            .map(|c| Claim { number: c.number, volume_id: c.volume_id.clone() }),
+        counter: status.map_or(0, |s| s.counter),
+        stopped: object.spec.stopped,
+        size: object.spec.size.max(0).unsigned_abs(),
+        left: status.and_then(|s| s.left_pod_uid.clone()),
+        current,
+    }
+}
+
+/// What the launcher's word means for the member's health.
+pub(super) fn process(launcher: &Launcher) -> Process {
+    match launcher.state.as_ref().map(|state| &state.process) {
+        // It is handing leadership over: as good as gone for clients.
+        Some(protocol::Process::Running { .. }) if launcher.terminating => Process::Stopping,
+        None => Process::Unknown,
+        Some(protocol::Process::Idle) => Process::Idle,
+        Some(protocol::Process::Running { .. }) => Process::Running,
+        Some(protocol::Process::Stopping { .. }) => Process::Stopping,
+        Some(protocol::Process::Pausing { .. }) => Process::Pausing,
+    }
+}
+
+/// A verdict on the last exit, unless etcd was just asked to stop.
+pub(super) fn verdict(launcher: &Launcher) -> Option<Verdict> {
+    let exit = launcher.state.as_ref()?.last_exit.as_ref()?;
+    Some(classify(&exit.ended()))
+}
+
+/// Whether etcd's last run ended because it found itself removed.
+pub(super) fn is_expelled(launcher: &Launcher) -> bool {
+    verdict(launcher).is_some_and(|verdict| verdict.class == Class::Removed)
+}
+
+/// The last exit as the EtcdMember shows it.
+pub(super) fn published(exit: &Exit) -> PublishedExit {
+    let verdict = classify(&exit.ended());
+    PublishedExit {
+        code: exit.code,
+        signal: exit.signal,
+        class: verdict.class.as_str().into(),
+        message: verdict.line,
+        time: Timestamp::from_second(exit.at).map(|t| t.to_string()).unwrap_or_default(),
+    }
+}
+
+/// Everything that a turn rests on: what was told, what is remembered, and who this is. The plans' facts are made from it.
+pub(super) struct View<'a> {
+    pub config: &'a args::Sidecar,
+    pub me: &'a Identity,
+    pub told: &'a Told,
+    pub hands: &'a Hands,
+    pub now: Instant,
+}
+
+impl View<'_> {
+    /// What the others say, if they know all that this member did.
+    pub(super) fn cluster(&self, memory: &Membership) -> Cluster {
+        let heard = &self.told.heard;
+        if self.hands.membership.knows(heard.asked) && memory.asks_since(heard.asked) {
+            heard.cluster.clone()
+        } else {
+            Cluster::Awaited
+        }
+    }
+
+    /// The other members' addresses: from the EtcdMember, or as they were when the mark was last written.
+    pub(super) fn peers(&self) -> Vec<Address> {
+        let address = |name: &str, address: &str| Address { name: name.to_owned(), address: address.to_owned() };
+        let published = self.hands.object.object().map(|object| &object.spec.peers).filter(|peers| !peers.is_empty());
+        let all: Vec<Address> = match (published, self.hands.volume.mark()) {
+            (Some(peers), _) => peers.iter().map(|p| address(&p.name, &p.address)).collect(),
+            (None, Some(mark)) => mark.peers.clone(),
+            (None, None) => vec![],
+        };
+        all.into_iter().filter(|peer| peer.name != self.me.member).collect()
+    }
+
+    /// Where the other members' etcd may be asked: at the addresses that are known and, when the API server does not tell any
+    /// new ones, at every name that a member can have.
+    pub(super) fn endpoints(&self) -> Vec<String> {
+        let mut endpoints: Vec<String> = self.peers().iter().map(|peer| endpoint(&peer.address)).collect();
+        if !self.told.seen.connected {
+            let (cluster, namespace) = (&self.config.cluster, &self.config.namespace);
+            let others = (0..MAX_MEMBERS).filter(|ordinal| *ordinal != self.me.ordinal);
+            endpoints.extend(others.map(|o| endpoint(&peer_host(&member(cluster, o), cluster, namespace))));
+        }
+        endpoints
+    }
+
+    /// What is known of the others' addresses; `waited` is for how long nothing else has stood between etcd and its start.
+    pub(super) fn addresses(&self, waited: Duration) -> Addresses {
+        let book = &self.told.book;
+        Addresses {
+            told: self.peers().into_iter().map(|peer| peer.name).collect(),
+            believed: book.believed().into_iter().map(|(name, _)| name).collect(),
+            confirmed: book.confirmed(),
+            acquainted: book.acquainted(),
+            waited,
+        }
+    }
+
+    /// The members as this one's etcd sees them.
+    pub(super) fn seats(&self, memory: &Membership) -> Vec<Seat> {
+        let observed = &self.told.observed;
+        let Some(links) = observed.links.as_ref() else { return vec![] };
+        let seat = |entry: &list::Entry| Seat {
+            away: links.away(&entry.id, self.now),
+            mute: memory.mute_for(&entry.member, self.now),
+            entry: entry.clone(),
+        };
+        observed.members.iter().map(seat).collect()
+    }
+
+    /// What etcd has said of itself in this run.
+    pub(super) fn said(&self) -> Option<Said<'_>> {
+        let observed = &self.told.observed;
+        let status = observed.status.as_ref()?;
+        Some(Said {
+            member_id: &status.member_id,
+            cluster_id: &status.cluster_id,
+            leads: status.leader_id.as_ref() == Some(&status.member_id),
+            list: observed.members_asked.map(|_| observed.members.as_slice()),
+        })
+    }
+
+    /// The facts that the member's health is judged by.
+    pub(super) fn health<'a>(&'a self, memory: &'a Memory, verdict: Option<&'a Verdict>) -> health::Facts<'a> {
+        let Told { launcher, observed, writable, .. } = self.told;
+        let writes = writable.writes(self.now);
+        let learns = memory.membership.reopened.is_some() && self.hands.volume.mark().is_some_and(|mark| !mark.voted);
+        health::Facts {
+            process: process(launcher),
+            start: memory.step.as_ref(),
+            refused: launcher.refused.as_ref().map(|(_, why)| why.as_str()),
+            trouble: self.hands.membership.trouble(),
+            leaving: memory.membership.leaving.as_deref(),
+            reopening: learns && !launcher.terminating,
+            last_exit: verdict,
+            status: observed.status.as_ref(),
+            silent_for: observed.answered.map(|at| self.now.duration_since(at)),
+            running_for: memory.running_for(self.now),
+            confirmed: observed.confirmed,
+            no_quorum: observed.no_quorum.as_deref(),
+            volume_trouble: writes.trouble(),
+            volume_notice: writes.notice(),
+            voters: observed.members.iter().filter(|m| !m.learner).count(),
+            connected: observed.links.as_ref().map(Links::connected),
+        }
+    }
+}
+
+/// The client URL of an address or a name. An IPv6 address needs brackets.
+fn endpoint(host: &str) -> String {
+    if host.contains(':') { format!("http://[{host}]:{PORT_CLIENT}") } else { format!("http://{host}:{PORT_CLIENT}") }
+}

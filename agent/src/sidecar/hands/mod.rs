@@ -1,0 +1,35 @@
+//! What the loop does things with: the volume, the EtcdMember, the membership, leadership, the launcher.
+//!
+//! A hand performs and remembers how it went. It decides nothing, and none knows another.
+
+mod lane;
+pub(super) mod leadership;
+pub(super) mod membership;
+pub(super) mod object;
+pub(super) mod volume;
+
+use tokio::sync::mpsc;
+
+use self::{membership::Changes, object::MemberObject, volume::Disk};
+use crate::{
+    etcd::{member::Member, peers::Peers},
+    launch::protocol::Request,
+};
+
+/// All of them.
+pub(super) struct Hands {
+    pub volume: Disk,
+    pub object: MemberObject,
+    pub membership: Changes,
+    pub member: Member,
+    pub peers: Peers,
+    pub requests: mpsc::Sender<Request>,
+}
+
+impl Hands {
+    /// Asks the launcher for something that the next turn would ask for again.
+    pub(super) fn request(&self, request: Request) {
+        // Full: the launcher has enough to do.
+        let _ = self.requests.try_send(request);
+    }
+}

@@ -1,0 +1,83 @@
+//! What the loop remembers from turn to turn. Time is handed in, so that every rule of it can be tried without waiting.
+
+mod membership;
+mod orders;
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    facts::{etcd::Observed, launcher::Launcher},
+    launch::protocol::Process,
+    plan::start::{Start, Wait},
+};
+
+pub(super) use self::{membership::Membership, orders::Orders};
+
+/// Everything that is remembered.
+#[derive(Default)]
+pub(super) struct Memory {
+    pub orders: Orders,
+    pub membership: Membership,
+    /// The last step towards a start, while etcd does not run.
+    pub step: Option<Start>,
+    /// etcd's process, and since when it was seen.
+    pub running: Option<(i32, Instant)>,
+    /// Whether the launcher that is there now was helped to stop etcd.
+    pub handed_over: bool,
+    /// Whether the EtcdMember is to be told something that it could not be told yet.
+    pub owes_word: bool,
+}
+
+impl Memory {
+    /// Takes what the launcher says of etcd's process. Returns whether it is a new one.
+    pub(super) fn note_process(&mut self, launcher: &Launcher, observed: &Observed, now: Instant) -> bool {
+        // A launcher that is asked to end a second time is another one: it needs help again.
+        self.handed_over &= launcher.terminating;
+        self.orders.heard(launcher);
+        if observed.confirmed {
+            self.orders.obeyed();
+        }
+        let pid = launcher.state.as_ref().and_then(|state| match state.process {
+            Process::Running { pid } => Some(pid),
+            Process::Idle | Process::Stopping { .. } | Process::Pausing { .. } => None,
+        });
+        if pid == self.running.map(|(pid, _)| pid) {
+            return false;
+        }
+        self.running = pid.map(|pid| (pid, now));
+        self.membership.new_run();
+        pid.is_some()
+    }
+
+    /// Takes the step that is about to be done. Returns whether it says something new to a person.
+    pub(super) fn note_step(&mut self, step: &Start) -> bool {
+        let waits = match step {
+            Start::Left | Start::Stranded(_) | Start::Hold(_) => true,
+            Start::Wait(Wait::Addresses(_) | Wait::Acquaintance(_)) => false,
+            Start::Wait(_) => true,
+            Start::Touch
+            | Start::Claim { .. }
+            | Start::SetLived
+            | Start::Trust
+            | Start::Bootstrap
+            | Start::Resume
+            | Start::SetAside(_)
+            | Start::Renew { .. }
+            | Start::Remove { .. }
+            | Start::Add
+            | Start::Join
+            | Start::Retire => false,
+        };
+        if waits {
+            self.orders.not_startable();
+        }
+        let news = waits && self.step.as_ref() != Some(step) && *step != Start::Wait(Wait::Answer);
+        self.step = Some(step.clone());
+        news
+    }
+
+    /// For how long etcd has run, as far as the agent saw it.
+    pub(super) fn running_for(&self, now: Instant) -> Duration {
+        self.running.map(|(_, since)| now.duration_since(since)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,154 @@
+//! Every task beside the loop, and the channels between them.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::{Notify, mpsc, watch};
+
+use etcd_operator_shared::names::HOSTS_FILE;
+
+use super::hands::{Hands, membership::Changes, object::MemberObject, volume::Disk};
+use crate::{
+    args,
+    etcd::{
+        member::{Member, Whose},
+        peers::Peers,
+    },
+    facts::{
+        self,
+        cluster::{Ask, Heard},
+        etcd::Observed,
+        launcher::Launcher,
+        volume::Writable,
+    },
+    kube::{self, watch::Seen},
+    launch,
+    names::{Book, task},
+    volume::Store,
+};
+
+/// What the other tasks tell the loop.
+pub(super) struct Inputs {
+    pub seen: watch::Receiver<Seen>,
+    pub launcher: watch::Receiver<Launcher>,
+    pub observed: watch::Receiver<Observed>,
+    pub heard: watch::Receiver<Heard>,
+    pub writable: watch::Receiver<Writable>,
+    pub book: watch::Receiver<Book>,
+}
+
+/// What the loop tells the other tasks.
+pub(super) struct Outputs {
+    /// Whom to ask for the membership, while an answer is needed.
+    pub ask: watch::Sender<Ask>,
+    /// Whether etcd is to be asked often.
+    pub hurry: watch::Sender<bool>,
+    /// Addresses for the hosts file.
+    pub offers: watch::Sender<Vec<(String, String)>>,
+}
+
+/// What they had told when a turn began.
+pub(super) struct Told {
+    pub seen: Seen,
+    pub launcher: Launcher,
+    pub observed: Observed,
+    pub heard: Heard,
+    pub writable: Writable,
+    pub book: Book,
+}
+
+impl Inputs {
+    /// All that was told, and nothing of it counts as news any more.
+    pub(super) fn take(&mut self) -> Told {
+        Told {
+            seen: self.seen.borrow_and_update().clone(),
+            launcher: self.launcher.borrow_and_update().clone(),
+            observed: self.observed.borrow_and_update().clone(),
+            heard: self.heard.borrow_and_update().clone(),
+            writable: self.writable.borrow_and_update().clone(),
+            book: self.book.borrow_and_update().clone(),
+        }
+    }
+
+    /// Returns at the next news. Cancel-safe: changes stay pending in their watch.
+    ///
+    /// # Errors
+    /// When a task has ended.
+    pub(super) async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
+        tokio::select! {
+            changed = self.seen.changed() => changed,
+            changed = self.launcher.changed() => changed,
+            changed = self.observed.changed() => changed,
+            changed = self.heard.changed() => changed,
+            changed = self.book.changed() => changed,
+            changed = self.writable.changed() => changed,
+        }
+    }
+}
+
+impl Outputs {
+    pub(super) fn ask(&self, ask: Ask) {
+        replace(&self.ask, ask);
+    }
+
+    pub(super) fn hurry(&self, hurry: bool) {
+        replace(&self.hurry, hurry);
+    }
+
+    pub(super) fn offer(&self, addresses: Vec<(String, String)>) {
+        replace(&self.offers, addresses);
+    }
+}
+
+/// Only a change is news.
+fn replace<T: PartialEq>(to: &watch::Sender<T>, new: T) {
+    to.send_if_modified(|old| {
+        let changed = *old != new;
+        *old = new;
+        changed
+    });
+}
+
+/// Starts every task.
+///
+/// # Errors
+/// When the pod's token, or etcd's address, cannot be used.
+pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Result<(Inputs, Outputs, Hands)> {
+    let api = kube::members(&config.namespace)?;
+    let whose = Whose { cluster: config.cluster.clone(), namespace: config.namespace.clone() };
+    let member = Member::local(whose.clone()).await?;
+    let peers = Peers::new(whose, config.cluster_id.clone());
+    let (seen_to, seen) = watch::channel(Seen::nothing(Instant::now()));
+    let (launcher_to, launcher) = watch::channel(Launcher::default());
+    let (observed_to, observed) = watch::channel(Observed::default());
+    let (writable_to, writable) = watch::channel(Writable::default());
+    let (heard_to, heard) = watch::channel(Heard::default());
+    let (book_to, book) = watch::channel(Book::default());
+    let (ask, asked) = watch::channel(Ask::default());
+    let (hurry, hurried) = watch::channel(false);
+    let (offers, offered) = watch::channel(Vec::new());
+    let (requests, requested) = mpsc::channel(8);
+    let names = task::Names {
+        cluster: config.cluster.clone(),
+        namespace: config.namespace.clone(),
+        cluster_uid: config.cluster_uid.clone(),
+        own: (config.member.clone(), config.pod_ip.clone()),
+        file: config.shared.join(HOSTS_FILE),
+    };
+    let doubt = Arc::new(Notify::new());
+    tokio::spawn(kube::watch::follow(api.clone(), config.member.clone(), doubt.clone(), seen_to));
+    tokio::spawn(facts::launcher::follow(config.shared.join(launch::SOCKET), requested, launcher_to));
+    tokio::spawn(facts::etcd::observe(member.clone(), launcher.clone(), hurried, observed_to));
+    tokio::spawn(facts::cluster::listen(peers.clone(), asked, heard_to));
+    tokio::spawn(facts::volume::try_now_and_then(store.clone(), writable_to));
+    tokio::spawn(task::keep(names, offered, book_to));
+    let hands = Hands {
+        volume: Disk::new(store.clone()),
+        object: MemberObject::new(api, doubt),
+        membership: Changes::new(member.clone(), peers.clone()),
+        member,
+        peers,
+        requests,
+    };
+    let inputs = Inputs { seen, launcher, observed, heard, writable, book };
+    Ok((inputs, Outputs { ask, hurry, offers }, hands))
+}
