@@ -59,8 +59,7 @@ impl Sidecar {
             pod_uid: config.pod_uid.clone(),
         };
         let (page, pages) = watch::channel(page::first(&config));
-        let memory = Memory::default();
-        (Self { config, me, inputs, outputs, memory, hands, page }, pages)
+        (Self { config, me, inputs, outputs, memory: Memory::default(), hands, page }, pages)
     }
 
     /// Turns until the future is dropped, which is safe: every effect is idempotent or guarded by compare-and-swap.

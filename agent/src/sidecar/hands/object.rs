@@ -65,6 +65,7 @@ pub(in crate::sidecar) struct MemberObject {
 }
 
 impl MemberObject {
+    /// `doubt` is told when a write is not answered.
     pub(in crate::sidecar) fn new(api: Api<EtcdMember>, doubt: Arc<Notify>) -> Self {
         let now = Instant::now();
         Self {
@@ -151,8 +152,7 @@ impl MemberObject {
         if self.begun.len() > publish::MANY {
             self.begun.pop_front();
         }
-        let api = self.api.clone();
-        let status = self.refused.without(json!(sent));
+        let (api, status) = (self.api.clone(), self.refused.without(json!(sent)));
         self.lane.begin(async move {
             let answer = notebook::write(api, &object, status).await;
             Written { claim, sent, answer }
@@ -233,12 +233,12 @@ mod tests {
     use futures::FutureExt;
 
     /// Nobody listens there: what ends a write is put in by hand.
-    fn hand() -> MemberObject {
+    fn ours() -> MemberObject {
         let config = ::kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let api = Api::namespaced(::kube::Client::try_from(config).unwrap(), "ns");
-        let mut hand = MemberObject::new(api, Arc::new(Notify::new()));
-        hand.take_newer(Arc::new(object(None, "1")));
-        hand
+        let mut ours = MemberObject::new(api, Arc::new(Notify::new()));
+        ours.take_newer(Arc::new(object(None, "1")));
+        ours
     }
 
     fn object(status: Option<EtcdMemberStatus>, version: &str) -> EtcdMember {
@@ -260,49 +260,49 @@ mod tests {
 
     #[tokio::test]
     async fn a_claim_counts_only_if_it_stands_in_the_answer() {
-        let mut hand = hand();
+        let mut ours = ours();
         let kept = Written { claim: Some(claiming()), sent: claimed(), answer: Ok(object(Some(claimed()), "2")) };
-        assert!(hand.finish(kept).is_some() && hand.is_free());
+        assert!(ours.finish(kept).is_some() && ours.is_free());
         let dropped = EtcdMemberStatus::default();
         let dropped = Written { claim: Some(claiming()), sent: claimed(), answer: Ok(object(Some(dropped), "3")) };
-        assert!(hand.finish(dropped).is_none() && !hand.is_free());
+        assert!(ours.finish(dropped).is_none() && !ours.is_free());
     }
 
     #[tokio::test]
     async fn a_write_that_changed_nothing_is_not_repeated() {
-        let mut hand = hand();
+        let mut ours = ours();
         let next = EtcdMemberStatus { settled: true, ..EtcdMemberStatus::default() };
-        assert_eq!(hand.due(&next), Due::Now);
+        assert_eq!(ours.due(&next), Due::Now);
         let answer = Ok(object(Some(EtcdMemberStatus::default()), "1"));
-        hand.finish(Written { claim: None, sent: next.clone(), answer });
-        assert_eq!(hand.due(&next), Due::No);
+        ours.finish(Written { claim: None, sent: next.clone(), answer });
+        assert_eq!(ours.due(&next), Due::No);
     }
 
     #[tokio::test]
     async fn a_write_that_is_not_answered_makes_the_watch_doubtful() {
-        let mut hand = hand();
-        let doubt = hand.doubt.clone();
+        let mut ours = ours();
+        let doubt = ours.doubt.clone();
         let unanswered = |answer| Written { claim: None, sent: EtcdMemberStatus::default(), answer: Err(answer) };
-        hand.finish(unanswered(WriteError::Unknown("refused".into())));
+        ours.finish(unanswered(WriteError::Unknown("refused".into())));
         assert!(doubt.notified().now_or_never().is_none());
-        hand.finish(unanswered(WriteError::TimedOut));
+        ours.finish(unanswered(WriteError::TimedOut));
         assert!(doubt.notified().now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn a_value_that_is_refused_is_left_out_at_once_and_what_is_left_backs_off() {
-        let mut hand = hand();
+        let mut ours = ours();
         let sent = EtcdMemberStatus {
             phase: Some(MemberPhase::Held),
             role: Some(Role::Leader),
             ..EtcdMemberStatus::default()
         };
         let invalid = || WriteError::Invalid { paths: vec!["status.role".into()], words: "unsupported".into() };
-        hand.finish(Written { claim: None, sent: sent.clone(), answer: Err(invalid()) });
-        assert!(hand.is_free());
-        let left = hand.refused.without(json!(sent));
+        ours.finish(Written { claim: None, sent: sent.clone(), answer: Err(invalid()) });
+        assert!(ours.is_free());
+        let left = ours.refused.without(json!(sent));
         assert_eq!((left.get("role"), left["phase"].as_str()), (None, Some("Held")));
-        hand.finish(Written { claim: None, sent, answer: Err(invalid()) });
-        assert!(!hand.is_free(), "leaving it out did not help");
+        ours.finish(Written { claim: None, sent, answer: Err(invalid()) });
+        assert!(!ours.is_free(), "leaving it out did not help");
     }
 }
