@@ -265,3 +265,6 @@ impl Why {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

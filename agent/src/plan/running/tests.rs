@@ -1,0 +1,290 @@
+//! Each rule by itself, that it comes before those below it, and that nothing but its own facts sets it off.
+
+use super::*;
+use crate::{
+    plan::start::Claim,
+    volume::mark::{self, Voter},
+};
+
+const OWN: &str = "aaaa";
+const CLUSTER: &str = "cccc";
+
+/// The facts as values; a test changes what it is about.
+struct World {
+    me: Identity,
+    mark: Mark,
+    process: Process,
+    object: Object,
+    neighbours: Neighbours,
+    cluster: Cluster,
+    etcd: Option<(String, String, bool)>,
+    list: Option<Vec<Entry>>,
+    trusted: bool,
+    up_to_date: bool,
+    votes: bool,
+    progress: Progress,
+    seats: Vec<Seat>,
+    wished_for: Duration,
+    count_due: bool,
+    may_write: bool,
+}
+
+fn entry(ordinal: u32) -> Entry {
+    let id = if ordinal == 0 { OWN.into() } else { format!("id{ordinal}") };
+    Entry { id, member: format!("demo-{ordinal}"), ordinal: Some(ordinal), learner: false, started: true }
+}
+
+fn list(ordinals: &[u32]) -> Vec<Entry> {
+    ordinals.iter().map(|ordinal| entry(*ordinal)).collect()
+}
+
+fn known() -> Known {
+    Known {
+        cluster_uid: "u".into(),
+        incarnation: 1,
+        initial: true,
+        initial_members: vec![],
+        initial_id: OWN.into(),
+        claim: Some(Claim { number: 1, volume_id: "v".into() }),
+        counter: 5,
+        stopped: false,
+        size: 3,
+        left: None,
+        current: true,
+    }
+}
+
+/// demo-0 of three, all well.
+fn calm() -> World {
+    let identity = mark::Identity {
+        cluster_uid: "u".into(),
+        incarnation: 1,
+        member: "demo-0".into(),
+        volume_id: "v".into(),
+        claim: 1,
+        member_id: Some(OWN.into()),
+    };
+    let voters = trust::voters(&list(&[0, 1, 2]));
+    World {
+        me: Identity {
+            cluster_uid: "u".into(),
+            incarnation: 1,
+            member: "demo-0".into(),
+            ordinal: 0,
+            pod_uid: "p".into(),
+        },
+        mark: Mark { counter: 5, voters, ..Mark::new(identity) },
+        process: Process::Running,
+        object: Object::Known(known()),
+        neighbours: Neighbours::new(),
+        cluster: Cluster::Answers(list(&[0, 1, 2])),
+        etcd: Some((OWN.into(), CLUSTER.into(), false)),
+        list: Some(list(&[0, 1, 2])),
+        trusted: true,
+        up_to_date: true,
+        votes: true,
+        progress: Progress { stalled: Duration::ZERO, serves: Some(Duration::ZERO), mute: None, reopened: false },
+        seats: list(&[0, 1, 2]).into_iter().map(|entry| Seat { entry, away: None, mute: None }).collect(),
+        wished_for: Duration::ZERO,
+        count_due: false,
+        may_write: true,
+    }
+}
+
+fn step(world: &World) -> Running {
+    let World { me, mark, process, object, neighbours, cluster, etcd, list, seats, progress, .. } = world;
+    let World { trusted, up_to_date, votes, wished_for, count_due, may_write, .. } = *world;
+    let etcd = etcd.as_ref().map(|(member_id, cluster_id, leads)| Said {
+        member_id,
+        cluster_id,
+        leads: *leads,
+        list: list.as_deref(),
+    });
+    running(Facts {
+        me,
+        cluster_id: CLUSTER,
+        mark,
+        process: *process,
+        object,
+        neighbours,
+        cluster,
+        etcd,
+        trusted,
+        up_to_date,
+        votes,
+        progress: *progress,
+        seats,
+        wished_for,
+        count_due,
+        may_write,
+    })
+}
+
+fn superseded(mut world: World) -> World {
+    world.object = Object::Known(Known { claim: Some(Claim { number: 2, volume_id: "w".into() }), ..known() });
+    world
+}
+
+/// The member is not wanted any more.
+fn surplus(mut world: World) -> World {
+    world.object = Object::Known(Known { size: 0, ..known() });
+    world
+}
+
+/// The member joined, and does not vote yet.
+fn learner(mut world: World) -> World {
+    world.mark.joined = true;
+    world.votes = false;
+    world.cluster = Cluster::Answers(vec![Entry { learner: true, ..entry(0) }, entry(1)]);
+    world
+}
+
+fn says(mut world: World, member_id: &str, cluster_id: &str) -> World {
+    world.etcd = Some((member_id.into(), cluster_id.into(), false));
+    world
+}
+
+/// Its own list is of itself alone, in a run that was not judged yet.
+fn alone(mut world: World) -> World {
+    (world.list, world.trusted) = (Some(list(&[0])), false);
+    world
+}
+
+#[test]
+fn nothing_is_due_where_all_is_well() {
+    assert_eq!(step(&calm()), Running::Nothing);
+}
+
+#[test]
+fn an_etcd_of_another_id_or_cluster_is_ended_before_anything_else() {
+    let suspicious = |suspicion| Running::Kill(Wrong::Suspicious(suspicion));
+    for world in [calm(), superseded(calm()), surplus(calm()), learner(calm())] {
+        let other = step(&says(world, "eeee", CLUSTER));
+        assert_eq!(other, suspicious(Suspicion::OtherId { found: "eeee".into() }));
+    }
+    let elsewhere = step(&says(surplus(calm()), OWN, "dddd"));
+    assert_eq!(elsewhere, suspicious(Suspicion::OtherCluster { found: "dddd".into() }));
+    let mut silent = calm();
+    silent.etcd = None;
+    assert_eq!(step(&silent), Running::Nothing, "one that says nothing yet is not judged");
+}
+
+#[test]
+fn an_etcd_that_is_suddenly_alone_is_ended_in_its_first_judgement_only() {
+    let lost = calm().mark.voters.into_iter().filter(|voter| voter.id != OWN).collect::<Vec<Voter>>();
+    let forced = Running::Kill(Wrong::Suspicious(Suspicion::Forced { lost }));
+    assert_eq!(step(&alone(calm())), forced);
+    assert_eq!(step(&alone(superseded(calm()))), forced, "before another volume's word");
+    let mut judged = alone(calm());
+    judged.trusted = true;
+    assert_eq!(step(&judged), Running::Record(trust::voters(&list(&[0]))), "nobody can force it while it runs");
+}
+
+#[test]
+fn a_volume_that_its_object_remembers_more_of_is_an_older_copy_also_when_that_is_heard_late() {
+    let mut world = calm();
+    world.object = Object::Known(Known { counter: 9, ..known() });
+    let older = Running::Kill(Wrong::OlderCopy { volume: 5, object: 9 });
+    assert_eq!(step(&world), older);
+    world.object = Object::Known(Known { counter: 9, size: 0, ..known() });
+    assert_eq!(step(&world), older, "also as it leaves");
+    let others_claim = Some(Claim { number: 1, volume_id: "w".into() });
+    world.object = Object::Known(Known { counter: 9, claim: others_claim, ..known() });
+    assert_eq!(step(&world), Running::Nothing, "the counter is of the volume with the claim");
+    world.object = Object::Known(Known { counter: 9, incarnation: 2, ..known() });
+    assert_eq!(step(&world), Running::Nothing, "and of its incarnation");
+}
+
+#[test]
+fn a_superseded_member_stops_unless_it_has_yet_to_claim() {
+    assert_eq!(step(&superseded(calm())), Running::Halt(Why::Superseded));
+    let mut joined = superseded(calm());
+    (joined.mark.joined, joined.mark.identity.claim, joined.votes) = (true, 0, true);
+    assert_eq!(step(&joined), Running::Claim { number: 3, member_id: OWN.into() });
+    let mut lower = calm();
+    lower.object = Object::Known(Known { claim: Some(Claim { number: 1, volume_id: "w".into() }), ..known() });
+    assert_eq!(step(&lower), Running::Nothing, "an older claim silences nobody");
+    let mut pausing = superseded(calm());
+    pausing.process = Process::Pausing;
+    assert_eq!(step(&pausing), Running::Nothing, "it does not run: the start decides");
+}
+
+#[test]
+fn a_member_that_keeps_ending_is_not_brought_back_to_be_let_go() {
+    let mut world = surplus(calm());
+    world.process = Process::Pausing;
+    assert_eq!(step(&world), Running::Halt(Why::EndsWhileLeaving));
+    let mut wanted = calm();
+    wanted.process = Process::Pausing;
+    assert_eq!(step(&wanted), Running::Nothing);
+}
+
+#[test]
+fn what_is_written_down_comes_before_the_membership_and_waits_for_nothing() {
+    let mut world = surplus(calm());
+    world.list = Some(list(&[0, 1]));
+    assert_eq!(step(&world), Running::Record(trust::voters(&list(&[0, 1]))));
+    world = surplus(calm());
+    world.count_due = true;
+    assert_eq!(step(&world), Running::Count);
+    world = learner(calm());
+    world.mark.identity.claim = 0;
+    assert!(matches!(step(&world), Running::Claim { .. }));
+    world.may_write = false;
+    assert!(matches!(step(&world), Running::Learn(_)), "a write that cannot begin holds nothing up");
+}
+
+#[test]
+fn only_a_member_that_joined_claims_while_it_runs() {
+    let mut founder = calm();
+    founder.mark.identity.claim = 0;
+    assert_eq!(step(&founder), Running::Nothing, "a founder claimed before it started");
+}
+
+#[test]
+fn a_surplus_member_leaves_and_a_leader_hands_over_only_by_a_word_that_is_up_to_date() {
+    let mut world = surplus(calm());
+    world.cluster = Cluster::Answers(list(&[0]));
+    assert_eq!(step(&world), Running::Leave(Leave::Remove { id: OWN.into() }));
+    world.up_to_date = false;
+    assert_eq!(step(&world), Running::Nothing);
+    world.cluster = Cluster::Answers(list(&[1]));
+    assert_eq!(step(&world), Running::Leave(Leave::Halt), "out is out, whoever leads");
+    world.cluster = Cluster::Silent("no answer".into());
+    assert_eq!(step(&world), Running::Leave(Leave::Silent));
+}
+
+#[test]
+fn a_wish_that_may_be_old_is_no_wish() {
+    let mut world = calm();
+    world.object = Object::Known(Known { size: 0, current: false, ..known() });
+    assert_eq!(step(&world), Running::Nothing);
+    world.object = Object::Known(Known { size: 0, stopped: true, ..known() });
+    assert_eq!(step(&world), Running::Nothing);
+}
+
+#[test]
+fn a_leader_looks_after_others_once_it_has_nothing_to_learn() {
+    let mut world = calm();
+    world.etcd = Some((OWN.into(), CLUSTER.into(), true));
+    world.seats[2] = Seat { away: Some(Duration::from_secs(60)), ..world.seats[2].clone() };
+    assert_eq!(step(&world), Running::Nothing, "a voter that is wanted and away stays");
+    world.object = Object::Known(Known { size: 1, ..known() });
+    assert!(matches!(step(&world), Running::Remove(Removal { why: steward::Why::SurplusAndAway, .. })));
+    world.object = Object::Known(Known { size: 1, current: false, ..known() });
+    assert_eq!(step(&world), Running::Nothing, "a size of before");
+    world.object = Object::Known(Known { size: 1, ..known() });
+    world.etcd = Some((OWN.into(), CLUSTER.into(), false));
+    assert_eq!(step(&world), Running::Nothing, "only beside the leader");
+}
+
+#[test]
+fn the_others_are_asked_to_leave_and_to_be_promoted_and_for_nothing_else() {
+    let me = calm().me;
+    let wanted = Object::Known(known());
+    let not = Object::Known(Known { size: 0, ..known() });
+    assert!(needs_list(&me, &not, false, true));
+    assert!(needs_list(&me, &wanted, true, false));
+    assert!(!needs_list(&me, &wanted, true, true));
+    assert!(!needs_list(&me, &wanted, false, false));
+}
