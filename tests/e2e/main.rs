@@ -3,6 +3,7 @@
 mod harness;
 
 mod all_at_once;
+mod authentication;
 mod bad_input;
 mod bootstrap_crashes;
 mod creation_repeats;

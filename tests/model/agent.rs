@@ -74,7 +74,7 @@ impl World {
     /// What the agent at this place may do next.
     #[must_use]
     pub fn turns(&self, place: usize, rules: &Rules) -> Vec<Deed> {
-        match self.pod(place).map(|pod| pod.process) {
+        match self.pod(place).map(|pod| if pod.agent.deaf { Process::Idle } else { pod.process }) {
             None => vec![],
             Some(Process::Idle) => self.steps(place, rules),
             Some(Process::Pausing | Process::Running { .. }) => self.duties(place, rules),
@@ -100,7 +100,7 @@ impl World {
         let Some(pod) = self.pod(place) else { return false };
         let (me, object) = (identity(self.ordinal(place), pod.uid, pod.incarnation), self.object_of(place));
         let joined = self.known_mark(place).is_some_and(|mark| mark.joined);
-        if pod.process != Process::Idle {
+        if pod.process != Process::Idle && !pod.agent.deaf {
             return running::needs_list(&me, &object, joined, false);
         }
         let surplus = running::needs_list(&me, &object, false, false);

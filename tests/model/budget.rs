@@ -23,6 +23,8 @@ pub struct Budget {
     pub unrest: u8,
     /// Commits by a smallest quorum that leave the others behind.
     pub lags: u8,
+    /// Agents that begin anew and do not hear their launcher.
+    pub deaf: u8,
     /// Watches that hang, and agents whose writes are not taken.
     pub blind: u8,
     /// Waits that end sooner than they should: a learner's absence, a doomed member's time, a stall.

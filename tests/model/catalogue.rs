@@ -39,6 +39,7 @@ pub fn short() -> Vec<Scenario> {
         scenario("emptied under its pod", Formed(3), Budget { emptied: 1, crashes: 1, ..CALM }, RULES),
         scenario("emptied as it leaves", Formed(3), Budget { emptied: 1, ..CALM }, sizes(&[1, 3])),
         scenario("data directory lost", Formed(3), Budget { data: 1, crashes: 1, ..CALM }, RULES),
+        scenario("a launcher is not heard", Formed(3), Budget { deaf: 1, ..disk }, sizes(&[1])),
         scenario("API server away", Formed(3), Budget { outages: 1, disks: 1, crashes: 1, ..CALM }, RULES),
         scenario("twin", Formed(3), Budget { cuts: 1, crashes: 1, ..CALM }, RULES),
         scenario("older copy", Formed(3), Budget { copies: 2, crashes: 1, ..CALM }, Rules { counts: true, ..RULES }),
@@ -173,6 +174,8 @@ pub fn planted() -> Vec<(Mistake, char, Scenario)> {
         ),
         plant(Mistake::SupersededGoesOn, 'd', Formed(3), Budget { emptied: 1, ..CALM }, sizes(&[1, 3])),
         plant(Mistake::OtherIdGoesOn, 'd', Formed(1), Budget { haste: 1, ..crash }, sizes(&[3])),
+        plant(Mistake::RestartsAsFirst, 'c', Formed(3), Budget { data: 1, crashes: 1, ..CALM }, RULES),
+        plant(Mistake::DatabaseIsNoData, 'c', Formed(3), Budget { data: 1, ends: 1, ..CALM }, RULES),
         plant(Mistake::AloneIsTrusted, 'b', Formed(3), Budget { forced: 1, ..CALM }, RECORDS),
         plant(Mistake::MarkFromMemory, 'c', Formed(3), Budget { emptied: 1, crashes: 1, ..CALM }, RULES),
     ]

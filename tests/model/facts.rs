@@ -33,6 +33,8 @@ pub struct Question {
     mark: Option<Mark>,
     lived: bool,
     wal: bool,
+    remains: bool,
+    deaf: bool,
     /// `None`: not heard, and not to be awaited.
     object: Option<Option<Notes>>,
     awaited: bool,
@@ -216,7 +218,7 @@ impl World {
         let wal = volume.has_wal();
         let kind = match volume.mark {
             Some(_) => Kind::Marked,
-            None if wal => Kind::Unmarked,
+            None if wal || volume.database => Kind::Unmarked,
             None => Kind::Blank,
         };
         let lived = volume.mark.is_some_and(|mark| volume.lived == Some(mark.ident.volume_id));
@@ -229,6 +231,8 @@ impl World {
             mark: volume.mark,
             lived,
             wal,
+            remains: wal || volume.database,
+            deaf: pod.agent.deaf,
             object,
             awaited: object.is_none() && self.api,
             current: self.api,
@@ -255,6 +259,7 @@ impl Question {
                 }
             }
             Some(Mistake::NoLived) => self.lived = self.wal,
+            Some(Mistake::DatabaseIsNoData) => self.remains = self.wal,
             Some(Mistake::LeftNotFinal) => {
                 let wanted = notes.as_ref().is_some_and(|notes| usize::from(notes.size) > self.seat);
                 if let (Some(notes), true) = (notes, wanted) {
@@ -291,7 +296,7 @@ impl Question {
                 mark: real_mark(self.seat, mark),
                 lived: self.lived,
                 wal: self.wal,
-                remains: self.wal,
+                remains: self.remains,
             }),
             (Kind::Unmarked, _) => Volume::Unmarked,
             (Kind::Blank | Kind::Marked, _) => Volume::Blank,
@@ -313,9 +318,9 @@ impl Question {
             cluster: &cluster,
             expelled: self.expelled,
             neighbours: &neighbours(self.neighbours),
-            // Names are known, and launchers are heard: both only hold a start up.
+            // Names are known: they only hold a start up.
             addresses: known_addresses(),
-            launcher: start::Launcher::Rests,
+            launcher: if self.deaf { start::Launcher::Unheard } else { start::Launcher::Rests },
         })
     }
 }

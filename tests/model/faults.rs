@@ -24,8 +24,10 @@ pub enum Fault {
     DiskLost(usize),
     /// Everything on the volume is deleted under the running pod.
     Emptied(usize),
-    /// The data directory is deleted beside its mark.
-    DataLost(usize),
+    /// The data directory is deleted beside its mark, or its WAL alone.
+    DataLost { seat: usize, database_left: bool },
+    /// The agent begins anew, and does not hear its launcher.
+    Deaf(usize),
     /// The EtcdMember is deleted.
     ObjectDeleted(usize),
     /// The API server does not answer any more.
@@ -141,28 +143,24 @@ impl World {
             if volume.mark.is_some() && self.seats[seat].pod.is_some() && !volume.unlinked {
                 self.fault(faults, Fault::Emptied(seat), |b| &mut b.emptied, |next| next.empty(seat));
             }
-            if volume.has_wal() {
-                self.fault(
-                    faults,
-                    Fault::DataLost(seat),
-                    |b| &mut b.data,
-                    |next| {
-                        next.lose(seat);
-                        if let Some(volume) = next.seats[seat].volume.as_mut() {
-                            volume.unlinked = true;
-                        }
-                        if let Some(pod) = next.seats[seat].pod.as_ref() {
-                            let then = if pod.runs() { Process::Pausing } else { pod.process };
-                            next.end_process(seat, then);
-                        } else if let Some(volume) = next.seats[seat].volume.as_mut() {
-                            (volume.wal, volume.unlinked) = (None, false);
-                        }
-                    },
-                );
+            for database_left in [false, true].into_iter().filter(|_| volume.has_wal()) {
+                let lose = |next: &mut World| next.lose_data(seat, database_left);
+                self.fault(faults, Fault::DataLost { seat, database_left }, |b| &mut b.data, lose);
             }
             if self.seats[seat].object.is_some() && self.api {
                 self.fault(faults, Fault::ObjectDeleted(seat), |b| &mut b.objects, |next| next.lose_object(seat));
             }
+        }
+    }
+
+    /// The log is gone, and with it etcd, should it run.
+    pub fn lose_data(&mut self, place: usize, database_left: bool) {
+        self.lose(place);
+        if let Some(process) = self.pod(place).map(|pod| if pod.runs() { Process::Pausing } else { pod.process }) {
+            self.end_process(place, process);
+        }
+        if let Some(volume) = self.volume_mut(place) {
+            (volume.wal, volume.unlinked, volume.database) = (None, false, database_left);
         }
     }
 
@@ -186,7 +184,15 @@ impl World {
         if self.api {
             self.fault(faults, Fault::Outage, |b| &mut b.outages, |next| next.api = false);
         }
-        for (place, _) in self.pods().filter(|(_, pod)| !pod.agent.blind && !pod.agent.mute) {
+        for (place, pod) in self.pods().filter(|(_, pod)| !pod.agent.blind && !pod.agent.mute) {
+            let deaf = |next: &mut World| {
+                if let Some(pod) = next.pod_mut(place) {
+                    pod.agent = Agent { deaf: true, ..Agent::new() };
+                }
+            };
+            if !pod.agent.deaf {
+                self.fault(faults, Fault::Deaf(place), |b| &mut b.deaf, deaf);
+            }
             self.fault(
                 faults,
                 Fault::Mute(place),

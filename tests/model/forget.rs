@@ -215,7 +215,7 @@ fn first_of(id: Id) -> Id {
 
 fn walk_pod(pod: &mut crate::world::Pod, visit: &mut dyn FnMut(Spot<'_>)) {
     visit(Spot::Pod(&mut pod.uid));
-    pod.ordered.iter_mut().for_each(|ident| walk_ident(ident, visit));
+    pod.ordered.iter_mut().for_each(|order| walk_ident(&mut order.ident, visit));
     pod.order.iter_mut().for_each(|order| walk_ident(&mut order.ident, visit));
     let agent = &mut pod.agent;
     if let View::Seen(notes) = &mut agent.view {

@@ -81,6 +81,10 @@ pub enum Mistake {
     OtherIdGoesOn,
     /// A member whose list has lost all other voters is trusted.
     AloneIsTrusted,
+    /// The launcher starts etcd again with the arguments of its first start.
+    RestartsAsFirst,
+    /// A database without its WAL is left where etcd starts for the first time.
+    DatabaseIsNoData,
 }
 
 impl Mistake {
@@ -107,6 +111,8 @@ impl Mistake {
             Self::CounterFalls => "an older copy's counter is published over the newer one",
             Self::SupersededGoesOn => "a member beside which another volume speaks goes on",
             Self::OtherIdGoesOn => "an etcd that runs under another ID than the mark's goes on",
+            Self::RestartsAsFirst => "the launcher starts etcd again with the arguments of its first start",
+            Self::DatabaseIsNoData => "a database without its WAL is left where etcd starts for the first time",
             Self::AloneIsTrusted => "a member whose list has lost all other voters is trusted",
             Self::MarkFromMemory => "the mark is written from memory over whatever is on the volume",
         }

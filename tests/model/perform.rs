@@ -7,7 +7,9 @@ use crate::{
     facts::id_of,
     mistake::{Mistake, Rules},
     property::Broken,
-    world::{Agent, Answer, Entry, FRESH, GHOST, How, Id, Ident, Mark, Order, Process, Stray, View, World, bit},
+    world::{
+        Agent, Answer, Entry, FRESH, GHOST, How, Id, Ident, Mark, Order, Process, Stray, View, Volume, World, bit,
+    },
 };
 
 /// A way that something can go.
@@ -70,7 +72,7 @@ impl World {
             }
             Start::SetAside(_) => self.with(|next| {
                 if let Some(volume) = next.volume_mut(place) {
-                    (volume.wal, volume.rolled) = (None, false);
+                    set_aside(volume);
                 }
             }),
             Start::Remove { id } => self.act(place, Entry::Remove(id_of(id)), rules),
@@ -194,7 +196,7 @@ impl World {
 
     /// An order goes to the launcher; the counter rises first.
     fn order(&self, place: usize, how: How, rules: &Rules) -> Vec<Outcome> {
-        if self.pod(place).is_none_or(|pod| pod.order.is_some()) {
+        if self.pod(place).is_none_or(|pod| pod.order.is_some() || pod.agent.deaf) {
             return vec![];
         }
         self.with(|next| {
@@ -222,11 +224,7 @@ impl World {
                     next.note_claim(place, blindly, number, volume_id, id, rules);
                 }
                 Answer::Added(id) => next.note_added(place, blindly, id),
-                Answer::Rename => {
-                    if let Some(volume) = next.volume_mut(place) {
-                        volume.wal = None;
-                    }
-                }
+                Answer::Rename => next.volume_mut(place).into_iter().for_each(set_aside),
             }
         })
     }
@@ -253,4 +251,9 @@ impl World {
             });
         }
     }
+}
+
+/// Renames the data away.
+fn set_aside(volume: &mut Volume) {
+    (volume.wal, volume.database, volume.rolled) = (None, false, false);
 }

@@ -164,7 +164,7 @@ impl Pod {
 impl Agent {
     #[must_use]
     pub fn new() -> Self {
-        Self { view: View::Unheard, memory: None, answer: None, blind: false, mute: false, heard: None }
+        Self { view: View::Unheard, memory: None, answer: None, blind: false, deaf: false, mute: false, heard: None }
     }
 }
 
@@ -177,7 +177,7 @@ impl Default for Agent {
 impl Volume {
     #[must_use]
     pub fn blank() -> Self {
-        Self { mark: None, lived: None, wal: None, unlinked: false, rolled: false }
+        Self { mark: None, lived: None, wal: None, database: false, unlinked: false, rolled: false }
     }
 
     /// Whether etcd would find a WAL.

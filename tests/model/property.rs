@@ -70,7 +70,12 @@ impl World {
     }
 
     /// Checks that an ID may start on an empty disk at this place.
-    pub fn check_first_start(&self, id: Id) -> Result<(), Broken> {
+    pub fn check_first_start(&self, place: usize, id: Id) -> Result<(), Broken> {
+        if self.volume(place).is_some_and(|volume| volume.database) {
+            return Err(Broken::SecondLife(
+                "etcd starts for the first time on a database that another log left".into(),
+            ));
+        }
         if self.ran & bit(id) == 0 {
             return Ok(());
         }

@@ -18,8 +18,9 @@ use crate::{
 impl Budget {
     /// Whether a fault is left that could fall between two effects of one pod.
     fn cuts_short(&self) -> bool {
-        let Self { crashes, disks, emptied, data, objects, outages, cuts, copies, late, ends, forced, .. } = *self;
-        crashes + disks + emptied + data + objects + outages + cuts + copies + late + ends + forced > 0
+        let Self { crashes, disks, emptied, data, objects, outages, cuts, copies, late, ends, forced, deaf, .. } =
+            *self;
+        crashes + disks + emptied + data + objects + outages + cuts + copies + late + ends + forced + deaf > 0
     }
 }
 
@@ -58,7 +59,7 @@ impl World {
         if let Some(noted) = self.note(place, rules).pop() {
             return Some(noted);
         }
-        if pod.process != Process::Idle || pod.order.is_some() {
+        if pod.process != Process::Idle || pod.order.is_some() || pod.agent.deaf {
             return None;
         }
         let step = self.question(place, None, rules)?.ask();

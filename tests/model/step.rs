@@ -94,7 +94,7 @@ impl World {
     }
 
     fn steps_at(&self, place: usize, rules: &Rules, add: &mut impl FnMut(Action, Vec<Outcome>)) {
-        if self.pod(place).is_some_and(|pod| pod.agent.blind || pod.agent.mute) {
+        if self.pod(place).is_some_and(|pod| pod.agent.blind || pod.agent.mute || pod.agent.deaf) {
             add(Action::Watch(place), self.with(|next| next.see(place)));
         }
         if rules.late_lists && self.asks(place, rules) {
@@ -151,7 +151,7 @@ impl World {
 
     fn see(&mut self, place: usize) {
         if let Some(pod) = self.pod_mut(place) {
-            (pod.agent.blind, pod.agent.mute) = (false, false);
+            (pod.agent.blind, pod.agent.mute, pod.agent.deaf) = (false, false, false);
         }
     }
 

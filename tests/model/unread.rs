@@ -40,7 +40,7 @@ impl World {
         let idle = pod.process == Process::Idle;
         pod.expelled &= idle && has_wal;
         if idle || pod.agent.memory.is_none() {
-            pod.ordered = pod.ordered.filter(|ordered| !idle && mark == Some(*ordered));
+            pod.ordered = pod.ordered.filter(|order| !idle && mark == Some(order.ident));
         }
     }
 

@@ -111,7 +111,7 @@ fn at(world: &World, place: usize) -> String {
 
 fn sentence(world: &World, action: &Action) -> String {
     match action {
-        Action::Watch(place) => format!("{}'s agent and the API server understand each other again", at(world, *place)),
+        Action::Watch(place) => format!("{}'s agent hears everybody again", at(world, *place)),
         Action::Hear(place) => format!("{}'s agent hears the others' list", at(world, *place)),
         Action::Turn(place, deed) => format!("{}'s agent {}", at(world, *place), deed_words(deed)),
         Action::Note(place) => format!("{}'s agent writes the answer that it got onto the mark", at(world, *place)),
@@ -192,7 +192,13 @@ fn fault_words(world: &World, fault: Fault) -> String {
         Fault::PodDies { seat, ordered: true } => format!("FAULT: demo-{seat}'s pod is deleted in good order"),
         Fault::DiskLost(seat) => format!("FAULT: demo-{seat}'s pod and volume are lost"),
         Fault::Emptied(seat) => format!("FAULT: everything on demo-{seat}'s volume is deleted under the running pod"),
-        Fault::DataLost(seat) => format!("FAULT: demo-{seat}'s data directory is deleted, its mark stays"),
+        Fault::DataLost { seat, database_left: false } => {
+            format!("FAULT: demo-{seat}'s data directory is deleted, its mark stays")
+        }
+        Fault::DataLost { seat, database_left: true } => {
+            format!("FAULT: demo-{seat}'s WAL is deleted, its database and its mark stay")
+        }
+        Fault::Deaf(place) => format!("FAULT: {}'s agent begins anew and does not hear its launcher", at(world, place)),
         Fault::ObjectDeleted(seat) => format!("FAULT: demo-{seat}'s EtcdMember is deleted"),
         Fault::Outage => "FAULT: the API server goes away".into(),
         Fault::Blind(place) => format!("FAULT: {}'s watch hangs without its knowing", at(world, place)),

@@ -175,8 +175,8 @@ pub struct Pod {
     /// An order on its way to the launcher.
     pub order: Option<Order>,
     pub process: Process,
-    /// What the launcher's last order was given for.
-    pub ordered: Option<Ident>,
+    /// The launcher's last order.
+    pub ordered: Option<Order>,
     /// Whether etcd ended because it found itself removed.
     pub expelled: bool,
     /// Whether it was reported that its member has left.
@@ -193,6 +193,8 @@ pub struct Agent {
     pub answer: Option<Answer>,
     /// Whether its watch hangs without its knowing.
     pub blind: bool,
+    /// Whether it does not hear the launcher.
+    pub deaf: bool,
     /// Whether the API server does not take what it writes.
     pub mute: bool,
     /// How much of the log the list shows that it heard and did not act on yet; only where answers are late.
@@ -248,6 +250,8 @@ pub struct Volume {
     /// The volume ID under which a WAL was seen.
     pub lived: Option<u8>,
     pub wal: Option<Wal>,
+    /// Whether a database lies there without a WAL.
+    pub database: bool,
     /// Whether the files are gone and only a running etcd still has them.
     pub unlinked: bool,
     /// Whether it is an older copy put back.

@@ -3,28 +3,40 @@
 //! One client a member: the etcd-client crate has no failover (see [`super::peers`]). Its errors are mapped to a sentence;
 //! what a caller must tell apart is a variant.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
-use etcd_client::{Client, ConnectOptions, GetOptions, MemberAddOptions, ResponseHeader};
+use etcd_client::{AlarmAction, AlarmType, Client, ConnectOptions, GetOptions, MemberAddOptions, ResponseHeader};
 use etcd_operator_shared::{
     ids::hex,
     names::{PORT_CLIENT, member_of_peer_url, ordinal},
 };
 use thiserror::Error;
 
+use super::refusal::Refusal;
 use crate::plan::list::Entry;
 
 /// How long a question may take. A member on a busy disk answers Status within milliseconds; one that is stopped never.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a member may take to accept a connection: it is one hop away.
+const CONNECT: Duration = Duration::from_millis(500);
+/// A connection with a question on it is asked whether it lives. Not more often, and not without a question: etcd takes a ping
+/// within 5 s of the last, or on an idle connection, for abuse, and closes the connection at the third.
+/// Source: etcd `server/embed/etcd.go`, `KeepaliveEnforcementPolicy`.
+const PING: Duration = Duration::from_secs(6);
+const PONG: Duration = Duration::from_secs(3);
 
 /// Why etcd did not answer as hoped.
 #[derive(Debug, Error)]
 pub enum EtcdError {
     #[error("etcd did not answer within {} s", PATIENCE.as_secs())]
     TimedOut,
-    /// In etcd's own words.
-    #[error("etcd says: {0}")]
-    Said(String),
+    /// An answer that is no, in etcd's own words.
+    #[error("{}", said(.0, .1))]
+    Said(Refusal, String),
+    /// There was no answer: nobody listens, or the connection broke.
+    #[error("etcd cannot be reached: {0}")]
+    Unreachable(String),
     #[error("the address is cluster {0}'s now")]
     OtherCluster(String),
     #[error("the only voter that answers is not vouched for by its agent")]
@@ -33,8 +45,32 @@ pub enum EtcdError {
     Nobody,
 }
 
+impl EtcdError {
+    /// Whether etcd is there and serves, though it says no.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Said(refusal, _) => *refusal != Refusal::NotServing,
+            Self::TimedOut | Self::Unreachable(_) | Self::OtherCluster(_) | Self::NotVouched | Self::Nobody => false,
+        }
+    }
+
+    /// Whether it is for want of a user.
+    #[must_use]
+    pub fn is_auth(&self) -> bool {
+        matches!(self, Self::Said(Refusal::Auth, _))
+    }
+}
+
+fn said(refusal: &Refusal, words: &str) -> String {
+    match refusal.meaning() {
+        Some(meaning) => format!("{meaning} ({words})"),
+        None => format!("etcd says: {words}"),
+    }
+}
+
 /// What one member says of itself. A local read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
     pub member_id: String,
     pub cluster_id: String,
@@ -50,8 +86,18 @@ pub struct Status {
     pub db_size: i64,
     /// Bytes.
     pub db_size_in_use: i64,
-    /// Alarms and other errors, in etcd's words.
+    /// What etcd counts as errors, in its words: the alarms of *all* members, and that it knows no leader. Only a hint that there
+    /// is something to ask for, see [`Member::alarms`].
     pub errors: Vec<String>,
+}
+
+/// The membership as a linearizable read found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    pub cluster_id: String,
+    pub members: Vec<Entry>,
+    /// Whether etcd refuses other questions for want of a user.
+    pub barred: bool,
 }
 
 /// Whose members they are: the names in a list depend on it.
@@ -83,8 +129,12 @@ impl Member {
     /// # Errors
     /// When the URL cannot be used at all.
     pub async fn at(endpoint: &str, whose: Whose) -> Result<Self, EtcdError> {
-        let options = ConnectOptions::new().with_connect_timeout(Duration::from_millis(500));
-        let client = Client::connect([endpoint], Some(options)).await.map_err(|e| EtcdError::Said(e.to_string()))?;
+        let options = ConnectOptions::new()
+            .with_connect_timeout(CONNECT)
+            .with_keep_alive(PING, PONG)
+            .with_keep_alive_while_idle(false);
+        let client =
+            Client::connect([endpoint], Some(options)).await.map_err(|e| EtcdError::Unreachable(e.to_string()))?;
         Ok(Self { client, endpoint: endpoint.to_owned(), whose })
     }
 
@@ -115,20 +165,36 @@ impl Member {
         })
     }
 
-    /// A linearizable read: it succeeds only with a leader, a quorum, and this member caught up to it. Returns the cluster's
-    /// ID.
-    async fn confirm(&self) -> Result<String, EtcdError> {
+    /// A linearizable read: it succeeds only with a leader, a quorum, and this member caught up to it. Returns whether etcd
+    /// refused to show the key for want of a user, which it does after that.
+    /// Source: etcd `server/etcdserver/v3_server.go`, `Range`; 3.4 to 3.7.
+    async fn confirm(&self) -> Result<bool, EtcdError> {
         let nothing = GetOptions::new().with_limit(1).with_keys_only();
-        let said = bounded(self.client.clone().get("\0", Some(nothing))).await?;
-        Ok(said.header().map(|header| hex(header.cluster_id())).unwrap_or_default())
+        match bounded(self.client.clone().get("\0", Some(nothing))).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.is_auth() => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The membership and the cluster's ID: confirmed first on this same member, because the crate's list is a local read and
-    /// may be old.
-    pub async fn members(&self) -> Result<(String, Vec<Entry>), EtcdError> {
-        let cluster_id = self.confirm().await?;
+    /// The membership: confirmed first on this same member, because the crate's list is a local read and may be old. An
+    /// [`Refusal::Auth`] says that there is a quorum, all the same.
+    pub async fn members(&self) -> Result<Listing, EtcdError> {
+        let barred = self.confirm().await?;
         let said = bounded(self.client.clone().member_list()).await?;
-        Ok((cluster_id, said.members().iter().map(|member| self.entry(member)).collect()))
+        Ok(Listing {
+            cluster_id: said.header().map(|header| hex(header.cluster_id())).unwrap_or_default(),
+            members: said.members().iter().map(|member| self.entry(member)).collect(),
+            barred,
+        })
+    }
+
+    /// The alarms that are raised for a member, by its ID. etcd writes the question into its log: not to be asked every second.
+    /// Source: etcd `server/etcdserver/v3_server.go`, `Alarm`.
+    pub async fn alarms(&self, of: &str) -> Result<Vec<String>, EtcdError> {
+        let said = bounded(self.client.clone().alarm(AlarmAction::Get, AlarmType::None, None)).await?;
+        let raised = said.alarms().iter().map(|alarm| (alarm.member_id(), alarm.alarm()));
+        Ok(raised_for(of, raised))
     }
 
     fn entry(&self, member: &etcd_client::Member) -> Entry {
@@ -147,13 +213,15 @@ impl Member {
     pub async fn add_learner(&self, peer_url: &str) -> Result<String, EtcdError> {
         let learner = MemberAddOptions::new().with_is_learner();
         let said = bounded(self.client.clone().member_add([peer_url], Some(learner))).await?;
-        said.member().map(|member| hex(member.id())).ok_or_else(|| EtcdError::Said("no member in the answer".into()))
+        said.member()
+            .map(|member| hex(member.id()))
+            .ok_or_else(|| EtcdError::Unreachable("no member in the answer".into()))
     }
 
     /// Removes a member. One that is not there is as good as removed.
     pub async fn remove(&self, id: &str) -> Result<(), EtcdError> {
         match bounded(self.client.clone().member_remove(number(id)?)).await {
-            Err(EtcdError::Said(words)) if words.contains("member not found") => Ok(()),
+            Err(EtcdError::Said(Refusal::MemberNotFound, _)) => Ok(()),
             outcome => outcome.map(drop),
         }
     }
@@ -170,14 +238,62 @@ impl Member {
 }
 
 fn number(id: &str) -> Result<u64, EtcdError> {
-    u64::from_str_radix(id, 16).map_err(|_| EtcdError::Said(format!("{id} is no member ID")))
+    u64::from_str_radix(id, 16).map_err(|_| EtcdError::Unreachable(format!("{id} is no member ID")))
 }
 
 async fn bounded<T>(asked: impl Future<Output = Result<T, etcd_client::Error>>) -> Result<T, EtcdError> {
     match tokio::time::timeout(PATIENCE, asked).await {
         Err(_) => Err(EtcdError::TimedOut),
         Ok(Ok(said)) => Ok(said),
-        Ok(Err(etcd_client::Error::GRpcStatus(status))) => Err(EtcdError::Said(status.message().to_owned())),
-        Ok(Err(error)) => Err(EtcdError::Said(error.to_string())),
+        Ok(Err(etcd_client::Error::GRpcStatus(status))) => Err(understood(status.message(), status.source())),
+        Ok(Err(error)) => Err(EtcdError::Unreachable(error.to_string())),
+    }
+}
+
+/// A status has a cause only if it was made on this side, where the connection failed.
+fn understood(words: &str, cause: Option<&(dyn Error + 'static)>) -> EtcdError {
+    match cause {
+        Some(cause) => EtcdError::Unreachable(format!("{words}: {cause}")),
+        None => EtcdError::Said(Refusal::of(words), words.to_owned()),
+    }
+}
+
+/// The names of the alarms of one member.
+fn raised_for(of: &str, raised: impl Iterator<Item = (u64, AlarmType)>) -> Vec<String> {
+    let name = |alarm| match alarm {
+        AlarmType::None => None,
+        AlarmType::Nospace => Some("NOSPACE".to_owned()),
+        AlarmType::Corrupt => Some("CORRUPT".to_owned()),
+    };
+    let mut names: Vec<String> = raised.filter(|(id, _)| hex(*id) == of).filter_map(|(_, alarm)| name(alarm)).collect();
+    names.sort_unstable();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_that_members_whose_id_it_has() {
+        let raised = [(0xa, AlarmType::Nospace), (0xb, AlarmType::Corrupt), (0xa, AlarmType::Corrupt)];
+        assert_eq!(raised_for(&hex(0xa), raised.into_iter()), ["CORRUPT", "NOSPACE"]);
+        assert!(raised_for(&hex(0xc), raised.into_iter()).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_is_an_answer_and_a_broken_connection_is_none() {
+        let said = |words: &str| EtcdError::Said(Refusal::of(words), words.to_owned());
+        assert!(said("etcdserver: user name is empty").is_answer());
+        assert!(said("etcdserver: no leader").is_answer());
+        assert!(!said("etcdserver: not capable").is_answer(), "it does not serve yet");
+        assert!(!EtcdError::TimedOut.is_answer() && !EtcdError::Unreachable("refused".into()).is_answer());
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_not_taken_for_an_answer() {
+        let whose = Whose { cluster: "demo".into(), namespace: "ns".into() };
+        let nobody = Member::at("http://127.0.0.1:1", whose).await.unwrap();
+        assert!(matches!(nobody.status().await, Err(EtcdError::Unreachable(_))));
     }
 }

@@ -3,3 +3,4 @@
 pub mod flags;
 pub(crate) mod member;
 pub(crate) mod peers;
+pub(crate) mod refusal;

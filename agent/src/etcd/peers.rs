@@ -13,7 +13,7 @@ use std::{
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use tokio::time::timeout;
 
-use super::member::{EtcdError, Member, Status, Whose};
+use super::member::{EtcdError, Listing, Member, Status, Whose};
 use crate::{
     names::task::whoami,
     plan::{list::Entry, trust},
@@ -96,10 +96,12 @@ impl Peers {
 
     async fn listed_by(&self, endpoint: &str) -> Result<(Member, Vec<Entry>), EtcdError> {
         let member = self.member(endpoint).await?;
-        let list = match member.members().await? {
-            (cluster_id, list) if cluster_id == self.cluster_id => list,
-            (cluster_id, _) => return Err(EtcdError::OtherCluster(cluster_id)),
-        };
+        let listing = member.members().await;
+        if matches!(listing, Err(EtcdError::TimedOut)) {
+            // The connection may have died with a network that is whole again: the kernel would find out after minutes.
+            self.clients().remove(endpoint);
+        }
+        let list = of_cluster(listing?, &self.cluster_id)?;
         if !trust::needs_no_voucher(&list) {
             vouched(endpoint, &list).await?;
         }
@@ -131,6 +133,15 @@ impl Peers {
     }
 }
 
+/// The list, if it is this cluster's: an address may be another's by now, and that one's membership is no word on ours.
+fn of_cluster(listing: Listing, cluster_id: &str) -> Result<Vec<Entry>, EtcdError> {
+    if listing.cluster_id == cluster_id {
+        Ok(listing.members)
+    } else {
+        Err(EtcdError::OtherCluster(listing.cluster_id))
+    }
+}
+
 /// Whether the agent beside the only voter of a list says that the list is the cluster's.
 async fn vouched(endpoint: &str, list: &[Entry]) -> Result<(), EtcdError> {
     let voter = list.iter().find(|entry| !entry.learner).map(|entry| entry.id.as_str()).unwrap_or_default();
@@ -150,6 +161,27 @@ fn host(endpoint: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_that_did_not_answer_is_connected_to_anew() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoints = [format!("http://{}", listener.local_addr().unwrap())];
+        let peers = Peers::new(Whose { cluster: "demo".into(), namespace: "ns".into() }, "c".into());
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            assert!(matches!(peers.list(&endpoints).await, Err(EtcdError::TimedOut)));
+            held.push(listener.accept().await.unwrap());
+        }
+    }
+
+    #[test]
+    fn another_clusters_list_is_no_word_on_ours() {
+        let listing = |id: &str| Listing { cluster_id: id.into(), members: vec![], barred: false };
+        assert!(of_cluster(listing("ours"), "ours").is_ok());
+        let error = of_cluster(listing("theirs"), "ours").unwrap_err();
+        assert!(matches!(error, EtcdError::OtherCluster(id) if id == "theirs"));
+        assert!(of_cluster(listing(""), "ours").is_err(), "an answer without a header is nobody's");
+    }
 
     #[test]
     fn the_agent_is_asked_at_the_host_of_its_etcd() {

@@ -10,7 +10,10 @@ use tokio::{
 
 use super::{launcher::Launcher, links::Links};
 use crate::{
-    etcd::member::{Member, Status},
+    etcd::{
+        member::{EtcdError, Listing, Member, Status},
+        refusal::AUTH,
+    },
     launch::protocol::Process,
     names::task::get,
     plan::list::Entry,
@@ -21,13 +24,19 @@ use crate::{
 pub struct Observed {
     /// The process that answered.
     pub pid: Option<i32>,
+    /// What it said of itself, and when. Gone when it refuses to say more: what it was says nothing of what it is.
     pub status: Option<Status>,
+    pub stated: Option<Instant>,
     /// Raft index up to which it had applied everything when its metrics were read before its first answer.
     pub applied: Option<u64>,
-    /// When it last answered anything.
+    /// When it last answered anything, be it with a no.
     pub answered: Option<Instant>,
-    /// Why the last question failed.
-    pub trouble: Option<String>,
+    /// What it refuses this agent, while it does.
+    pub refuses: Option<String>,
+    /// The alarms that are raised for this member, as last asked.
+    pub alarms: Vec<String>,
+    /// What etcd hinted at when they were last asked.
+    pub hint: Vec<String>,
     /// Whether a linearizable read has ever succeeded in this run.
     pub confirmed: bool,
     /// Why the last linearizable read failed; `None` while they succeed.
@@ -69,8 +78,7 @@ pub async fn observe(
             ask_status(&member, &mut seen, &told).await;
             // A member that was removed answers this and nothing else.
             told.send_replace(seen.clone());
-            let leads = seen.status.as_ref().is_some_and(|status| status.leader_id.is_some());
-            if leads && (!seen.confirmed || hurried || Instant::now() >= slow_due) {
+            if seen.may_have_a_quorum() && (!seen.confirmed || hurried || Instant::now() >= slow_due) {
                 ask_slowly(&member, &mut seen).await;
                 slow_due = Instant::now() + SLOW;
             }
@@ -110,31 +118,79 @@ async fn ask_status(member: &Member, seen: &mut Observed, told: &watch::Sender<O
             }
         }
     };
-    match said {
-        Ok(status) => {
-            seen.status = Some(status);
-            seen.answered = Some(Instant::now());
-            seen.trouble = None;
-        }
-        Err(error) => seen.trouble = Some(error.to_string()),
-    }
+    seen.take_status(said, Instant::now());
 }
 
 async fn ask_slowly(member: &Member, seen: &mut Observed) {
     let asked = Instant::now();
-    match member.members().await {
-        Ok((_, members)) => {
-            let ids = members.iter().map(|member| member.id.as_str());
-            seen.links.get_or_insert_default().list(ids, asked);
-            seen.members = members;
-            seen.members_asked = Some(asked);
-            seen.confirmed = true;
-            seen.no_quorum = None;
-        }
-        Err(error) => seen.no_quorum = Some(error.to_string()),
+    let said = member.members().await;
+    seen.take_list(said, asked, Instant::now());
+    if let Some(own_id) = seen.hinted_at() {
+        let said = member.alarms(&own_id).await;
+        seen.take_alarms(said);
     }
     if let Some(metrics) = metrics().await {
         seen.links.get_or_insert_default().take(&metrics, Instant::now());
+    }
+}
+
+impl Observed {
+    fn take_status(&mut self, said: Result<Status, EtcdError>, now: Instant) {
+        self.note_answer(&said, now);
+        match said {
+            Ok(status) => {
+                if status.errors.is_empty() {
+                    (self.alarms, self.hint) = (vec![], vec![]);
+                }
+                (self.status, self.stated) = (Some(status), Some(now));
+            }
+            Err(error) if error.is_auth() => (self.status, self.refuses) = (None, Some(AUTH.into())),
+            Err(error) if error.is_answer() => self.refuses = Some(error.to_string()),
+            Err(_) => {}
+        }
+    }
+
+    /// A refusal to show the list for want of a user comes after the read that needs a quorum.
+    fn take_list(&mut self, said: Result<Listing, EtcdError>, asked: Instant, now: Instant) {
+        self.note_answer(&said, now);
+        let barred = said.as_ref().map_or_else(EtcdError::is_auth, |listing| listing.barred);
+        self.refuses = barred.then(|| AUTH.into());
+        match said {
+            Ok(Listing { members, .. }) => {
+                let ids = members.iter().map(|member| member.id.as_str());
+                self.links.get_or_insert_default().list(ids, asked);
+                (self.members, self.members_asked) = (members, Some(asked));
+                (self.confirmed, self.no_quorum) = (true, None);
+            }
+            Err(_) if barred => (self.confirmed, self.no_quorum) = (true, None),
+            Err(error) => self.no_quorum = Some(error.to_string()),
+        }
+    }
+
+    fn take_alarms(&mut self, said: Result<Vec<String>, EtcdError>) {
+        if let (Ok(alarms), Some(status)) = (said, &self.status) {
+            (self.alarms, self.hint) = (alarms, status.errors.clone());
+        }
+    }
+
+    /// Any answer shows that etcd is there, also a no.
+    fn note_answer<T>(&mut self, said: &Result<T, EtcdError>, now: Instant) {
+        if said.as_ref().map_or_else(EtcdError::is_answer, |_| true) {
+            self.answered = Some(now);
+        }
+    }
+
+    /// Whether a linearizable read may succeed: it knows a leader, or does not say.
+    fn may_have_a_quorum(&self) -> bool {
+        match &self.status {
+            Some(status) => status.leader_id.is_some(),
+            None => self.answered.is_some(),
+        }
+    }
+
+    /// This member's ID, when etcd hints at alarms that were not asked for yet.
+    fn hinted_at(&self) -> Option<String> {
+        self.status.as_ref().filter(|status| status.errors != self.hint).map(|status| status.member_id.clone())
     }
 }
 
@@ -156,7 +212,78 @@ fn applied(metrics: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::applied;
+    use super::*;
+    use crate::etcd::refusal::Refusal;
+
+    fn no(words: &str) -> EtcdError {
+        EtcdError::Said(Refusal::of(words), words.to_owned())
+    }
+
+    fn status(errors: &[&str]) -> Status {
+        Status {
+            member_id: "a".into(),
+            leader_id: Some("a".into()),
+            errors: errors.iter().map(|words| (*words).to_owned()).collect(),
+            ..Status::default()
+        }
+    }
+
+    fn listing(barred: bool) -> Listing {
+        Listing { cluster_id: "c".into(), members: vec![], barred }
+    }
+
+    #[test]
+    fn a_no_is_an_answer_and_silence_is_none() {
+        let (mut seen, start) = (Observed::default(), Instant::now());
+        seen.take_status(Err(EtcdError::TimedOut), start);
+        seen.take_list(Err(EtcdError::Unreachable("refused".into())), start, start);
+        assert_eq!(seen.answered, None);
+        seen.take_status(Err(no("etcdserver: user name is empty")), start);
+        assert_eq!((seen.answered, seen.refuses.as_deref()), (Some(start), Some(AUTH)));
+        let later = start + SLOW;
+        seen.take_list(Ok(listing(false)), start, later);
+        assert_eq!(seen.answered, Some(later), "also of the slower questions");
+    }
+
+    #[test]
+    fn a_member_that_may_not_be_asked_has_a_quorum_all_the_same() {
+        let (mut seen, now) = (Observed::default(), Instant::now());
+        seen.take_status(Err(no("etcdserver: user name is empty")), now);
+        assert!(seen.may_have_a_quorum(), "it is asked, though it does not say who leads");
+        seen.take_list(Err(EtcdError::TimedOut), now, now);
+        assert!(!seen.confirmed && seen.no_quorum.is_some());
+        seen.take_list(Err(no("etcdserver: permission denied")), now, now);
+        assert!(seen.confirmed && seen.no_quorum.is_none());
+    }
+
+    #[test]
+    fn what_etcd_was_before_it_refused_to_say_is_not_what_it_is() {
+        let (mut seen, now) = (Observed::default(), Instant::now());
+        seen.take_status(Ok(status(&[])), now);
+        seen.take_status(Err(no("etcdserver: user name is empty")), now);
+        assert_eq!(seen.status, None);
+        seen.take_status(Ok(status(&[])), now);
+        seen.take_list(Ok(listing(true)), now, now);
+        assert_eq!(seen.refuses.as_deref(), Some(AUTH), "older versions refuse only a part");
+        seen.take_list(Ok(listing(false)), now, now);
+        assert_eq!(seen.refuses, None, "authentication was switched off again");
+    }
+
+    #[test]
+    fn alarms_are_asked_for_when_etcd_hints_at_them_and_only_then() {
+        let (mut seen, now) = (Observed::default(), Instant::now());
+        seen.take_status(Ok(status(&[])), now);
+        assert_eq!(seen.hinted_at(), None);
+        seen.take_status(Ok(status(&["memberID:11 alarm:NOSPACE "])), now);
+        assert_eq!(seen.hinted_at().as_deref(), Some("a"));
+        assert!(seen.alarms.is_empty(), "the hint does not say whose it is");
+        seen.take_alarms(Err(EtcdError::TimedOut));
+        assert!(seen.hinted_at().is_some());
+        seen.take_alarms(Ok(vec!["NOSPACE".into()]));
+        assert_eq!((seen.hinted_at(), seen.alarms.len()), (None, 1));
+        seen.take_status(Ok(status(&[])), now);
+        assert!(seen.alarms.is_empty());
+    }
 
     #[test]
     fn the_applied_index_is_read_as_etcd_writes_it() {

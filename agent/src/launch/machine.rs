@@ -288,5 +288,7 @@ impl Exit {
 mod ends;
 mod orders;
 
+pub use orders::mismatch;
+
 #[cfg(test)]
 mod tests;

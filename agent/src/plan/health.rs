@@ -10,7 +10,6 @@ use etcd_operator_shared::{
 use super::{
     exit::{Class, Verdict},
     start::{Start, Wait},
-    words,
 };
 use crate::etcd::member::Status;
 
@@ -34,6 +33,10 @@ pub struct Facts<'a> {
     pub volume_trouble: Option<String>,
     /// What to know of the volume while etcd serves: a full one is no reason not to.
     pub volume_notice: Option<String>,
+    /// The alarms that are raised for this member.
+    pub alarms: &'a [String],
+    /// What etcd refuses this agent, while it does: it serves all the same.
+    pub refuses: Option<&'a str>,
     /// Why the last act on the membership failed.
     pub trouble: Option<&'a str>,
     /// Why the member is on its way out, while it is.
@@ -111,7 +114,7 @@ pub fn judge(facts: &Facts<'_>) -> Health {
         message: first.map(|p| p.message.clone()).unwrap_or_default(),
         soon: first.is_some_and(|p| soon(p, facts)),
         role,
-        settled: ready && facts.no_quorum.is_none() && connected && lag(facts) < LAG / 10,
+        settled: ready && facts.status.is_some() && facts.no_quorum.is_none() && connected && lag(facts) < LAG / 10,
         checks: checks.into(),
         notices: notices(facts),
     }
@@ -138,11 +141,12 @@ fn role(status: &Status) -> Option<Role> {
 }
 
 fn notices(facts: &Facts<'_>) -> Vec<Check> {
-    let alarms = facts.status.map(|s| s.errors.join(", ")).filter(|text| !text.is_empty());
+    let alarms = Some(facts.alarms.join(", ")).filter(|text| !text.is_empty());
     vec![
         Check { name: "quorum", failed: facts.no_quorum.map(Into::into) },
         Check { name: "alarms", failed: alarms },
         Check { name: "room", failed: facts.volume_notice.clone() },
+        Check { name: "rights", failed: facts.refuses.map(Into::into) },
     ]
 }
 
@@ -209,7 +213,7 @@ fn idle(facts: &Facts<'_>) -> Problem {
 fn joining(trouble: Option<&str>) -> Problem {
     let problem = |reason, message: String| Problem { check: "started", phase: MemberPhase::Joining, reason, message };
     match trouble {
-        Some(why) => problem("WaitingForCluster", words::refusal(why)),
+        Some(why) => problem("WaitingForCluster", why.to_owned()),
         None => problem("Joining", "the member is being added to the cluster as a learner".into()),
     }
 }
@@ -319,6 +323,8 @@ mod tests {
             no_quorum: None,
             volume_trouble: None,
             volume_notice: None,
+            alarms: &[],
+            refuses: None,
             voters: 3,
             trouble: None,
             leaving: None,
@@ -329,11 +335,20 @@ mod tests {
 
     #[test]
     fn lost_quorum_alarms_and_a_full_disk_are_shown_but_do_not_empty_the_service() {
-        let status = Status { errors: vec!["NOSPACE".into()], ..status() };
+        let (status, alarms) = (status(), ["NOSPACE".to_owned()]);
         let volume_notice = Some("the volume is full".into());
-        let health = judge(&Facts { no_quorum: Some("etcdserver: no leader"), volume_notice, ..serving(&status) });
+        let no_quorum = Some("etcdserver: no leader");
+        let refuses = Some("it has no user");
+        let health = judge(&Facts { no_quorum, volume_notice, alarms: &alarms, refuses, ..serving(&status) });
         assert!(health.ready && !health.settled);
         assert!(health.notices.iter().all(|notice| notice.failed.is_some()));
+    }
+
+    #[test]
+    fn a_member_that_may_not_be_asked_serves_but_nobody_knows_whether_it_is_settled() {
+        let status = status();
+        let health = judge(&Facts { status: None, refuses: Some("it has no user"), ..serving(&status) });
+        assert!(health.ready && !health.settled && health.role.is_none(), "{health:?}");
     }
 
     #[test]

@@ -107,23 +107,6 @@ impl Lost {
     }
 }
 
-/// etcd's refusal of a change of the membership, in words that say what it waits for. Source: etcd `server/etcdserver/errors`.
-#[must_use]
-pub fn refusal(said: &str) -> String {
-    let meaning = if said.contains("too many learner") {
-        "another member joins first"
-    } else if said.contains("unhealthy cluster") {
-        "etcd lets nobody join before all voters have been connected for 5 s"
-    } else if said.contains("not enough started members") {
-        "etcd changes nothing while too few members run"
-    } else if said.contains("member not found") {
-        "a member with the same address was removed within this second"
-    } else {
-        "it is tried again"
-    };
-    format!("{meaning} ({said})")
-}
-
 impl Hold {
     #[must_use]
     pub fn reason(&self) -> &'static str {

@@ -28,6 +28,8 @@ pub struct Page {
     pub incarnation: i64,
     pub health: Health,
     pub etcd: Option<Status>,
+    /// The alarms that are raised for this member.
+    pub alarms: Vec<String>,
     /// When etcd last answered.
     pub answered: Option<Instant>,
     pub pid: Option<i32>,
@@ -62,6 +64,7 @@ pub fn first(config: &args::Sidecar) -> Page {
         incarnation: config.incarnation,
         health: judge(&health::Facts::default()),
         etcd: None,
+        alarms: vec![],
         answered: None,
         pid: None,
         restarts: 0,
@@ -134,7 +137,7 @@ fn etcd(page: &Page, status: &Status) -> Value {
         "dbSizeInUseBytes": status.db_size_in_use,
         "members": page.members,
         "connectedPeers": page.connected,
-        "alarms": status.errors,
+        "alarms": page.alarms,
         "answeredSecondsAgo": page.answered.map(|at| at.elapsed().as_secs()),
     })
 }

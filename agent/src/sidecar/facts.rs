@@ -188,6 +188,8 @@ impl View<'_> {
             no_quorum: observed.no_quorum.as_deref(),
             volume_trouble: writes.trouble(),
             volume_notice: writes.notice(),
+            alarms: &observed.alarms,
+            refuses: observed.refuses.as_deref(),
             voters: observed.members.iter().filter(|m| !m.learner).count(),
             connected: observed.links.as_ref().map(Links::connected),
         }

@@ -41,6 +41,7 @@ impl Speech<'_> {
         Page {
             health: self.health.clone(),
             etcd: told.observed.status.clone(),
+            alarms: told.observed.alarms.clone(),
             answered: told.observed.answered,
             pid: self.memory.running.map(|(pid, _)| pid),
             restarts: state.map_or(0, |s| s.restarts),
@@ -96,6 +97,7 @@ impl Speech<'_> {
             membership: self.membership(),
             health: self.health,
             etcd: told.observed.status.as_ref(),
+            alarms: &told.observed.alarms,
             member_id: hands
                 .volume
                 .mark()

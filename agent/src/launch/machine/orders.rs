@@ -31,13 +31,19 @@ impl Machine {
         if order.number <= known {
             return Some(format!("order {known} was given already"));
         }
-        match (disk(order), order.first) {
-            (Disk::Empty, true) | (Disk::Wal, false) => None,
-            (Disk::Unreadable(why), _) => Some(format!("the volume cannot be read: {why}")),
-            (Disk::Other, _) => Some("the volume's mark is not the one that the order was given for".into()),
-            (Disk::Empty, false) => Some("the volume's data is gone".into()),
-            (Disk::Database, _) => Some("there is a database without a WAL, which must be set aside first".into()),
-            (Disk::Wal, true) => Some("there is data where etcd was to start for the first time".into()),
-        }
+        mismatch(disk(order), order.first)
+    }
+}
+
+/// Why an order may not be obeyed on such a volume; `first` says that there must be no data. Asked by the model, too.
+#[must_use]
+pub fn mismatch(disk: Disk, first: bool) -> Option<String> {
+    match (disk, first) {
+        (Disk::Empty, true) | (Disk::Wal, false) => None,
+        (Disk::Unreadable(why), _) => Some(format!("the volume cannot be read: {why}")),
+        (Disk::Other, _) => Some("the volume's mark is not the one that the order was given for".into()),
+        (Disk::Empty, false) => Some("the volume's data is gone".into()),
+        (Disk::Database, _) => Some("there is a database without a WAL, which must be set aside first".into()),
+        (Disk::Wal, true) => Some("there is data where etcd was to start for the first time".into()),
     }
 }

@@ -113,7 +113,7 @@ impl Membership {
     /// go, and since the agent's last change of the membership, or it has been silent for [`MUTE`].
     pub(in crate::sidecar) fn is_up_to_date(&self, observed: &Observed, changed: Instant, now: Instant) -> bool {
         let since = self.wish.map_or(now, |(_, since)| since.max(changed));
-        observed.answered.is_some_and(|at| at >= since) || now.duration_since(since) > MUTE
+        observed.stated.is_some_and(|at| at >= since) || now.duration_since(since) > MUTE
     }
 
     pub(in crate::sidecar) fn note_list(&mut self, observed: &Observed) {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn answered(at: Instant) -> Observed {
-        Observed { answered: Some(at), ..Observed::default() }
+        Observed { answered: Some(at), stated: Some(at), ..Observed::default() }
     }
 
     #[test]
