@@ -101,9 +101,9 @@ impl World {
         let (me, object) = (identity(self.ordinal(place), pod.uid, pod.incarnation), self.object_of(place));
         let joined = self.known_mark(place).is_some_and(|mark| mark.joined);
         if pod.process != Process::Idle && !pod.agent.deaf {
-            return running::needs_list(&me, &object, joined, false);
+            return running::needs_list(&me, &object, joined, None);
         }
-        let surplus = running::needs_list(&me, &object, false, false);
+        let surplus = running::needs_list(&me, &object, false, None);
         let silent = self.question(place, None, rules).map(|question| question.ask());
         silent.is_some_and(|step| step.needs_list() || (surplus && step != Start::Left))
     }

@@ -8,7 +8,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{launcher::Launcher, links::Links};
+use super::{launcher::Launcher, links::Links, served::Served};
 use crate::{
     etcd::{
         member::{EtcdError, Listing, Member, Status},
@@ -63,6 +63,7 @@ pub async fn observe(
     member: Member,
     mut launcher: watch::Receiver<Launcher>,
     mut hurry: watch::Receiver<bool>,
+    mut served: Served,
     told: watch::Sender<Observed>,
 ) {
     let mut seen = Observed::default();
@@ -70,8 +71,12 @@ pub async fn observe(
     loop {
         let pid = running(&launcher.borrow_and_update());
         let hurried = *hurry.borrow_and_update();
+        if launcher.borrow().state.is_some() && pid.is_none() {
+            served.forget();
+        }
         if seen.pid != pid {
-            seen = Observed { pid, ..Observed::default() };
+            let confirmed = served.is_of(run(&launcher.borrow()));
+            seen = Observed { pid, confirmed, ..Observed::default() };
             slow_due = Instant::now();
         }
         if pid.is_some() {
@@ -80,6 +85,9 @@ pub async fn observe(
             told.send_replace(seen.clone());
             if seen.may_have_a_quorum() && (!seen.confirmed || hurried || Instant::now() >= slow_due) {
                 ask_slowly(&member, &mut seen).await;
+                if seen.confirmed {
+                    served.note(run(&launcher.borrow()));
+                }
                 slow_due = Instant::now() + SLOW;
             }
         }
@@ -96,6 +104,12 @@ pub async fn observe(
             () = sleep(nap) => {}
         }
     }
+}
+
+/// What tells this run of etcd from every other in its pod.
+fn run(launcher: &Launcher) -> Option<String> {
+    let (state, pid) = (launcher.state.as_ref()?, running(launcher)?);
+    Some(format!("{} {} {pid}", state.order, state.restarts))
 }
 
 fn running(launcher: &Launcher) -> Option<i32> {

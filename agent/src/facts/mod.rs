@@ -4,4 +4,5 @@ pub mod cluster;
 pub mod etcd;
 pub mod launcher;
 pub mod links;
+pub mod served;
 pub mod volume;

@@ -33,6 +33,10 @@ pub struct Facts<'a> {
     pub volume_trouble: Option<String>,
     /// What to know of the volume while etcd serves: a full one is no reason not to.
     pub volume_notice: Option<String>,
+    /// What the volume has lost under the etcd that runs on it.
+    pub volume_loss: Option<String>,
+    /// For how long the other members have served a quorum while this one knows no leader; `None` where they do not say so.
+    pub cut_off_for: Option<Duration>,
     /// The alarms that are raised for this member.
     pub alarms: &'a [String],
     /// What etcd refuses this agent, while it does: it serves all the same.
@@ -75,13 +79,40 @@ pub struct Health {
     /// Whether this member is ready and caught up and, if it leads, connected to every other voter.
     pub settled: bool,
     pub checks: Vec<Check>,
-    /// Lost quorum and raised alarms: shown, but a reason to empty the Service only where the user says so.
+    /// Lost quorum, raised alarms and what else a person should know: shown, and no reason to empty the Service.
     pub notices: Vec<Check>,
 }
+
+impl Health {
+    /// The notices that the EtcdMember shows, by reason. What its other fields say is not said again.
+    pub fn told(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let failed = self.notices.iter().filter_map(|notice| Some((notice.name, notice.failed.as_deref()?)));
+        failed.filter_map(|(name, message)| Some((reason(name)?, message)))
+    }
+}
+
+/// The reason of a notice, where it is one of the EtcdMember's.
+fn reason(notice: &str) -> Option<&'static str> {
+    match notice {
+        ROOM => Some("DiskFull"),
+        DATA => Some("VolumeEmptied"),
+        RIGHTS => Some("AuthenticationOn"),
+        _ => None,
+    }
+}
+
+/// Names of notices.
+const QUORUM: &str = "quorum";
+const ALARMS: &str = "alarms";
+const ROOM: &str = "room";
+const DATA: &str = "data";
+const RIGHTS: &str = "rights";
 
 /// etcd answers Status from memory: silence this long means that it hangs or is stopped. Above the 2 s bound of a
 /// question plus the pause between two.
 const SILENCE: Duration = Duration::from_secs(4);
+/// A member that the others serve without is cut off after this: an election is over within two seconds.
+pub const CUT_OFF: Duration = Duration::from_secs(5);
 /// Entries that a member may be behind in applying what it knows to be committed.
 const LAG: u64 = 5_000;
 
@@ -143,10 +174,11 @@ fn role(status: &Status) -> Option<Role> {
 fn notices(facts: &Facts<'_>) -> Vec<Check> {
     let alarms = Some(facts.alarms.join(", ")).filter(|text| !text.is_empty());
     vec![
-        Check { name: "quorum", failed: facts.no_quorum.map(Into::into) },
-        Check { name: "alarms", failed: alarms },
-        Check { name: "room", failed: facts.volume_notice.clone() },
-        Check { name: "rights", failed: facts.refuses.map(Into::into) },
+        Check { name: QUORUM, failed: facts.no_quorum.map(Into::into) },
+        Check { name: ALARMS, failed: alarms },
+        Check { name: ROOM, failed: facts.volume_notice.clone() },
+        Check { name: DATA, failed: facts.volume_loss.clone() },
+        Check { name: RIGHTS, failed: facts.refuses.map(Into::into) },
     ]
 }
 
@@ -250,7 +282,11 @@ fn answering(facts: &Facts<'_>) -> Option<Problem> {
             let why = facts.no_quorum.unwrap_or("no leader is known");
             problem(MemberPhase::Starting, "NoQuorum", format!("etcd waits for a quorum of members: {why}"))
         }
-        Some(_) => None,
+        Some(_) => facts.cut_off_for.filter(|time| *time >= CUT_OFF).and_then(|time| {
+            let time = time.as_secs();
+            let message = format!("the other members serve without this one, which has known no leader for {time} s");
+            problem(MemberPhase::Running, "CutOff", message)
+        }),
     }
 }
 
@@ -323,6 +359,8 @@ mod tests {
             no_quorum: None,
             volume_trouble: None,
             volume_notice: None,
+            volume_loss: None,
+            cut_off_for: None,
             alarms: &[],
             refuses: None,
             voters: 3,
@@ -341,7 +379,8 @@ mod tests {
         let refuses = Some("it has no user");
         let health = judge(&Facts { no_quorum, volume_notice, alarms: &alarms, refuses, ..serving(&status) });
         assert!(health.ready && !health.settled);
-        assert!(health.notices.iter().all(|notice| notice.failed.is_some()));
+        let shown: Vec<&str> = health.notices.iter().filter(|n| n.failed.is_some()).map(|n| n.name).collect();
+        assert_eq!(shown, [QUORUM, ALARMS, ROOM, RIGHTS]);
     }
 
     #[test]
@@ -349,6 +388,30 @@ mod tests {
         let status = status();
         let health = judge(&Facts { status: None, refuses: Some("it has no user"), ..serving(&status) });
         assert!(health.ready && !health.settled && health.role.is_none(), "{health:?}");
+    }
+
+    #[test]
+    fn a_member_that_the_others_serve_without_leaves_the_service_and_a_lost_quorum_does_not() {
+        let status = Status { leader_id: None, ..status() };
+        let alone = Facts { no_quorum: Some("etcdserver: no leader"), ..serving(&status) };
+        assert!(judge(&alone).ready);
+        let cut_off = |seconds| judge(&Facts { cut_off_for: Some(Duration::from_secs(seconds)), ..alone.clone() });
+        assert!(cut_off(4).ready, "an election may be under way");
+        assert_eq!((cut_off(5).ready, cut_off(5).reason), (false, "CutOff"));
+    }
+
+    #[test]
+    fn what_a_person_should_know_is_told_by_its_reason_and_what_other_fields_say_is_not() {
+        let status = status();
+        let health = judge(&Facts {
+            no_quorum: Some("etcdserver: no leader"),
+            volume_notice: Some("the volume is full".into()),
+            volume_loss: Some("the volume was emptied".into()),
+            refuses: Some("etcd's authentication is on"),
+            ..serving(&status)
+        });
+        let reasons: Vec<&str> = health.told().map(|(reason, _)| reason).collect();
+        assert_eq!(reasons, ["DiskFull", "VolumeEmptied", "AuthenticationOn"]);
     }
 
     #[test]

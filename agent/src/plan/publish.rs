@@ -11,7 +11,7 @@ use std::time::Duration;
 use etcd_operator_shared::{
     api::{
         EtcdMemberStatus,
-        member::{Claim, Exit, Membership},
+        member::{Claim, Exit, Membership, Notice},
     },
     process::probe::Check,
 };
@@ -86,6 +86,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         db_size: etcd.map(|e| rounded(e.db_size)),
         db_size_in_use: etcd.map(|e| rounded(e.db_size_in_use)),
         alarms: alarms.to_vec(),
+        notices: health.told().map(notice).collect(),
         restarts: i32::try_from(*restarts).unwrap_or(i32::MAX),
         last_exit: last_exit.clone(),
         agent_version: Some((*agent_version).to_owned()),
@@ -132,6 +133,10 @@ pub fn may_speak(speaker: Speaker) -> Due {
         return Due::No;
     }
     if contested && !mine && age < UNCLAIMED_PAUSE { Due::Soon } else { Due::Now }
+}
+
+fn notice((reason, message): (&str, &str)) -> Notice {
+    Notice { reason: reason.to_owned(), message: message.to_owned() }
 }
 
 /// Whole mebibytes, at least one.

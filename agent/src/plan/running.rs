@@ -150,12 +150,16 @@ pub fn running(facts: Facts<'_>) -> Running {
     }
 }
 
-/// Whether the others must be asked for their list while etcd runs: to leave by it, or to be promoted.
+/// Whether the others must be asked for their list while etcd runs: to leave by it, to be promoted, or to find out whether
+/// they serve without this member, which knows no leader.
 #[must_use]
-pub fn needs_list(me: &Identity, object: &Object, joined: bool, votes: bool) -> bool {
+pub fn needs_list(me: &Identity, object: &Object, learns: bool, leaderless: Option<Duration>) -> bool {
     let surplus = matches!(object, Object::Known(known) if known.is_surplus(me.ordinal));
-    surplus || (joined && !votes)
+    surplus || learns || leaderless.is_some_and(|time| time >= LONELY)
 }
+
+/// An election takes less.
+const LONELY: Duration = Duration::from_secs(3);
 
 fn surplus<'a>(facts: Facts<'a>) -> Option<&'a Known> {
     match facts.object {

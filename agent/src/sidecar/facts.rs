@@ -27,7 +27,7 @@ use crate::{
         start::{Claim, Identity, Known},
         steward::Seat,
     },
-    volume::mark::Address,
+    volume::{loss::loss, mark::Address},
 };
 
 /// The parts of an EtcdMember that a start depends on.
@@ -168,6 +168,19 @@ impl View<'_> {
         })
     }
 
+    /// What is not on the volume any more under the etcd that runs on it. Only a look that began in this run says so.
+    fn volume_loss(&self, memory: &Memory) -> Option<String> {
+        let (mark, (began, found)) = (self.hands.volume.mark()?, self.told.writable.found.as_ref()?);
+        let (_, since) = memory.running.filter(|(_, since)| since < began)?;
+        let lost = loss(mark, found).map(|loss| loss.sentence());
+        lost.filter(|_| self.now > since)
+    }
+
+    /// Whether the others have just given a list that a quorum of them confirmed.
+    fn others_serve(&self, memory: &Memory) -> bool {
+        self.cluster(&memory.membership).list().is_some()
+    }
+
     /// The facts that the member's health is judged by.
     pub(super) fn health<'a>(&'a self, memory: &'a Memory, verdict: Option<&'a Verdict>) -> health::Facts<'a> {
         let Told { launcher, observed, writable, .. } = self.told;
@@ -188,6 +201,8 @@ impl View<'_> {
             no_quorum: observed.no_quorum.as_deref(),
             volume_trouble: writes.trouble(),
             volume_notice: writes.notice(),
+            volume_loss: self.volume_loss(memory),
+            cut_off_for: memory.membership.leaderless_for(self.now).filter(|_| self.others_serve(memory)),
             alarms: &observed.alarms,
             refuses: observed.refuses.as_deref(),
             voters: observed.members.iter().filter(|m| !m.learner).count(),

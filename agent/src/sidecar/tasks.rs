@@ -18,6 +18,7 @@ use crate::{
         cluster::{Ask, Heard},
         etcd::Observed,
         launcher::Launcher,
+        served::Served,
         volume::Writable,
     },
     kube::{self, watch::Seen},
@@ -137,7 +138,8 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
     let doubt = Arc::new(Notify::new());
     tokio::spawn(kube::watch::follow(api.clone(), config.member.clone(), doubt.clone(), seen_to));
     tokio::spawn(facts::launcher::follow(config.shared.join(launch::SOCKET), requested, launcher_to));
-    tokio::spawn(facts::etcd::observe(member.clone(), launcher.clone(), hurried, observed_to));
+    let served = Served::in_folder(&config.shared);
+    tokio::spawn(facts::etcd::observe(member.clone(), launcher.clone(), hurried, served, observed_to));
     tokio::spawn(facts::cluster::listen(peers.clone(), asked, heard_to));
     tokio::spawn(facts::volume::try_now_and_then(store.clone(), writable_to));
     tokio::spawn(task::keep(names, offered, book_to));

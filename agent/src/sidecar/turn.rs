@@ -116,6 +116,7 @@ impl Sidecar {
         membership.note_wish(generation, now);
         membership.note_list(observed);
         membership.note_agents(book, now);
+        membership.note_leader(observed, now);
     }
 
     /// What the EtcdMember says, and whether it is to be waited for.
@@ -206,7 +207,11 @@ impl Sidecar {
         let runs = self.memory.running.is_some();
         let wanted = match &self.memory.step {
             Some(step) => step.needs_list() || (surplus && *step != Start::Left),
-            None => runs && running::needs_list(&self.me, object, joined, self.memory.membership.votes),
+            None => {
+                let learns = joined && !self.memory.membership.votes;
+                let leaderless = self.memory.membership.leaderless_for(now);
+                runs && running::needs_list(&self.me, object, learns, leaderless)
+            }
         };
         self.memory.membership.ask(wanted, now);
         let view = View { config: &self.config, me: &self.me, told, hands: &self.hands, now };

@@ -10,7 +10,10 @@ use etcd_operator_shared::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{Scene, View, tally::Serving};
+use super::{
+    Scene, View,
+    tally::{Serving, Tally},
+};
 use crate::{decide::Step, moves::Pause};
 
 /// Reason and sentence.
@@ -45,13 +48,25 @@ fn ready(scene: &Scene<'_>, phase: Phase) -> Says {
     }
     if scene.founded && tally.serving() == Serving::All {
         let leader = tally.leader.as_deref().unwrap_or_default();
-        return match tally.alarms.as_slice() {
-            [] => says("Ready", true, because("AllMembersServe", format!("{}, {leader} leads", count(scene)))),
-            alarms => says("Ready", false, because("AlarmRaised", format!("alarm {}", alarms.join(", ")))),
+        return match (tally.alarms.as_slice(), grave(tally)) {
+            ([], None) => {
+                let all = format!("{}, {leader} leads", count(scene));
+                let known = tally.notices.iter().map(|(_, sentence)| format!("; {sentence}"));
+                says("Ready", true, because("AllMembersServe", known.fold(all, |all, one| all + &one)))
+            }
+            ([], Some((reason, sentence))) => says("Ready", false, because(reason, sentence)),
+            (alarms, _) => says("Ready", false, because("AlarmRaised", format!("alarm {}", alarms.join(", ")))),
         };
     }
     let status = if tally.serving() == Serving::Unclear { Status::Unknown } else { Status::False };
     says("Ready", status, culprit(scene).unwrap_or_else(|| waiting(scene, phase)))
+}
+
+/// The first notice that says that not everything goes: etcd serves, and something must be done.
+fn grave(tally: &Tally) -> Option<(&str, &str)> {
+    const HARMLESS: &str = "AuthenticationOn";
+    let grave = tally.notices.iter().find(|(reason, _)| reason != HARMLESS);
+    grave.map(|(reason, sentence)| (reason.as_str(), sentence.as_str()))
 }
 
 /// True when a quorum serves.

@@ -127,7 +127,7 @@ fn member(seat: &Seat) -> Option<Problem> {
 }
 
 /// A condition's reason must be a CamelCase word; what an agent of another version sends may not be one.
-fn camel(reason: &str) -> String {
+pub fn camel(reason: &str) -> String {
     let word: String = reason.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
     if word.starts_with(|c: char| c.is_ascii_alphabetic()) { word } else { "MemberNotReady".into() }
 }

@@ -7,8 +7,8 @@ use etcd_operator_shared::{
 };
 use kube::ResourceExt;
 
-use super::{View, members};
-use crate::facts::Voice;
+use super::{View, members, problems::camel};
+use crate::{facts::Voice, trouble::shorten};
 
 /// The members, added up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Tally {
     pub db_size: Option<u64>,
     /// Alarms with the member that raised them.
     pub alarms: Vec<String>,
+    /// What else a person should know of members that serve: the reason, and the sentence with the member's name.
+    pub notices: Vec<(String, String)>,
     pub members: Vec<MemberSummary>,
 }
 
@@ -77,6 +79,8 @@ impl Tally {
         self.version = [self.version.take(), version].into_iter().flatten().min_by_key(parsed);
         self.cluster_id = self.cluster_id.take().or_else(|| said.cluster_id.clone());
         self.db_size = self.db_size.max(said.db_size.map(i64::unsigned_abs));
+        let notices = said.notices.iter();
+        self.notices.extend(notices.map(|n| (camel(&n.reason), format!("member {name}: {}", shorten(&n.message)))));
         self.alarms.extend(said.alarms.iter().map(|alarm| format!("{alarm} of {name}")));
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use etcd_operator_shared::api::{
     EtcdMemberStatus,
     cluster::{Incarnation, Phase},
-    member::{MemberPhase, Role},
+    member::{MemberPhase, Notice, Role},
 };
 use serde_json::json;
 
@@ -188,6 +188,27 @@ fn an_alarm_is_not_ready() {
     let mut facts = healthy(3);
     says(&mut facts, 1, |s| s.alarms = vec!["NOSPACE".into()]);
     assert_eq!(condition(&told(&cluster(3), &facts, None), "Ready").1, "AlarmRaised");
+}
+
+#[test]
+fn a_full_disk_is_named_with_its_member_while_all_serve() {
+    let mut facts = healthy(3);
+    let notice = |reason: &str| Notice { reason: reason.into(), message: "the volume is full".into() };
+    says(&mut facts, 1, |s| s.notices = vec![notice("DiskFull")]);
+    let status = told(&cluster(3), &facts, None);
+    assert_eq!(condition(&status, "Ready"), ("False", "DiskFull", "member demo-1: the volume is full"));
+    assert_eq!(condition(&status, "Available").0, "True", "it serves all the same");
+}
+
+#[test]
+fn what_harms_nobody_is_said_beside_being_ready() {
+    let mut facts = healthy(3);
+    let notice = Notice { reason: "AuthenticationOn".into(), message: "etcd's authentication is on".into() };
+    says(&mut facts, 1, |s| s.notices = vec![notice]);
+    let status = told(&cluster(3), &facts, None);
+    let (ready, reason, message) = condition(&status, "Ready");
+    assert_eq!((ready, reason), ("True", "AllMembersServe"));
+    assert!(message.contains("member demo-1: etcd's authentication is on"), "{message}");
 }
 
 #[test]

@@ -182,6 +182,10 @@ pub struct EtcdMemberStatus {
     /// Alarms that are raised for this member, such as NOSPACE.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// What a person should know of the member while it serves, such as a full disk. At most one a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]))]
+    pub notices: Vec<Notice>,
     /// How often etcd was started again in this pod.
     #[serde(default)]
     pub restarts: i32,
@@ -200,6 +204,16 @@ where
     T: DeserializeOwned,
 {
     Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).unwrap_or_default())
+}
+
+/// Something to know of a member that serves.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// CamelCase, such as `DiskFull`.
+    pub reason: String,
+    /// The reason in a sentence.
+    pub message: String,
 }
 
 /// Who may speak for a member.
@@ -283,7 +297,8 @@ pub struct Exit {
     /// Signal number, when it was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// What it means, CamelCase: Stopped, Removed, Killed, OutOfMemory, DiskFull, CorruptWAL, CorruptDatabase, WrongFlags, Crashed.
+    /// What it means, CamelCase: Stopped, Removed, Killed, OutOfMemory, DiskFull, CorruptWAL, CorruptDatabase, WrongFlags,
+    /// AddressInUse, Crashed.
     pub class: String,
     /// The telling line of etcd's output.
     pub message: String,

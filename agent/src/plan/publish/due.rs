@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use etcd_operator_shared::api::EtcdMemberStatus;
+use etcd_operator_shared::api::{EtcdMemberStatus, member::Notice};
 
 /// Whether a status is worth a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
         db_size: _,
         db_size_in_use: _,
         alarms,
+        notices,
         restarts,
         last_exit,
         agent_version,
@@ -107,12 +108,16 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     let cluster = *member_id == b.member_id && *cluster_id == b.cluster_id && *membership == b.membership;
     let raft = *role == b.role && *leader_id == b.leader_id && *term == b.term && *version == b.version;
     let past = *restarts == b.restarts && *last_exit == b.last_exit && *alarms == b.alarms;
-    !(notebook && pod && health && cluster && raft && past) || shape(message) != shape(&b.message)
+    // Their sentences count bytes.
+    let reasons = |notices: &[Notice]| notices.iter().map(|notice| notice.reason.clone()).collect::<Vec<_>>();
+    let known = reasons(notices) == reasons(&b.notices);
+    !(notebook && pod && health && cluster && raft && past && known) || shape(message) != shape(&b.message)
 }
 
 /// Whether what changes by itself has changed much.
 fn drifted(last: &EtcdMemberStatus, next: &EtcdMemberStatus) -> bool {
-    moved(last.db_size, next.db_size) || moved(last.db_size_in_use, next.db_size_in_use) || last.message != next.message
+    let sizes = moved(last.db_size, next.db_size) || moved(last.db_size_in_use, next.db_size_in_use);
+    sizes || last.message != next.message || last.notices != next.notices
 }
 
 /// A sentence without its numbers: one that counts seconds or entries would cause a write each time.

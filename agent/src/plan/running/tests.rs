@@ -283,8 +283,9 @@ fn the_others_are_asked_to_leave_and_to_be_promoted_and_for_nothing_else() {
     let me = calm().me;
     let wanted = Object::Known(known());
     let not = Object::Known(Known { size: 0, ..known() });
-    assert!(needs_list(&me, &not, false, true));
-    assert!(needs_list(&me, &wanted, true, false));
-    assert!(!needs_list(&me, &wanted, true, true));
-    assert!(!needs_list(&me, &wanted, false, false));
+    assert!(needs_list(&me, &not, false, None));
+    assert!(needs_list(&me, &wanted, true, None));
+    assert!(needs_list(&me, &wanted, false, Some(LONELY)), "they may serve without it");
+    assert!(!needs_list(&me, &wanted, false, Some(Duration::from_secs(1))), "an election may be under way");
+    assert!(!needs_list(&me, &wanted, false, None));
 }

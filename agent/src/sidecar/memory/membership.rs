@@ -46,6 +46,8 @@ pub(in crate::sidecar) struct Membership {
     mute: Option<Instant>,
     /// Since when etcd has answered.
     serving: Option<Instant>,
+    /// Since when this run of etcd has known no leader, or no quorum has confirmed a read of it.
+    leaderless: Option<Instant>,
     /// Members whose agent does not answer at its address, and since when.
     silent: BTreeMap<String, Instant>,
 }
@@ -59,6 +61,18 @@ impl Membership {
         let reopened = self.reopened.take();
         let (asking_since, wish, silent) = (self.asking_since, self.wish, std::mem::take(&mut self.silent));
         *self = Self { asking_since, wish, reopened, silent, ..Self::default() };
+    }
+
+    /// Takes whether etcd knows a leader and a quorum.
+    pub(in crate::sidecar) fn note_leader(&mut self, observed: &Observed, now: Instant) {
+        let unled = observed.status.as_ref().is_some_and(|status| status.leader_id.is_none());
+        let lost = observed.confirmed && (unled || observed.no_quorum.is_some());
+        self.leaderless = lost.then(|| self.leaderless.unwrap_or(now));
+    }
+
+    /// For how long it has known none, once it had.
+    pub(in crate::sidecar) fn leaderless_for(&self, now: Instant) -> Option<Duration> {
+        self.leaderless.map(|since| now.duration_since(since))
     }
 
     /// Takes whose agents answer at the addresses that are known.
@@ -249,6 +263,20 @@ mod tests {
         assert!(!memory.votes && !memory.trusted);
         assert_eq!(memory.reopened.as_deref(), Some("a"));
         assert_eq!(memory.wished_for(at(start, 5)), Duration::from_millis(5));
+    }
+
+    #[test]
+    fn a_member_is_leaderless_from_when_it_lost_the_leader_that_it_had() {
+        let (mut memory, start) = (Membership::default(), Instant::now());
+        let mut after = |confirmed, no_quorum: Option<&str>, millis| {
+            let observed = Observed { confirmed, no_quorum: no_quorum.map(Into::into), ..Observed::default() };
+            memory.note_leader(&observed, at(start, millis));
+            memory.leaderless_for(at(start, millis))
+        };
+        assert_eq!(after(false, Some("no leader"), 0), None, "it has not found one yet");
+        assert_eq!(after(true, Some("no leader"), 100), Some(Duration::ZERO));
+        assert_eq!(after(true, Some("timed out"), 300), Some(Duration::from_millis(200)));
+        assert_eq!(after(true, None, 400), None);
     }
 
     #[test]
