@@ -67,8 +67,7 @@ impl Daemon {
         fs::create_dir_all(log.parent().context("a log lies in a folder")?)?;
         fs::create_dir_all(layout.daemons())?;
         let log = File::options().create(true).append(true).open(&log)?;
-        // setsid and nsenter exec in place: the PID of the child becomes the daemon's.
-        let child = Command::new("setsid")
+        let child = detached()
             .args(["nsenter", &format!("--net=/run/netns/{}", self.netns)])
             .args(&self.argv)
             .env_clear()
@@ -127,6 +126,16 @@ impl Daemon {
     }
 }
 
+/// A command in a session of its own that inherits no open file but the first three: a lock or a pipe of the caller would stay
+/// open for as long as the daemon runs. Everything execs in place: the PID of the child becomes the daemon's.
+fn detached() -> Command {
+    const CLOSE: &str =
+        r#"for fd in /proc/self/fd/*; do fd=${fd##*/}; ((fd < 3)) || eval "exec $fd>&-"; done; exec setsid "$@""#;
+    let mut command = Command::new("bash");
+    command.args(["-c", CLOSE, "daemon"]);
+    command
+}
+
 impl Process {
     /// The process that has this PID now.
     #[must_use]
@@ -156,4 +165,24 @@ fn stat(pid: i32) -> Option<(char, u64)> {
     let state = fields.next()?.chars().next()?;
     let started = fields.nth(18)?.parse().ok()?;
     Some((state, started))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_inherits_no_file_that_its_starter_was_handed() {
+        // A file that nothing else opens. Unlike what this program opens, a duplicate is inherited, as a shell's redirection is.
+        let own = std::env::current_exe().unwrap();
+        let file = File::open(&own).unwrap();
+        let inherited: Vec<_> = (0..10).map(|_| nix::unistd::dup(&file).unwrap()).collect();
+        let seen = |mut command: Command| {
+            let seen = command.args(["find", "/proc/self/fd", "-lname"]).arg(&own).output().unwrap();
+            assert!(seen.status.success(), "{seen:?}");
+            String::from_utf8_lossy(&seen.stdout).lines().count()
+        };
+        assert_eq!(seen(Command::new("env")), inherited.len(), "the test itself shows nothing");
+        assert_eq!(seen(detached()), 0);
+    }
 }
