@@ -8,7 +8,7 @@ export PATH := $(PATH):$(or $(ETCD_TESTBED_DIR),/var/lib/etcd-testbed)/bin
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## install what builds and the testbed need (Debian packages, the musl target)
@@ -119,13 +119,14 @@ UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p etcd-model -
 .PHONY: unit
 unit: setup ## test everything that needs no cluster
 	@$(CARGO) test $(UNIT)
+	@$(CARGO) test -p etcd-tests --lib
 	@cd tests/client && go test ./...
 
 # All that tests run, built before the first of them does.
 .PHONY: test-programs
 test-programs: setup
 	@$(CARGO) test --no-run $(UNIT)
-	@$(CARGO) test --no-run -p etcd-tests --test api --test e2e
+	@$(CARGO) test --no-run -p etcd-tests --lib --test api --test e2e
 
 BOUND ?= nightly
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What a newcomer gets, for people before a release: the committed tree cloned anew, `make demo`, `make test`, with a home,
 # caches and builds of its own that are empty. The toolchains stay, and what says how this machine reaches registries:
-# proxies, certificates, the settings of cargo, go and git. Everything it made is removed at the end, KEEP=1 keeps it.
+# proxies, certificates, the settings of cargo, go and git. Everything it made is removed at the end, KEEP=1 keeps it; WHAT=demo
+# tries one target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -56,7 +57,7 @@ environment+=(
 
 in_room() { env --ignore-environment --chdir="$room/clone" "${environment[@]}" "$@"; }
 
-for target in demo test; do
+for target in ${WHAT:-demo test}; do
   began=$SECONDS
   echo "== fresh: make $target =="
   in_room make "$target"

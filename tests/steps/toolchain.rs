@@ -84,10 +84,13 @@ pub static COREDNS: Tool = Tool {
 pub const ETCD_VERSIONS: [&str; 4] = ["v3.5.21", "v3.5.35", "v3.6.16", "v3.7.3"];
 pub static ETCDS: [Tool; 4] = [etcd!("v3.5.21"), etcd!("v3.5.35"), etcd!("v3.6.16"), etcd!("v3.7.3")];
 
-/// The release with this name.
-#[must_use]
-pub fn etcd(version: &str) -> Option<&'static Tool> {
-    ETCD_VERSIONS.iter().zip(&ETCDS).find_map(|(name, etcd)| (*name == version).then_some(etcd))
+/// The release of etcd with this name.
+///
+/// # Errors
+/// When there is none.
+pub fn etcd(version: &str) -> Result<&'static Tool> {
+    let found = ETCD_VERSIONS.iter().position(|name| *name == version).and_then(|at| ETCDS.get(at));
+    found.with_context(|| format!("there is no etcd {version} here, only {}", ETCD_VERSIONS.join(", ")))
 }
 
 /// The newest etcd of the stock control plane's generation: the API server's own store.
@@ -224,7 +227,7 @@ mod tests {
         for version in ETCD_VERSIONS {
             assert_eq!(etcd(version).unwrap().name, format!("etcd-{version}"));
         }
-        assert!(etcd("v3.4.0").is_none() && etcd("3.5.21").is_none());
+        assert!(etcd("v3.4.0").is_err() && etcd("3.5.21").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::daemon::Daemon;
 use crate::host::Host;
 use crate::layout::{CONTROL_PLANE_IP, Layout, Node, UNCACHED_DNS_IP};
 use crate::progress::Progress;
-use crate::toolchain::{self, ETCD_VERSIONS, ETCDS, Toolchain};
+use crate::toolchain::{ETCD_VERSIONS, ETCDS, Toolchain};
 use crate::{cgroups, control_plane, image, network, pki, storage, template, worker};
 use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::{Node as KubeNode, ServiceAccount};
@@ -88,9 +88,6 @@ pub async fn boot(
 /// The releases that are wanted and those that were built before: what the nodes have differs as rarely as can be, since
 /// each set of images is unpacked anew.
 fn with_those_at_hand(wanted: &[&str]) -> Result<Vec<&'static str>> {
-    if let Some(unknown) = wanted.iter().find(|release| toolchain::etcd(release).is_none()) {
-        bail!("there is no etcd {unknown} here, only {}", ETCD_VERSIONS.join(", "));
-    }
     let mut releases = vec![];
     for (release, tool) in ETCD_VERSIONS.iter().zip(&ETCDS) {
         if wanted.contains(release) || tool.folder()?.exists() {

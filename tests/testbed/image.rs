@@ -4,7 +4,7 @@ use crate::command::{call, run};
 use crate::layout::{Layout, Node};
 use crate::lock::Lock;
 use crate::progress::Progress;
-use crate::toolchain::{self, ETCD_VERSIONS};
+use crate::toolchain;
 use crate::worker::PAUSE_IMAGE;
 use anyhow::{Context, Result, anyhow};
 use std::fs;
@@ -35,8 +35,7 @@ pub fn pause() -> Result<PathBuf> {
 /// # Errors
 /// When there is no such release, or it or its image cannot be built.
 pub fn etcd(version: &str, progress: Progress) -> Result<PathBuf> {
-    let tool = toolchain::etcd(version)
-        .with_context(|| format!("there is no etcd {version} here, only {}", ETCD_VERSIONS.join(", ")))?;
+    let tool = toolchain::etcd(version)?;
     let folder = tool.ready(&progress.follow(tool.name))?;
     build_keyed(ETCD_DOCKERFILE, &folder, &etcd_image(version), &folder.to_string_lossy())
 }

@@ -7,7 +7,7 @@ use crate::layout::{Layout, MAX_NODES, Node};
 use crate::lock::Lock;
 use crate::progress::Progress;
 use crate::sweep;
-use crate::toolchain::Toolchain;
+use crate::toolchain::{self, Tool, Toolchain};
 use anyhow::{Context, Result, bail, ensure};
 use kube::Client;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,8 @@ impl Testbed {
         ensure!((1..=MAX_NODES).contains(&nodes), "a testbed has 1 to {MAX_NODES} nodes, not {nodes}");
         ensure!(nix::unistd::geteuid().is_root(), "a testbed makes network namespaces and mounts: it needs root");
         let layout = Layout::from_env()?;
-        let tools = tokio::task::spawn_blocking(move || Toolchain::ready(|tool| progress.follow(tool.name))).await??;
+        let wanted: Vec<String> = releases.iter().map(|&release| release.to_owned()).collect();
+        let tools = tokio::task::spawn_blocking(move || build(&wanted, progress)).await??;
         let _lock = lock(&layout, progress).await?;
         let testbed = Self { layout, nodes };
         let why = match testbed.check().await {
@@ -205,6 +206,14 @@ impl Manifest {
         let text = fs::read_to_string(layout.manifest()).context("its boot was not finished")?;
         Ok(serde_json::from_str(&text)?)
     }
+}
+
+/// All that takes minutes, before anything of the machine is touched.
+fn build(releases: &[String], progress: Progress) -> Result<Toolchain> {
+    let releases: Vec<&Tool> = releases.iter().map(|release| toolchain::etcd(release)).collect::<Result<_>>()?;
+    let tools = Toolchain::ready(|tool| progress.follow(tool.name))?;
+    releases.iter().try_for_each(|tool| tool.ready(&progress.follow(tool.name)).map(drop))?;
+    Ok(tools)
 }
 
 async fn lock(layout: &Layout, progress: Progress) -> Result<Lock> {
