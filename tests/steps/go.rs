@@ -24,13 +24,19 @@ impl Build<'_> {
         let of = self.outdated(tell)?;
         let mut done = 0;
         for (package, program) in self.programs {
+            // The last package is the program itself: next to nothing to compile, much to link.
+            let far = |done| match done + 1 < of {
+                true => Far::Count { done, of, unit: "packages" },
+                false => Far::Words(format!("linking {program}")),
+            };
+            tell(far(done));
             let mut build = self.go("build");
             build.args(["-v", "-o"]).arg(out.join(program)).arg(package);
             process::run(build, &mut |line| {
                 let is_package = !line.is_empty() && !line.contains(char::is_whitespace) && !line.starts_with('#');
                 if is_package {
                     done += 1;
-                    tell(if done < of { Far::Count { done, of, unit: "packages" } } else { linking(program) });
+                    tell(far(done));
                 }
                 if is_package { Heard::Dropped } else { Heard::Kept }
             })?;
@@ -66,8 +72,4 @@ impl Build<'_> {
         command.env("CGO_ENABLED", "0").current_dir(self.source);
         command
     }
-}
-
-fn linking(program: &str) -> Far {
-    Far::Words(format!("linking {program}"))
 }

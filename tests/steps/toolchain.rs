@@ -157,7 +157,7 @@ impl Tool {
             tell(Far::Words("another run builds it".to_owned()));
         })?;
         if !folder.exists() {
-            tell(Far::Words("asking for its modules".to_owned()));
+            tell(Far::Words("looking what is to be built".to_owned()));
             self.build(&folder, tell).with_context(|| format!("build {}", self.name))?;
         }
         Ok(folder)
