@@ -16,6 +16,7 @@ mod cli;
 mod crash;
 pub mod etcd;
 mod facts;
+mod http;
 mod install;
 mod kube;
 pub mod launch;

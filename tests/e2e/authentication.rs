@@ -41,7 +41,8 @@ fn authentication_takes_no_member_out_of_the_service() {
         })
         .await?;
         let member = stage.api::<EtcdMember>().get(&demo.member(1)).await?.status.context("it tells how it is")?;
-        ensure!(member.ready && member.message.contains("authentication is on"), "the object says {member:?}");
+        let told = member.notices.iter().any(|notice| notice.reason == "AuthenticationOn");
+        ensure!(member.ready && told, "the object says {member:?}");
 
         // An agent that was not there before, and an etcd that starts with it on.
         crate::process_faults::kill(faults, &demo, 1, crate::harness::Part::Sidecar).await?;

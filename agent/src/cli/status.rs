@@ -6,13 +6,13 @@ use etcd_operator_shared::names::PORT_AGENT;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::{args::Output, names::task::get};
+use crate::{args::Output, http};
 
 /// Prints the status; fails when the agent does not answer, not when the member is unwell.
 pub fn run(output: Output) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let authority = format!("127.0.0.1:{PORT_AGENT}");
-    let asked = async { timeout(Duration::from_secs(5), get(&authority, "/status")).await };
+    let asked = async { timeout(Duration::from_secs(5), http::get(&authority, "/status", http::PAGE)).await };
     let body = runtime.block_on(asked).map_err(|_| anyhow::anyhow!("the agent did not answer within 5 s"))??;
     match output {
         Output::Json => print!("{}", String::from_utf8_lossy(&body)),

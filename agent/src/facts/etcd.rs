@@ -14,8 +14,8 @@ use crate::{
         member::{EtcdError, Listing, Member, Status},
         refusal::AUTH,
     },
+    http,
     launch::protocol::Process,
-    names::task::get,
     plan::list::Entry,
 };
 
@@ -210,7 +210,7 @@ impl Observed {
 
 async fn metrics() -> Option<String> {
     let authority = format!("127.0.0.1:{PORT_METRICS}");
-    let text = timeout(Duration::from_secs(2), get(&authority, "/metrics")).await.ok()?.ok()?;
+    let text = timeout(Duration::from_secs(2), http::get(&authority, "/metrics", http::METRICS)).await.ok()?.ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use super::whoami::is_address;
 use crate::plan::trust::Neighbours;
 
 /// An address that is never confirmed, or no longer, is believed this long: an agent that is restarted is back sooner.
@@ -43,9 +44,10 @@ pub struct Book {
 
 impl Book {
     /// Takes the addresses that are offered now. Only a change counts as news: the same address offered again does not
-    /// revive an entry that was dropped.
+    /// revive an entry that was dropped. What is no address is not taken.
     pub fn offer(&mut self, offered: impl IntoIterator<Item = (String, String)>, now: Duration) {
-        let offered: BTreeMap<String, String> = offered.into_iter().collect();
+        let offered: BTreeMap<String, String> =
+            offered.into_iter().filter(|(_, address)| is_address(address)).collect();
         self.entries.retain(|name, _| offered.contains_key(name));
         for (name, address) in offered {
             let fresh = Entry {
@@ -137,6 +139,15 @@ mod tests {
         assert!(book.believed().is_empty(), "the same offer is no news");
         book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true, holds: None }, at(18));
         assert_eq!(book.believed(), offered("10.0.0.1"));
+    }
+
+    #[test]
+    fn only_an_address_gets_into_the_hosts_file() {
+        let mut book = Book::default();
+        book.offer([("demo-1", "10.0.0.1 other\n10.0.0.9"), ("demo-2", "")].map(|(n, a)| (n.into(), a.into())), at(0));
+        assert!(book.believed().is_empty());
+        book.offer(offered("fd00::1"), at(0));
+        assert_eq!(book.believed(), offered("fd00::1"));
     }
 
     #[test]

@@ -11,5 +11,6 @@
 pub mod book;
 pub mod hosts;
 pub mod task;
+pub mod whoami;
 
 pub use book::Book;

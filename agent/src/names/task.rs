@@ -1,31 +1,25 @@
 //! The task that keeps the book: takes offers, asks the addresses, writes the hosts file.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use etcd_operator_shared::names::PORT_AGENT;
 use futures::future::join_all;
-use http_body_util::{BodyExt, Empty};
-use hyper::{Request, StatusCode, header::HOST};
-use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize};
 use tokio::{
-    net::TcpStream,
     sync::watch,
     time::{sleep, timeout},
 };
-use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::{
     book::{Answer, Book},
     hosts,
+    whoami::{NotAnAgent, WhoAmI},
 };
+use crate::http;
 
 /// How often all addresses are asked while they are all confirmed, and while one is not.
 const CALM: Duration = Duration::from_secs(5);
@@ -34,22 +28,6 @@ const EAGER: Duration = Duration::from_millis(200);
 const NEWS: Duration = Duration::from_secs(15);
 /// How long an agent may take to answer: it is one hop away and answers from memory.
 const PATIENCE: Duration = Duration::from_millis(700);
-
-/// What an agent says at `/whoami`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WhoAmI {
-    pub cluster_uid: String,
-    pub member: String,
-    /// The addresses that stand in its hosts file, by member.
-    #[serde(default)]
-    pub addresses: BTreeMap<String, String>,
-    /// etcd's ID that its volume is for, in hexadecimal; empty if none. An older agent does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub member_id: Option<String>,
-    /// Whether its etcd runs, and gives a list of members that is the cluster's (`plan::trust`).
-    #[serde(default)]
-    pub vouches: bool,
-}
 
 /// Whose names are kept, and where.
 #[derive(Debug, Clone)]
@@ -114,35 +92,61 @@ fn some(text: String) -> Option<String> {
 }
 
 async fn ask(names: &Names, member: String, address: String) -> (String, String, Answer) {
-    let (own, own_address) = &names.own;
     let answer = match timeout(PATIENCE, whoami(&address)).await {
-        Ok(Ok(said)) if said.cluster_uid == names.cluster_uid && said.member == member => {
-            Answer::Itself { knows_me: said.addresses.get(own) == Some(own_address), holds: said.member_id.map(some) }
-        }
-        Ok(Ok(_)) => Answer::SomebodyElse,
-        Ok(Err(_)) | Err(_) => Answer::Silence,
+        Ok(said) => names.understood(&member, said),
+        Err(_) => Answer::Silence,
     };
     (member, address, answer)
 }
 
-pub async fn whoami(address: &str) -> anyhow::Result<WhoAmI> {
+impl Names {
+    /// What an address answered, when this member should be there.
+    fn understood(&self, member: &str, said: Result<WhoAmI, NotAnAgent>) -> Answer {
+        let (own, own_address) = &self.own;
+        match said {
+            Ok(said) if said.cluster_uid == self.cluster_uid && said.member == member => Answer::Itself {
+                knows_me: said.addresses.get(own) == Some(own_address),
+                holds: said.member_id.map(some),
+            },
+            Ok(_) | Err(NotAnAgent::Stranger(_)) => Answer::SomebodyElse,
+            // Something in between may answer for an agent that is not there.
+            Err(NotAnAgent::Silent(_)) => Answer::Silence,
+        }
+    }
+}
+
+/// Asks the agent at an address who it is; the caller bounds the time.
+pub async fn whoami(address: &str) -> Result<WhoAmI, NotAnAgent> {
     // An IPv6 address needs brackets in an authority.
     let authority =
         if address.contains(':') { format!("[{address}]:{PORT_AGENT}") } else { format!("{address}:{PORT_AGENT}") };
-    let body = get(&authority, "/whoami").await?;
-    Ok(serde_json::from_slice(&body)?)
+    WhoAmI::read(&http::get(&authority, "/whoami", http::PAGE).await?)
 }
 
-/// One GET over plain HTTP; the caller bounds the time.
-pub async fn get(authority: &str, path: &str) -> anyhow::Result<Bytes> {
-    let stream = TcpStream::connect(authority).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // Dropped with this future: a peer that went silent must not keep a task.
-    let _driver = AbortOnDropHandle::new(tokio::spawn(connection));
-    let request = Request::get(path).header(HOST, authority).body(Empty::<Bytes>::new())?;
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    anyhow::ensure!(status == StatusCode::OK, "{path} answered {status}: {}", String::from_utf8_lossy(&body));
-    Ok(body)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_member_itself_is_believed_at_its_address() {
+        let names = Names {
+            cluster: "demo".into(),
+            namespace: "ns".into(),
+            cluster_uid: "u".into(),
+            own: ("demo-0".into(), "10.0.0.1".into()),
+            file: PathBuf::new(),
+        };
+        let said = |uid: &str, member: &str| {
+            let text = format!(
+                r#"{{"cluster_uid": "{uid}", "member": "{member}", "addresses": {{"demo-0": "10.0.0.1"}}, "member_id": ""}}"#
+            );
+            names.understood("demo-1", WhoAmI::read(text.as_bytes()))
+        };
+        assert_eq!(said("u", "demo-1"), Answer::Itself { knows_me: true, holds: Some(None) });
+        assert_eq!([said("v", "demo-1"), said("u", "demo-2")], [Answer::SomebodyElse, Answer::SomebodyElse]);
+        let page = WhoAmI::read(b"<html>welcome</html>");
+        assert_eq!(names.understood("demo-1", page), Answer::SomebodyElse);
+        let silent = NotAnAgent::Silent(http::HttpError::Refused(hyper::StatusCode::SERVICE_UNAVAILABLE));
+        assert_eq!(names.understood("demo-1", Err(silent)), Answer::Silence);
+    }
 }

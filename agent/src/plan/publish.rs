@@ -8,12 +8,9 @@ mod refused;
 
 use std::time::Duration;
 
-use etcd_operator_shared::{
-    api::{
-        EtcdMemberStatus,
-        member::{Claim, Exit, Membership, Notice},
-    },
-    process::probe::Check,
+use etcd_operator_shared::api::{
+    EtcdMemberStatus,
+    member::{Claim, Exit, Membership, Notice},
 };
 
 pub use due::{Due, MANY, RARELY, Standing, Told, WINDOW, due};
@@ -72,7 +69,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         phase: Some(health.phase),
         ready: health.ready,
         reason: health.reason.to_owned(),
-        message: steady(&sentence(health)),
+        message: steady(&health.message),
         member_id: etcd.map(|e| e.member_id.clone()).or_else(|| member_id.map(Into::into)),
         cluster_id: etcd.map(|e| e.cluster_id.clone()),
         left_pod_uid: left.then(|| (*pod_uid).to_owned()),
@@ -91,14 +88,6 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         last_exit: last_exit.clone(),
         agent_version: Some((*agent_version).to_owned()),
     }
-}
-
-/// Why the member is not ready; of one that is, what a person should know all the same. Alarms and the quorum have words of
-/// their own.
-fn sentence(health: &Health) -> String {
-    let known = |notice: &&Check| matches!(notice.name, "room" | "rights");
-    let said = health.notices.iter().filter(known).filter_map(|notice| notice.failed.as_deref());
-    if health.ready { said.collect::<Vec<_>>().join("; ") } else { health.message.clone() }
 }
 
 /// The counter to tell. It never falls, or an older copy of the volume would hide itself by telling its own; and a volume that
@@ -160,20 +149,6 @@ fn steady(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::health::{Facts, judge};
-
-    #[test]
-    fn a_member_that_is_ready_tells_what_to_know_all_the_same() {
-        let mut health = Health { ready: true, message: String::new(), ..judge(&Facts::default()) };
-        assert_eq!(sentence(&health), "");
-        let notice = |name, why: &str| Check { name, failed: Some(why.into()) };
-        health.notices =
-            vec![notice("quorum", "no leader"), notice("room", "the volume is full"), notice("rights", "x")];
-        assert_eq!(sentence(&health), "the volume is full; x");
-        let unwell = Health { ready: false, message: "it hangs".into(), ..health };
-        assert_eq!(sentence(&unwell), "it hangs");
-    }
-
     #[test]
     fn seconds_that_run_cause_no_write() {
         assert_eq!(steady("has not answered for 12 s"), "has not answered for some seconds");

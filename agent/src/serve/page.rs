@@ -9,7 +9,7 @@ use crate::{
     args,
     etcd::member::Status,
     launch::protocol::Exit,
-    names::task::WhoAmI,
+    names::whoami::WhoAmI,
     plan::{
         exit::{Class, classify},
         health::{self, Health, judge},
@@ -49,8 +49,8 @@ pub struct Page {
     pub api_server: bool,
     /// Whether the EtcdMember has been told everything that is worth it.
     pub told: bool,
-    /// When the sidecar's loop last turned.
-    pub turned: Instant,
+    /// When the sidecar's loop last turned; `None` before it does for the first time.
+    pub turned: Option<Instant>,
 }
 
 /// The page before anything is known.
@@ -62,6 +62,18 @@ pub fn first(config: &args::Sidecar) -> Page {
         cluster: config.cluster.clone(),
         namespace: config.namespace.clone(),
         incarnation: config.incarnation,
+        ..blank()
+    }
+}
+
+/// Nobody's page.
+pub(super) fn blank() -> Page {
+    Page {
+        cluster_uid: String::new(),
+        member: String::new(),
+        cluster: String::new(),
+        namespace: String::new(),
+        incarnation: 0,
         health: judge(&health::Facts::default()),
         etcd: None,
         alarms: vec![],
@@ -79,7 +91,7 @@ pub fn first(config: &args::Sidecar) -> Page {
         claim: 0,
         api_server: false,
         told: false,
-        turned: Instant::now(),
+        turned: None,
     }
 }
 

@@ -20,14 +20,14 @@ mod publish;
 mod tasks;
 mod turn;
 
-use std::{net::Ipv6Addr, time::Duration};
+use std::time::Duration;
 
 use etcd_operator_shared::names::PORT_AGENT;
 use etcd_operator_shared::process::{
     logs::{self, Format},
     probe, shutdown,
 };
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -74,11 +74,11 @@ async fn run(config: args::Sidecar) -> anyhow::Result<()> {
     let ended = CancellationToken::new();
     let store = Store::new(config.volume.clone());
     let (inputs, outputs, hands) = tasks::wire(&config, &store).await?;
-    let launcher = inputs.launcher.clone();
+    let (launcher, volume) = (inputs.launcher.clone(), inputs.writable.clone());
     let (sidecar, told) = Sidecar::new(config, inputs, outputs, hands);
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT_AGENT)).await?;
-    let pages = told.clone();
-    let serving = tokio::spawn(probe::serve(listener, ended.clone(), move |ask| serve::respond(pages.clone(), ask)));
+    let shown = serve::Shown { pages: told.clone(), volume };
+    let listener = probe::listen(PORT_AGENT).await?;
+    let serving = tokio::spawn(probe::serve(listener, ended.clone(), move |ask| serve::respond(shown.clone(), ask)));
     let turning = async {
         let _lock = lock(&store).await;
         sidecar.turn_for_ever().await

@@ -56,7 +56,7 @@ impl Speech<'_> {
             counter: mark.map_or(0, |m| m.counter),
             claim: mark.map_or(0, |m| m.claim),
             api_server: told.seen.connected,
-            turned: *now,
+            turned: Some(*now),
             ..page::first(config)
         }
     }

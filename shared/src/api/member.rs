@@ -140,7 +140,7 @@ pub struct EtcdMemberStatus {
     /// Why the member is not ready, CamelCase; empty when it is.
     #[serde(default)]
     pub reason: String,
-    /// The reason in a sentence; of a member that is ready, what a person should know all the same.
+    /// The reason in a sentence.
     #[serde(default)]
     pub message: String,
     /// etcd's member ID, in hexadecimal.
