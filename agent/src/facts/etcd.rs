@@ -75,7 +75,7 @@ pub async fn observe(
             served.forget();
         }
         if seen.pid != pid {
-            let confirmed = served.is_of(run(&launcher.borrow()));
+            let confirmed = served.is_of(run(&launcher.borrow()).as_deref());
             seen = Observed { pid, confirmed, ..Observed::default() };
             slow_due = Instant::now();
         }

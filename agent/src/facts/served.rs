@@ -28,8 +28,8 @@ impl Served {
 
     /// Whether this run has found a quorum.
     #[must_use]
-    pub fn is_of(&self, run: Option<String>) -> bool {
-        run.is_some() && self.last == run
+    pub fn is_of(&self, run: Option<&str>) -> bool {
+        run.is_some() && self.last.as_deref() == run
     }
 
     /// No etcd runs: a launcher's successor counts from the beginning, and may come to the same name.
@@ -41,7 +41,7 @@ impl Served {
 
     /// This run has.
     pub fn note(&mut self, run: Option<String>) {
-        if self.is_of(run.clone()) {
+        if self.is_of(run.as_deref()) {
             return;
         }
         let Some(run) = run else { return };
@@ -59,10 +59,10 @@ mod tests {
     #[test]
     fn the_next_agent_of_the_pod_knows_which_run_has_served_and_no_other() {
         let dir = tempfile::tempdir().unwrap();
-        let run = |text: &str| Some(text.to_owned());
+        let run = |text: &'static str| Some(text);
         let mut served = Served::in_folder(dir.path());
         assert!(!served.is_of(run("1 0 7")) && !served.is_of(None));
-        served.note(run("1 0 7"));
+        served.note(run("1 0 7").map(Into::into));
         served.note(None);
         let next = Served::in_folder(dir.path());
         assert!(next.is_of(run("1 0 7")));
