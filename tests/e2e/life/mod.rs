@@ -4,6 +4,7 @@
 
 mod crash_sweep;
 mod edits;
+mod forced;
 mod kills;
 mod lost_disk;
 mod scale;

@@ -1,0 +1,113 @@
+//! Promise: a member whose etcd was forced to be a cluster of its own is stopped before it harms anybody: the others go on and
+//! lose nothing, nothing is set aside because of it, and the member says what happened.
+
+use crate::harness::demo::spec_with;
+use crate::harness::{Client, Demo, Manner, PATIENCE, Part, http, play, until};
+use anyhow::{Context, Result, ensure};
+use etcd_operator_shared::names::PORT_AGENT;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use testbed::command::call;
+use tokio::process::Command;
+
+/// The release of the testbed's own etcd, which does the forcing.
+const VERSION: &str = "v3.6.16";
+
+#[test]
+fn a_member_that_was_forced_to_be_alone_is_stopped_and_the_others_keep_everything() {
+    play("forced", Manner::Beside, async |stage| {
+        let Some(faults) = stage.faults_or_skip() else { return Ok(()) };
+        let testbed = stage.cluster().testbed().context("there are fault handles")?;
+        let program = testbed.layout().bin().join("etcd");
+        let (demo, _) = Demo::up(stage, "demo", spec_with(3, json!({"version": VERSION}))).await?;
+        let id = demo.all_vote().await?;
+        let victim = demo.follower().await?;
+        let client = Client::start(&demo).await?;
+        client.keeps_on(Duration::from_secs(2)).await?;
+
+        let launcher = demo.process(faults, victim, Part::Launcher).await?;
+        let etcd = demo.process(faults, victim, Part::Etcd).await?;
+        launcher.signal(Signal::SIGSTOP);
+        etcd.signal(Signal::SIGKILL);
+        until("etcd has ended", PATIENCE, async || {
+            ensure!(!etcd.is_alive(), "it runs");
+            Ok(())
+        })
+        .await?;
+        let disk = demo.volume(faults, victim).await?;
+        let forced = force(&program, &disk.join("data")).await;
+        launcher.signal(Signal::SIGCONT);
+        forced?;
+
+        let told = until("the member says that it is not itself", PATIENCE, async || said(&demo, victim).await).await?;
+        stage.say(told);
+        client.keeps_on(Duration::from_secs(3)).await?;
+        let asides: Vec<String> = demo.set_aside(faults, victim).await?;
+        ensure!(asides.is_empty(), "{asides:?} was set aside");
+        for ordinal in (0..3).filter(|ordinal| *ordinal != victim) {
+            let members = demo.etcd(ordinal).await?.members().await?;
+            ensure!(members.len() == 3, "member {ordinal} lists {members:?}");
+        }
+        let sentence = demo.says("Stalled", "True", "MemberHeld").await?;
+        ensure!(sentence.contains("--force-new-cluster"), "it says {sentence}");
+
+        // What a person does: the others hold the cluster, so this disk may go.
+        demo.lose(faults, victim, crate::harness::Loss::Claim).await?;
+        demo.ready().await?;
+        ensure!(demo.all_vote().await? == id, "the cluster ID changed");
+        client.finish(&demo).await?;
+        Ok(())
+    });
+}
+
+/// The member's agent holds it, with the reason.
+async fn said(demo: &Demo<'_>, ordinal: u32) -> Result<String> {
+    let page = http::get(&demo.ip(ordinal).await?, PORT_AGENT, "/status").await?;
+    let page: Value = serde_json::from_str(&page.body)?;
+    let said = format!("{}: {}, {}", page["phase"], page["reason"], page["message"]);
+    ensure!(page["phase"] == "Held" && page["reason"] == "NotItself", "it says {said}");
+    Ok(said)
+}
+
+/// Makes the data a cluster of one, as a person would who follows old advice, and gives the files back to their owner.
+async fn force(program: &Path, data: &Path) -> Result<()> {
+    let (client, peer) = (free_url()?, free_url()?);
+    let flag = |name: &str, value: &str| format!("--{name}={value}");
+    let mut etcd = Command::new(program)
+        .args(["--force-new-cluster", &flag("name", "alone"), &flag("data-dir", &data.display().to_string())])
+        .args([flag("listen-client-urls", &client), flag("advertise-client-urls", &client)])
+        .args([flag("listen-peer-urls", &peer), flag("initial-advertise-peer-urls", &peer)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("start {}", program.display()))?;
+    let port: u16 = client.rsplit(':').next().unwrap_or_default().parse()?;
+    until("it serves alone", PATIENCE, async || {
+        let reply = http::get("127.0.0.1", port, "/health").await?;
+        ensure!(reply.body.contains("true"), "it says {}", reply.body);
+        Ok(())
+    })
+    .await?;
+    let pid = Pid::from_raw(i32::try_from(etcd.id().context("it has ended by itself")?)?);
+    kill(pid, Signal::SIGTERM)?;
+    etcd.wait().await?;
+    owned_again(data)
+}
+
+fn owned_again(data: &Path) -> Result<()> {
+    let owner = std::fs::metadata(data)?;
+    call(&format!("chown -R {}:{} {}", owner.uid(), owner.gid(), data.display())).map(drop)
+}
+
+fn free_url() -> Result<String> {
+    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    Ok(format!("http://127.0.0.1:{port}"))
+}
