@@ -10,6 +10,7 @@ mod creation_repeats;
 mod deleted_and_created_again;
 mod foreign_environment;
 mod frozen_etcd;
+mod full_disk;
 mod half_open;
 mod in_cluster;
 mod life;

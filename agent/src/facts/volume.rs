@@ -29,7 +29,8 @@ pub enum Writes {
     /// There is no room: no reason not to serve, since etcd reads, deletes and compacts.
     Full(Room),
     ReadOnly,
-    Denied,
+    /// To the user of this number.
+    Denied(u32),
     Failing(String),
     /// A write has not returned for this long.
     Hung(Duration),
@@ -53,7 +54,7 @@ impl Writable {
             Some(Trial::Fine(room)) => Writes::Fine(*room),
             Some(Trial::Full(room)) => Writes::Full(*room),
             Some(Trial::ReadOnly) => Writes::ReadOnly,
-            Some(Trial::Denied) => Writes::Denied,
+            Some(Trial::Denied(user)) => Writes::Denied(*user),
             Some(Trial::Failing(why)) => Writes::Failing(why.clone()),
         }
     }
@@ -67,7 +68,7 @@ impl Writes {
         match self {
             Self::Unknown | Self::Fine(_) | Self::Full(_) => None,
             Self::ReadOnly => refused("its file system is read-only"),
-            Self::Denied => refused("permission denied; it must be writable for the user of the agent's container"),
+            Self::Denied(user) => refused(&format!("permission denied; it must be writable for user {user}")),
             Self::Failing(why) => refused(why),
             Self::Hung(time) => Some(format!("a write to the volume has not returned for {} s", time.as_secs())),
         }
@@ -81,7 +82,7 @@ impl Writes {
                 let mebibytes = total >> 20;
                 Some(format!("the volume is full: {} KiB of {mebibytes} MiB are free", free >> 10))
             }
-            Self::Unknown | Self::Fine(_) | Self::ReadOnly | Self::Denied | Self::Failing(_) | Self::Hung(_) => None,
+            Self::Unknown | Self::Fine(_) | Self::ReadOnly | Self::Denied(_) | Self::Failing(_) | Self::Hung(_) => None,
         }
     }
 }
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_other_failure_is_a_trouble_with_its_reason() {
-        for trial in [Trial::ReadOnly, Trial::Denied, Trial::Failing("Input/output error".into())] {
+        for trial in [Trial::ReadOnly, Trial::Denied(65_532), Trial::Failing("Input/output error".into())] {
             assert!(after(trial.clone()).trouble().is_some(), "{trial:?}");
         }
         assert!(after(Trial::ReadOnly).trouble().unwrap().contains("read-only"));

@@ -9,7 +9,7 @@ use etcd_operator_shared::{
 
 use super::{
     exit::{Class, Verdict},
-    start::{Start, Wait},
+    start::{Hold, Start, Wait},
 };
 use crate::etcd::member::Status;
 
@@ -21,6 +21,8 @@ pub struct Facts<'a> {
     pub start: Option<&'a Start>,
     /// Why the launcher did not obey the last order.
     pub refused: Option<&'a str>,
+    /// Why the launcher can start nothing, while it cannot.
+    pub waiting: Option<&'a str>,
     pub last_exit: Option<&'a Verdict>,
     pub status: Option<&'a Status>,
     /// Age of etcd's last answer in this run.
@@ -196,10 +198,28 @@ fn started(facts: &Facts<'_>) -> Option<Problem> {
             let Verdict { class, line } = facts.last_exit?;
             problem(MemberPhase::Failing, class.as_str(), format!("etcd ended and is started again soon: {line}"))
         }
-        Process::Unknown => {
-            problem(MemberPhase::Waiting, "LauncherMissing", "the etcd container has not started".into())
-        }
-        Process::Idle => Some(idle(facts)),
+        Process::Unknown => Some(barred(facts).unwrap_or_else(|| unheard(facts))),
+        Process::Idle => Some(barred(facts).unwrap_or_else(|| idle(facts))),
+    }
+}
+
+/// A volume that takes no writes is why etcd does not run, whatever the next step would be: none can be made. What is wrong with
+/// the data on it says more.
+fn barred(facts: &Facts<'_>) -> Option<Problem> {
+    let message = facts.volume_trouble.clone()?;
+    let about_data = matches!(facts.start, Some(Start::Hold(hold)) if !matches!(hold, Hold::Unreadable(_)));
+    let problem = Problem { check: "started", phase: MemberPhase::Held, reason: "VolumeNotWritable", message };
+    (!about_data).then_some(problem)
+}
+
+/// The launcher says nothing of etcd. What keeps this agent from starting it, or the launcher from speaking, is more than that.
+fn unheard(facts: &Facts<'_>) -> Problem {
+    let problem = |phase, reason, message: String| Problem { check: "started", phase, reason, message };
+    match (facts.start, facts.waiting) {
+        (Some(Start::Hold(hold)), _) => problem(MemberPhase::Held, hold.reason(), hold.sentence()),
+        (Some(Start::Wait(wait @ Wait::Volume)), _) => problem(wait.phase(), wait.reason(), wait.sentence()),
+        (_, Some(why)) => problem(MemberPhase::Waiting, "VolumeInUse", why.to_owned()),
+        (_, None) => problem(MemberPhase::Waiting, "LauncherMissing", "the etcd container has not started".into()),
     }
 }
 
@@ -351,6 +371,7 @@ mod tests {
             process: Process::Running,
             start: None,
             refused: None,
+            waiting: None,
             last_exit: None,
             status: Some(status),
             silent_for: Some(Duration::ZERO),
@@ -468,5 +489,36 @@ mod tests {
             Facts { process: Process::Idle, start: Some(&start), last_exit: Some(&verdict), ..serving(&status) };
         let health = judge(&facts);
         assert_eq!((health.phase, health.reason), (MemberPhase::Held, "DataLost"));
+    }
+
+    #[test]
+    fn a_volume_that_takes_no_writes_is_named_before_the_step_that_it_keeps_from_happening() {
+        let status = status();
+        let volume_trouble = Some("the volume does not take writes: its file system is read-only".to_owned());
+        let judged = |process, start: Start| {
+            let (start, volume_trouble) = (Some(&start), volume_trouble.clone());
+            let health = judge(&Facts { process, start, volume_trouble, ..serving(&status) });
+            (health.phase, health.reason)
+        };
+        for process in [Process::Unknown, Process::Idle] {
+            for start in [Start::Touch, Start::Resume, Start::Hold(Hold::Unreadable("it cannot be locked".into()))] {
+                assert_eq!(judged(process, start), (MemberPhase::Held, "VolumeNotWritable"));
+            }
+            assert_eq!(judged(process, Start::Hold(Hold::Unmarked)), (MemberPhase::Held, "VolumeNotMarked"));
+        }
+    }
+
+    #[test]
+    fn a_launcher_that_waits_for_the_volume_is_not_a_missing_one() {
+        let status = status();
+        let unheard = |start: Option<&Start>, waiting| {
+            let health = judge(&Facts { process: Process::Unknown, start, waiting, ..serving(&status) });
+            (health.phase, health.reason)
+        };
+        assert_eq!(unheard(None, None), (MemberPhase::Waiting, "LauncherMissing"));
+        assert_eq!(unheard(Some(&Start::Resume), Some("another")), (MemberPhase::Waiting, "VolumeInUse"));
+        assert_eq!(unheard(Some(&Start::Wait(Wait::Volume)), None), (MemberPhase::Waiting, "VolumeInUse"));
+        let hold = Start::Hold(Hold::Unmarked);
+        assert_eq!(unheard(Some(&hold), None), (MemberPhase::Held, "VolumeNotMarked"));
     }
 }

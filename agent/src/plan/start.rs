@@ -105,6 +105,7 @@ fn step(facts: Facts<'_>) -> Start {
     let Facts { me, volume, object, .. } = facts;
     let marked = match volume {
         Volume::Unreadable(why) => return Start::Hold(Hold::Unreadable(why.clone())),
+        Volume::InUse => return Start::Wait(Wait::Volume),
         Volume::Unmarked => return Start::Hold(Hold::Unmarked),
         Volume::Blank => return Start::Touch,
         Volume::Marked(marked) => marked,

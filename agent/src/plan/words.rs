@@ -18,6 +18,7 @@ impl Wait {
             | Self::Answer
             | Self::Confirmation
             | Self::Launcher
+            | Self::Volume
             | Self::Addresses(_) => MemberPhase::Waiting,
             Self::Acquaintance(_) => MemberPhase::Joining,
         }
@@ -34,6 +35,7 @@ impl Wait {
             Self::Confirmation => "WaitingForConfirmation",
             Self::Turn { .. } => "WaitingForTurn",
             Self::Launcher => "LauncherMissing",
+            Self::Volume => "VolumeInUse",
             Self::Addresses(_) | Self::Acquaintance(_) => "WaitingForPeers",
         }
     }
@@ -56,6 +58,7 @@ impl Wait {
                 "etcd says that it was removed from the cluster; the other members must confirm it".into()
             }
             Self::Turn { behind } => format!("{behind} joins first: members are added one at a time"),
+            Self::Volume => "another agent works on the volume; this one goes on when that has ended".into(),
             Self::Launcher => {
                 "the etcd container does not say whether etcd runs; nothing is moved before it does".into()
             }

@@ -189,6 +189,7 @@ impl View<'_> {
         health::Facts {
             process: process(launcher),
             start: memory.step.as_ref(),
+            waiting: launcher.waiting.as_deref(),
             refused: launcher.refused.as_ref().map(|(_, why)| why.as_str()),
             trouble: self.hands.membership.trouble(),
             leaving: memory.membership.leaving.as_deref(),

@@ -27,17 +27,12 @@ use etcd_operator_shared::process::{
     logs::{self, Format},
     probe, shutdown,
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use self::turn::Sidecar;
-use crate::{
-    args,
-    facts::launcher::Launcher,
-    launch, serve, signals,
-    volume::{Store, lock::Lock},
-};
+use crate::{args, facts::launcher::Launcher, launch, serve, signals, volume::Store};
 
 /// How long the agent stays after SIGTERM when the launcher says nothing: then only its own container is restarted.
 const ALONE: Duration = Duration::from_secs(1);
@@ -49,7 +44,7 @@ const TOGETHER: Duration = Duration::from_secs(55);
 /// The child of `run`.
 ///
 /// # Errors
-/// When a port, the volume's lock or the pod's token cannot be had.
+/// When a port or the pod's token cannot be had.
 pub fn main(config: args::Sidecar) -> anyhow::Result<()> {
     logs::start(Format::Text, &config.log);
     // PID 1 of the container blocks SIGTERM for itself, and a blocked SIGTERM would leave us until SIGKILL.
@@ -79,38 +74,15 @@ async fn run(config: args::Sidecar) -> anyhow::Result<()> {
     let shown = serve::Shown { pages: told.clone(), volume };
     let listener = probe::listen(PORT_AGENT).await?;
     let serving = tokio::spawn(probe::serve(listener, ended.clone(), move |ask| serve::respond(shown.clone(), ask)));
-    let turning = async {
-        let _lock = lock(&store).await;
-        sidecar.turn_for_ever().await
-    };
     // Dropping the loop's future is safe: every effect is idempotent or guarded by compare-and-swap.
     let outcome = tokio::select! {
-        outcome = turning => outcome,
+        outcome = sidecar.turn_for_ever() => outcome,
         () = linger(asked_to_leave, launcher, told) => Ok(()),
     };
     ended.cancel();
     let _ = tokio::time::timeout(Duration::from_secs(1), serving).await;
     info!("agent leaves");
     outcome
-}
-
-/// Takes the volume's lock, however long that takes: another holder is another pod on the same volume, or a predecessor that
-/// is just ending; a disk that fails may be mended.
-async fn lock(store: &Store) -> Lock {
-    let mut known = None;
-    loop {
-        match Lock::take(&store.lock_path("agent")) {
-            Ok(lock) => return lock,
-            Err(error) => {
-                let kind = Some(error.kind());
-                if known != kind {
-                    warn!(%error, "the volume's lock is not to be had: another agent has it, or the volume fails; waiting");
-                }
-                known = kind;
-                sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
 }
 
 /// Returns when the agent may leave: after SIGTERM, when the launcher does not need it any more and the EtcdMember knows.

@@ -23,7 +23,7 @@ pub enum Loss {
 #[must_use]
 pub fn loss(known: &Mark, found: &Volume) -> Option<Loss> {
     match found {
-        Volume::Unreadable(_) => None,
+        Volume::Unreadable(_) | Volume::InUse => None,
         Volume::Blank => Some(Loss::Everything),
         Volume::Unmarked => Some(Loss::Mark),
         Volume::Marked(found) if found.mark.volume_id != known.volume_id => {

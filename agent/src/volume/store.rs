@@ -14,6 +14,8 @@ use super::mark::{FORMAT, Mark};
 pub enum Volume {
     /// It cannot be read, or its mark cannot be understood: nothing is known of it.
     Unreadable(String),
+    /// Another agent has its lock: what is on it may change at any moment, and nothing here is ours to write.
+    InUse,
     /// No mark, and no file where data would be: never touched, or emptied altogether.
     Blank,
     /// Data without a mark: it was not put there by an agent.

@@ -5,6 +5,8 @@ use std::{
     io::{self, ErrorKind, Write},
 };
 
+use nix::unistd::geteuid;
+
 use super::{
     room::{Room, is_full},
     store::Store,
@@ -21,8 +23,8 @@ pub enum Trial {
     Full(Room),
     /// Usually the kernel's answer to a failing disk.
     ReadOnly,
-    /// The volume is not this user's.
-    Denied,
+    /// The volume is not this user's, whose number it is.
+    Denied(u32),
     /// The disk or the network to it fails, in the system's words.
     Failing(String),
 }
@@ -47,7 +49,7 @@ fn judge(room: io::Result<Room>, written: io::Result<()>) -> Trial {
         (Err(error), Ok(room)) if is_full(&error) => Trial::Full(room),
         (Err(error), _) => match error.kind() {
             ErrorKind::ReadOnlyFilesystem => Trial::ReadOnly,
-            ErrorKind::PermissionDenied => Trial::Denied,
+            ErrorKind::PermissionDenied => Trial::Denied(geteuid().as_raw()),
             _ => Trial::Failing(error.to_string()),
         },
         (Ok(()), Ok(room)) if room.free < NOTHING => Trial::Full(room),
@@ -72,7 +74,8 @@ mod tests {
     fn each_failure_of_a_disk_has_a_name_of_its_own() {
         assert_eq!(judge(Ok(ROOM), Ok(())), Trial::Fine(ROOM));
         assert_eq!(failed(Errno::EROFS), Trial::ReadOnly);
-        assert_eq!((failed(Errno::EACCES), failed(Errno::EPERM)), (Trial::Denied, Trial::Denied));
+        let denied = || Trial::Denied(geteuid().as_raw());
+        assert_eq!((failed(Errno::EACCES), failed(Errno::EPERM)), (denied(), denied()));
         assert!(matches!(failed(Errno::EIO), Trial::Failing(why) if why.contains("Input/output error")));
         assert!(matches!(failed(Errno::ESTALE), Trial::Failing(_)));
     }

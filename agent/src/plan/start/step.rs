@@ -81,6 +81,8 @@ pub enum Wait {
     Confirmation,
     /// Another member is being added: one at a time.
     Turn { behind: String },
+    /// The agent that has the volume's lock: a predecessor that is just ending, or another pod on the same volume.
+    Volume,
     /// The launcher's word, or proof that there is none: it may run etcd on what is to be moved.
     Launcher,
     /// The addresses of these members: etcd would ask DNS for them too early.
@@ -151,6 +153,7 @@ impl Start {
                 | Wait::Incarnation
                 | Wait::Stopped
                 | Wait::Launcher
+                | Wait::Volume
                 | Wait::Addresses(_),
             )
             | Self::Hold(_) => false,

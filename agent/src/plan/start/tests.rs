@@ -109,7 +109,7 @@ fn marked(mark: Mark, lived: bool, wal: bool) -> Volume {
 
 /// Every volume that the facts can describe.
 fn volumes() -> Vec<Volume> {
-    let mut all = vec![Volume::Unreadable("io error".into()), Volume::Blank, Volume::Unmarked];
+    let mut all = vec![Volume::Unreadable("io error".into()), Volume::InUse, Volume::Blank, Volume::Unmarked];
     for cluster_uid in ["ours", "theirs"] {
         for member in ["demo-0", "demo-1"] {
             for incarnation in 1..=3 {
@@ -173,7 +173,7 @@ fn mine(volume: &Volume) -> Option<&Marked> {
         Volume::Marked(m) if m.mark.cluster_uid == "ours" && m.mark.member == "demo-0" && m.mark.incarnation == 2 => {
             Some(m)
         }
-        Volume::Marked(_) | Volume::Unreadable(_) | Volume::Blank | Volume::Unmarked => None,
+        Volume::Marked(_) | Volume::Unreadable(_) | Volume::InUse | Volume::Blank | Volume::Unmarked => None,
     }
 }
 

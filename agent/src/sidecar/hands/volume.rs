@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,7 @@ use crate::{
     plan::start::{Fate, Identity, Lost, fate},
     volume::{
         Mark, Store, Volume,
-        lock::Lock,
+        lock::{Holder, Keeper, Lock},
         mark::{self, Address, Suspicion, Voter},
         room::is_full,
         store::Marked,
@@ -26,18 +27,23 @@ const COUNTER: Duration = Duration::from_secs(15 * 60);
 
 pub(in crate::sidecar) struct Disk {
     store: Store,
+    /// Held from the first look on.
+    lock: Arc<Mutex<Keeper>>,
     volume: Volume,
     counted: Instant,
     /// Whether the counter has risen for the next start already.
     counted_for_start: bool,
     /// Whether the last write of the mark found no room.
     full: bool,
+    /// Why the last write of the mark failed: said once, since it is tried again and again.
+    trouble: Option<String>,
 }
 
 impl Disk {
     pub(in crate::sidecar) fn new(store: Store) -> Self {
         let volume = Volume::Unreadable("it has not been looked at yet".into());
-        Self { store, volume, counted: Instant::now(), counted_for_start: false, full: false }
+        let lock = Arc::new(Mutex::new(Keeper::new(store.lock_path("agent"))));
+        Self { store, lock, volume, counted: Instant::now(), counted_for_start: false, full: false, trouble: None }
     }
 
     pub(in crate::sidecar) fn store(&self) -> &Store {
@@ -47,7 +53,7 @@ impl Disk {
     pub(in crate::sidecar) fn mark(&self) -> Option<&Mark> {
         match &self.volume {
             Volume::Marked(marked) => Some(&marked.mark),
-            Volume::Unreadable(_) | Volume::Blank | Volume::Unmarked => None,
+            Volume::Unreadable(_) | Volume::InUse | Volume::Blank | Volume::Unmarked => None,
         }
     }
 
@@ -58,10 +64,18 @@ impl Disk {
         blocking(move || Lock::take(&path)).await.is_ok()
     }
 
-    /// Looks at the volume afresh.
+    /// Looks at the volume afresh, when no other agent has it.
     pub(in crate::sidecar) async fn look(&mut self) -> &Volume {
-        let store = self.store.clone();
-        self.volume = match blocking(move || Ok(store.look())).await {
+        let (store, lock) = (self.store.clone(), Arc::clone(&self.lock));
+        let looked = blocking(move || {
+            let holder = lock.lock().unwrap_or_else(PoisonError::into_inner).look();
+            Ok(match holder {
+                Holder::Me => store.look(),
+                Holder::Other => Volume::InUse,
+                Holder::Nobody(why) => Volume::Unreadable(format!("it cannot be locked: {why}")),
+            })
+        });
+        self.volume = match looked.await {
             Ok(volume) => volume,
             Err(error) => Volume::Unreadable(error.to_string()),
         };
@@ -208,16 +222,21 @@ impl Disk {
         let outcome = outcome.await;
         self.full = outcome.as_ref().is_err_and(is_full);
         if let Err(error) = outcome {
-            warn!(%error, "cannot write the mark");
+            let trouble = Some(error.to_string());
+            if self.trouble != trouble {
+                warn!(%error, "cannot write the mark");
+                self.trouble = trouble;
+            }
             self.look().await;
             return false;
         }
+        self.trouble = None;
         self.volume = match &self.volume {
             Volume::Marked(old) => {
                 let lived = old.lived && old.mark.volume_id == mark.volume_id;
                 Volume::Marked(Marked { mark, lived, wal: old.wal, remains: old.remains })
             }
-            Volume::Blank | Volume::Unmarked | Volume::Unreadable(_) => {
+            Volume::Blank | Volume::Unmarked | Volume::Unreadable(_) | Volume::InUse => {
                 Volume::Marked(Marked { mark, lived: false, wal: false, remains: false })
             }
         };
@@ -251,6 +270,26 @@ mod tests {
 
     fn me() -> Identity {
         Identity { cluster_uid: "u".into(), incarnation: 1, member: "demo-0".into(), ordinal: 0, pod_uid: "p".into() }
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_another_agent_has_is_neither_read_nor_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Disk::new(Store::new(dir.path().to_owned()));
+        first.look().await;
+        first.touch(&me()).await;
+        let mut second = Disk::new(Store::new(dir.path().to_owned()));
+        assert_eq!(*second.look().await, Volume::InUse);
+        assert!(second.mark().is_none() && !second.raise_counter(vec![]).await);
+        assert!(first.raise_counter(vec![]).await, "its mark is as it wrote it");
+        drop(first);
+        assert!(matches!(second.look().await, Volume::Marked(_)), "it goes on when the other has ended");
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_cannot_be_locked_says_why() {
+        let mut disk = Disk::new(Store::new("/proc/nowhere".into()));
+        assert!(matches!(disk.look().await, Volume::Unreadable(why) if why.contains("cannot be locked")));
     }
 
     #[tokio::test]
