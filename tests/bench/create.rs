@@ -28,13 +28,19 @@ pub async fn measure(operator: &Operator, name: &'static str, size: usize, runs:
 async fn floor(operator: &Operator, members: usize, run: usize) -> Result<f64> {
     let bare = BareEtcd { name: format!("bare-{run}"), members, version: "v3.5.21".into(), class: "local".into() };
     let took = bare.create(&operator.client(), &operator.namespace).await?;
+    remove(operator, &bare).await?;
+    gone(operator.client(), &operator.namespace).await?;
+    Ok(took.as_secs_f64())
+}
+
+/// Deletes a bare StatefulSet with its Service and its claims, and does not wait.
+pub async fn remove(operator: &Operator, bare: &BareEtcd) -> Result<()> {
     let now = DeleteParams::background();
     let (client, namespace) = (operator.client(), operator.namespace.as_str());
     Api::<StatefulSet>::namespaced(client.clone(), namespace).delete(&bare.name, &now).await?;
     Api::<Service>::namespaced(client.clone(), namespace).delete(&bare.name, &now).await?;
-    for ordinal in 0..members {
+    for ordinal in 0..bare.members {
         Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace).delete(&bare.claim(ordinal), &now).await?;
     }
-    gone(client, namespace).await?;
-    Ok(took.as_secs_f64())
+    Ok(())
 }

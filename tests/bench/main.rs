@@ -8,6 +8,7 @@ mod disk;
 mod figure;
 mod idle;
 mod operator;
+mod pod_delete;
 mod scale;
 
 use anyhow::Result;
@@ -36,6 +37,9 @@ async fn measure(operator: &Operator, runs: usize, wanted: impl Fn(&str) -> bool
     scale::measure(operator, runs, &wanted).await?;
     if disk::FIGURES.iter().any(|name| wanted(name)) {
         disk::measure(operator, runs, &wanted).await?;
+    }
+    if wanted(pod_delete::NAME) {
+        pod_delete::measure(operator, runs).await?.print();
     }
     if idle::FIGURES.iter().any(|name| wanted(name)) {
         operator.create("idle", 3).await?;
