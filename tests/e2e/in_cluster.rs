@@ -47,19 +47,20 @@ async fn it_makes_a_cluster(stage: &Stage) -> Result<()> {
 async fn moved(stage: &Stage, manifest: &str) -> Result<String> {
     let namespace = Api::<Namespace>::all(stage.client()).get(&stage.namespace).await?;
     let owner = serde_json::to_value(namespace.owner_ref(&()).context("the namespace has a UID")?)?;
-    let mut objects = vec![];
+    let mut documents = vec![];
     for document in manifest.split("\n---\n") {
         let mut object: Value = serde_yaml::from_str(document)?;
-        move_object(&mut object, &stage.namespace, &owner)?;
-        objects.push(object);
+        let is_moved = move_object(&mut object, &stage.namespace, &owner)?;
+        documents.push(if is_moved { object.to_string() } else { document.to_owned() });
     }
-    Ok(json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())
+    Ok(documents.join("\n---\n"))
 }
 
-fn move_object(object: &mut Value, namespace: &str, owner: &Value) -> Result<()> {
+/// Whether it is one that moves.
+fn move_object(object: &mut Value, namespace: &str, owner: &Value) -> Result<bool> {
     let own_name = |name: &Value| json!(format!("{}-{namespace}", name.as_str().unwrap_or_default()));
     match object["kind"].as_str().context("an object has a kind")? {
-        "CustomResourceDefinition" => {}
+        "CustomResourceDefinition" => return Ok(false),
         "Namespace" => object["metadata"]["name"] = json!(namespace),
         "ClusterRole" | "ClusterRoleBinding" => {
             object["metadata"]["name"] = own_name(&object["metadata"]["name"]);
@@ -78,5 +79,5 @@ fn move_object(object: &mut Value, namespace: &str, owner: &Value) -> Result<()>
         *image.context("the manifest names an agent image")? = json!(format!("--agent-image={}", agent_image()));
         args.push(json!(format!("--namespace={namespace}")));
     }
-    Ok(())
+    Ok(true)
 }
