@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::{sync::watch, time::sleep};
 use tracing::warn;
 
-use crate::volume::{Store, Volume, room::Room, trial::Trial};
+use crate::volume::{
+    Store, Volume,
+    room::{Reserve, Room},
+    trial::Trial,
+};
 
 /// The last look.
 #[derive(Debug, Clone, Default)]
@@ -16,8 +20,8 @@ pub struct Writable {
     pub trying_since: Option<Instant>,
     /// What was on the volume, and when the look at it began.
     pub found: Option<(Instant, Volume)>,
-    /// Bytes that are held in reserve.
-    pub reserve: u64,
+    /// How the reserve was then; `None` while it could not be looked at.
+    pub reserve: Option<Reserve>,
 }
 
 /// Whether the volume takes writes.
@@ -26,6 +30,8 @@ pub enum Writes {
     /// It has not been tried yet.
     Unknown,
     Fine(Room),
+    /// There is little room, and nothing is held in reserve against the moment when there is none.
+    Scarce(Room),
     /// There is no room: no reason not to serve, since etcd reads, deletes and compacts.
     Full(Room),
     ReadOnly,
@@ -51,6 +57,7 @@ impl Writable {
         }
         match &self.trial {
             None => Writes::Unknown,
+            Some(Trial::Fine(room)) if self.reserve == Some(Reserve::Owed) => Writes::Scarce(*room),
             Some(Trial::Fine(room)) => Writes::Fine(*room),
             Some(Trial::Full(room)) => Writes::Full(*room),
             Some(Trial::ReadOnly) => Writes::ReadOnly,
@@ -66,7 +73,7 @@ impl Writes {
     pub fn trouble(&self) -> Option<String> {
         let refused = |why: &str| Some(format!("the volume does not take writes: {why}"));
         match self {
-            Self::Unknown | Self::Fine(_) | Self::Full(_) => None,
+            Self::Unknown | Self::Fine(_) | Self::Scarce(_) | Self::Full(_) => None,
             Self::ReadOnly => refused("its file system is read-only"),
             Self::Denied(user) => refused(&format!("permission denied; it must be writable for user {user}")),
             Self::Failing(why) => refused(why),
@@ -77,10 +84,11 @@ impl Writes {
     /// What a person should know while etcd serves.
     #[must_use]
     pub fn notice(&self) -> Option<String> {
+        let share = |Room { free, total }: &Room| format!("{} of {} MiB are free", free >> 20, total >> 20);
         match self {
-            Self::Full(Room { free, total }) => {
-                let mebibytes = total >> 20;
-                Some(format!("the volume is full: {} KiB of {mebibytes} MiB are free", free >> 10))
+            Self::Full(room) => Some(format!("the volume is full: {}", share(room))),
+            Self::Scarce(room) => {
+                Some(format!("the volume is nearly full: {}, and nothing is held in reserve any more", share(room)))
             }
             Self::Unknown | Self::Fine(_) | Self::ReadOnly | Self::Denied(_) | Self::Failing(_) | Self::Hung(_) => None,
         }
@@ -107,14 +115,18 @@ pub async fn try_now_and_then(store: Store, told: watch::Sender<Writable>) {
     }
 }
 
-fn look(store: &Store) -> (Trial, Volume, u64) {
+fn look(store: &Store) -> (Trial, Volume, Option<Reserve>) {
     let trial = store.try_write();
-    if matches!(trial, Trial::Fine(_))
-        && let Err(error) = store.keep_reserve()
-    {
-        warn!(%error, "cannot hold room in reserve");
-    }
-    (trial, store.look(), store.reserve().unwrap_or(0))
+    let reserve = match (&trial, store.keep_reserve()) {
+        (_, Ok(reserve)) => Some(reserve),
+        // Why is told by the trial.
+        (Trial::Full(_) | Trial::ReadOnly | Trial::Denied(_) | Trial::Failing(_), Err(_)) => None,
+        (Trial::Fine(_), Err(error)) => {
+            warn!(%error, "cannot hold room in reserve");
+            None
+        }
+    };
+    (trial, store.look(), reserve)
 }
 
 #[cfg(test)]
@@ -131,7 +143,20 @@ mod tests {
     fn a_full_disk_is_a_notice_and_never_a_reason_not_to_serve() {
         let full = after(Trial::Full(ROOM));
         assert_eq!(full.trouble(), None);
-        assert_eq!(full.notice().unwrap(), "the volume is full: 0 KiB of 1024 MiB are free");
+        assert_eq!(full.notice().unwrap(), "the volume is full: 0 of 1024 MiB are free");
+    }
+
+    #[test]
+    fn a_reserve_that_is_used_up_is_told_and_one_that_cannot_be_is_not() {
+        let room = Room { free: 30 << 20, total: 512 << 20 };
+        let after = |reserve| Writable { trial: Some(Trial::Fine(room)), reserve, ..Writable::default() };
+        let writes = after(Some(Reserve::Owed)).writes(Instant::now());
+        assert_eq!((&writes, writes.trouble()), (&Writes::Scarce(room), None));
+        let told = "the volume is nearly full: 30 of 512 MiB are free, and nothing is held in reserve any more";
+        assert_eq!(writes.notice().as_deref(), Some(told));
+        for reserve in [None, Some(Reserve::Whole), Some(Reserve::Impossible)] {
+            assert_eq!(after(reserve).writes(Instant::now()), Writes::Fine(room));
+        }
     }
 
     #[test]

@@ -24,6 +24,9 @@ use crate::plan::exit::Ended;
 pub const RELEASE_WITHIN: Duration = Duration::from_secs(8);
 /// How long etcd may take to stop before SIGKILL. etcd drains clients for up to 7 s (5 s + 2 elections).
 pub const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// Between the decision to start etcd and its process: an agent that heard of rest now would move data, or give another order.
+const BETWEEN: Process = Process::Pausing { millis: 0 };
+
 /// What happens to the launcher.
 #[derive(Debug)]
 pub enum Event {

@@ -139,7 +139,7 @@ pub enum Process {
     Stopping {
         pid: i32,
     },
-    /// It ended; the launcher starts it again by itself after a pause.
+    /// It does not run, and the launcher starts it by itself: after a pause, or, where that is 0, just now.
     Pausing {
         millis: u64,
     },

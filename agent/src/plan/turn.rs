@@ -12,7 +12,8 @@ pub enum Turn {
     Starting,
     /// etcd runs, or will by itself, or is ending.
     Running(Process),
-    /// An order is on its way: etcd may run by now. Nothing is planned on what was said before it.
+    /// An order is on its way, or etcd's process is just being made: it may run by now. Nothing is planned on what was said
+    /// before.
     Unclear,
 }
 
@@ -26,6 +27,7 @@ pub fn turn(launcher: &Launcher, awaited: bool) -> Turn {
         None | Some(protocol::Process::Idle) if awaited => Turn::Unclear,
         None | Some(protocol::Process::Idle) => Turn::Starting,
         Some(protocol::Process::Running { .. }) => Turn::Running(Process::Running),
+        Some(protocol::Process::Pausing { millis: 0 }) => Turn::Unclear,
         Some(protocol::Process::Pausing { .. }) => Turn::Running(Process::Pausing),
         Some(protocol::Process::Stopping { .. }) => Turn::Running(Process::Stopping),
     }
@@ -53,6 +55,7 @@ mod tests {
         ] {
             assert_eq!(turn(&said(process), false), Turn::Running(wanted));
         }
+        assert_eq!(turn(&said(protocol::Process::Pausing { millis: 0 }), false), Turn::Unclear, "it is being made");
     }
 
     #[test]

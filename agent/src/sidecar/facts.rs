@@ -59,7 +59,8 @@ pub(super) fn process(launcher: &Launcher) -> Process {
         Some(protocol::Process::Running { .. }) if launcher.terminating => Process::Stopping,
         None => Process::Unknown,
         Some(protocol::Process::Idle) => Process::Idle,
-        Some(protocol::Process::Running { .. }) => Process::Running,
+        // Its process is just being made.
+        Some(protocol::Process::Running { .. } | protocol::Process::Pausing { millis: 0 }) => Process::Running,
         Some(protocol::Process::Stopping { .. }) => Process::Stopping,
         Some(protocol::Process::Pausing { .. }) => Process::Pausing,
     }

@@ -40,17 +40,31 @@ pub struct Room {
     pub total: u64,
 }
 
+/// How the reserve is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserve {
+    Whole,
+    /// There is not enough room to make it whole: some of it was given up, or the volume was full from the beginning.
+    Owed,
+    /// Room cannot be set aside here.
+    Impossible,
+}
+
 /// Whether an operation failed for want of room.
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// How large the reserve must become, if it is too small and as much again would stay free: it comes back only when there is
-/// room to spare.
+/// How large the reserve must become, if it is too small.
 fn due(room: Room, held: u64) -> Option<u64> {
     let wanted = LARGEST.min(room.total / PART);
-    (held < wanted && room.free >= wanted - held + wanted).then_some(wanted)
+    (held < wanted).then_some(wanted)
+}
+
+/// Whether there is room to spare for a reserve of this size: as much again must stay free.
+fn spares(room: Room, held: u64, wanted: u64) -> bool {
+    room.free >= wanted.saturating_sub(held) + wanted
 }
 
 impl Store {
@@ -76,21 +90,28 @@ impl Store {
 
     /// Makes the reserve what it shall be. Not in memory, which it would take from etcd, nor where a file system cannot set room
     /// aside.
-    pub fn keep_reserve(&self) -> io::Result<()> {
-        match due(self.room()?, self.reserve()?) {
-            Some(bytes) if statfs(&self.root)?.filesystem_type() != TMPFS_MAGIC => self.hold(bytes),
-            Some(_) | None => Ok(()),
+    pub fn keep_reserve(&self) -> io::Result<Reserve> {
+        let (room, held) = (self.room()?, self.reserve()?);
+        match due(room, held) {
+            None => Ok(Reserve::Whole),
+            Some(_) if statfs(&self.root)?.filesystem_type() == TMPFS_MAGIC => Ok(Reserve::Impossible),
+            Some(wanted) if !spares(room, held, wanted) => Ok(Reserve::Owed),
+            Some(wanted) => self.hold(wanted),
         }
     }
 
-    fn hold(&self, bytes: u64) -> io::Result<()> {
+    fn hold(&self, bytes: u64) -> io::Result<Reserve> {
         let file = File::options().create(true).truncate(false).write(true).open(self.reserve_path())?;
         match fallocate(&file, FallocateFlags::empty(), 0, i64::try_from(bytes).map_err(io::Error::other)?) {
-            Ok(()) => file.sync_all(),
+            Ok(()) => file.sync_all().map(|()| Reserve::Whole),
             Err(errno) => {
                 // Half a reserve of no use, or an empty file, is not left behind.
                 fs::remove_file(self.reserve_path())?;
-                if errno == Errno::EOPNOTSUPP { Ok(()) } else { Err(errno.into()) }
+                match errno {
+                    Errno::EOPNOTSUPP => Ok(Reserve::Impossible),
+                    Errno::ENOSPC | Errno::EDQUOT => Ok(Reserve::Owed),
+                    errno => Err(errno.into()),
+                }
             }
         }
     }
@@ -154,25 +175,24 @@ mod tests {
 
     #[test]
     fn the_reserve_is_a_sixteenth_of_a_small_volume_and_never_much() {
-        let due = |free, total, held| due(Room { free, total }, held);
-        assert_eq!(due(GIB, GIB, 0), Some(64 * MIB));
-        assert_eq!(due(100 * GIB, 100 * GIB, 0), Some(128 * MIB));
-        assert_eq!(due(100 * GIB, 100 * GIB, 128 * MIB), None, "it is there");
+        let due = |total, held| due(Room { free: 0, total }, held);
+        assert_eq!(due(GIB, 0), Some(64 * MIB));
+        assert_eq!(due(100 * GIB, 0), Some(128 * MIB));
+        assert_eq!(due(100 * GIB, 128 * MIB), None, "it is there");
     }
 
     #[test]
     fn a_reserve_that_was_given_up_comes_back_only_when_there_is_room_to_spare() {
-        let due = |free, held| due(Room { free, total: GIB }, held);
-        assert_eq!(due(127 * MIB, 0), None);
-        assert_eq!(due(128 * MIB, 0), Some(64 * MIB));
-        assert_eq!((due(64 * MIB, 60 * MIB), due(68 * MIB, 60 * MIB)), (None, Some(64 * MIB)));
+        let spares = |free, held| spares(Room { free, total: GIB }, held, 64 * MIB);
+        assert_eq!((spares(127 * MIB, 0), spares(128 * MIB, 0)), (false, true));
+        assert_eq!((spares(67 * MIB, 60 * MIB), spares(68 * MIB, 60 * MIB)), (false, true));
     }
 
     #[test]
     fn what_is_held_is_real_room_and_can_be_given_up() {
         let (dir, store) = store();
         assert_eq!((store.reserve().unwrap(), store.give_up_reserve().unwrap()), (0, 0));
-        store.hold(4 * MIB).unwrap();
+        assert_eq!(store.hold(4 * MIB).unwrap(), Reserve::Whole);
         assert!(store.reserve().unwrap() >= 4 * MIB);
         assert!(store.give_up_slice().unwrap());
         assert!(store.reserve().unwrap() < 4 * MIB);

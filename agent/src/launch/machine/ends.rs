@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Disk, Machine};
+use super::{Action, BETWEEN, Disk, Machine};
 use crate::{
     launch::protocol::{Exit, Order, Process},
     plan::exit::{Class, classify},
@@ -55,6 +55,7 @@ impl Machine {
 
     pub(super) fn again(&mut self) -> Vec<Action> {
         self.restarts += 1;
+        self.process = BETWEEN;
         self.order.as_ref().map(|order| Action::Spawn(order.restart())).into_iter().collect()
     }
 }

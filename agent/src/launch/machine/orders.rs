@@ -1,6 +1,6 @@
 //! Whether an order is obeyed, and why not.
 
-use super::{Action, Disk, Machine};
+use super::{Action, BETWEEN, Disk, Machine};
 use crate::launch::protocol::{Message, Order, Process};
 
 impl Machine {
@@ -13,7 +13,7 @@ impl Machine {
         self.order = Some(order.clone());
         self.quick_ends = 0;
         self.deadline = None;
-        self.process = Process::Idle;
+        self.process = BETWEEN;
         vec![Action::Spawn(order)]
     }
 

@@ -51,6 +51,26 @@ fn a_crash_on_data_is_followed_by_a_start_at_once() {
 }
 
 #[test]
+fn between_the_decision_to_start_etcd_and_its_process_nothing_is_said_to_rest() {
+    let rests = |actions: &[Action]| {
+        let state = |a: &Action| matches!(a, Action::Send(Message::State(State { process: Process::Idle, .. })));
+        actions.iter().any(state)
+    };
+    let mut m = locked();
+    m.step(Event::Connected, at(0), |_| FULL);
+    assert!(!rests(&m.step(Event::Asked(Request::Start(order(1, false))), at(0), |_| FULL)));
+    assert!(!rests(&m.step(Event::Spawned { pid: 7 }, at(0), |_| FULL)));
+    assert!(!rests(&m.step(Event::Ended(crash()), at(60), |_| FULL)));
+    assert!(!rests(&m.step(Event::Spawned { pid: 8 }, at(60), |_| FULL)));
+    for _ in 0..2 {
+        assert!(!rests(&m.step(Event::Ended(crash()), at(61), |_| FULL)));
+        m.step(Event::Spawned { pid: 9 }, at(61), |_| FULL);
+    }
+    assert!(!rests(&m.step(Event::Ended(crash()), at(62), |_| FULL)));
+    assert!(!rests(&m.step(Event::Tick, at(70), |_| FULL)));
+}
+
+#[test]
 fn a_founder_is_never_started_again_as_new() {
     let mut m = running(&EMPTY);
     let actions = m.step(Event::Ended(crash()), at(60), |_| FULL);
