@@ -22,7 +22,7 @@ use crate::{
         volume::Writable,
     },
     kube::{self, watch::Seen},
-    launch,
+    launch::{self, protocol::Process},
     names::{Book, task},
     volume::Store,
 };
@@ -60,10 +60,11 @@ pub(super) struct Told {
 impl Inputs {
     /// All that was told, and nothing of it counts as news any more.
     pub(super) fn take(&mut self) -> Told {
+        let launcher = self.launcher.borrow_and_update().clone();
         Told {
             seen: self.seen.borrow_and_update().clone(),
-            launcher: self.launcher.borrow_and_update().clone(),
-            observed: self.observed.borrow_and_update().clone(),
+            observed: of_this_run(self.observed.borrow_and_update().clone(), &launcher),
+            launcher,
             heard: self.heard.borrow_and_update().clone(),
             writable: self.writable.borrow_and_update().clone(),
             book: self.book.borrow_and_update().clone(),
@@ -98,6 +99,16 @@ impl Outputs {
     pub(super) fn offer(&self, addresses: Vec<(String, String)>) {
         replace(&self.offers, addresses);
     }
+}
+
+/// What the etcd that runs now has said. Launcher and etcd are heard by two tasks: what an earlier run said, of itself and of its
+/// membership, must vouch for nothing in this one.
+fn of_this_run(observed: Observed, launcher: &Launcher) -> Observed {
+    let pid = launcher.state.as_ref().and_then(|state| match state.process {
+        Process::Running { pid } | Process::Stopping { pid } => Some(pid),
+        Process::Idle | Process::Pausing { .. } => None,
+    });
+    if observed.pid == pid { observed } else { Observed { pid, ..Observed::default() } }
 }
 
 /// Only a change is news.
@@ -153,4 +164,24 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
     };
     let inputs = Inputs { seen, launcher, observed, heard, writable, book };
     Ok((inputs, Outputs { ask, hurry, offers }, hands))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::protocol::State;
+
+    #[test]
+    fn what_an_earlier_run_of_etcd_has_said_is_not_taken_for_this_ones_word() {
+        let runs = |pid| {
+            let state = State { process: Process::Running { pid }, order: 1, restarts: 0, last_exit: None };
+            Launcher { state: Some(state), ..Launcher::default() }
+        };
+        let said =
+            || Observed { pid: Some(7), confirmed: true, members_asked: Some(Instant::now()), ..Observed::default() };
+        assert!(of_this_run(said(), &runs(7)).confirmed);
+        let other = of_this_run(said(), &runs(8));
+        assert!(!other.confirmed && other.members_asked.is_none() && other.pid == Some(8));
+        assert!(!of_this_run(said(), &Launcher::default()).confirmed, "nor when none runs");
+    }
 }
