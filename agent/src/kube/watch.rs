@@ -141,8 +141,7 @@ async fn listen(
                 }
             }
             Some(Err(error)) => {
-                let why: Vec<String> = causes(&error).map(ToString::to_string).collect();
-                return Ended { refused: is_refusal(&error), why: why.join(": ") };
+                return Ended { refused: is_refusal(&error), why: why(&error) };
             }
             None => return ended("the watch has ended"),
         }
@@ -191,6 +190,12 @@ fn lost(seen: &watch::Sender<Seen>, refused: bool) {
 /// What went wrong, down to its cause.
 fn causes(error: &watcher::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(Some(error as &(dyn Error + 'static)), |one: &&(dyn Error + 'static)| (*one).source())
+}
+
+/// The error and its root, which not every error in between names.
+fn why(error: &watcher::Error) -> String {
+    let (said, root) = (error.to_string(), causes(error).last().map(ToString::to_string).unwrap_or_default());
+    if said.contains(&root) { said } else { format!("{said}: {root}") }
 }
 
 /// Whether nobody listens at the address, or no way leads there.
