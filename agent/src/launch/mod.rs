@@ -225,3 +225,6 @@ impl Launcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The launcher as a whole, with a program in etcd's place: what it does to a volume, a process and a socket.
+
+use std::{fs, os::unix::fs::PermissionsExt, thread};
+
+use super::{
+    protocol::{Exit, Process, Request, Rest, State, VERSION, Volume},
+    *,
+};
+use crate::volume::lock::Lock;
+
+/// Longer than a shell takes to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const MARK: &str = r#"{"format":1,"clusterUid":"u","incarnation":1,"member":"demo-0","volumeId":"v","claim":1,"memberId":"a","counter":7}"#;
+
+/// A pod's two containers, as far as the launcher sees them.
+struct Pod {
+    dir: tempfile::TempDir,
+}
+
+impl Pod {
+    /// With an etcd that makes a WAL, notes its arguments and runs on.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let pod = Self { dir };
+        for folder in ["volume", "shared", "bin"] {
+            fs::create_dir(pod.path(folder)).unwrap();
+        }
+        fs::write(pod.path("volume/mark.json"), MARK).unwrap();
+        let (wal, calls) = (pod.path("volume/data/member/wal"), pod.path("calls"));
+        let (wal, calls) = (wal.display(), calls.display());
+        let script = format!("#!/bin/sh\nmkdir -p {wal}\n: > {wal}/0.wal\necho \"$*\" >> {calls}\nexec sleep 60\n");
+        fs::write(pod.path("bin/etcd"), script).unwrap();
+        fs::set_permissions(pod.path("bin/etcd"), fs::Permissions::from_mode(0o755)).unwrap();
+        pod
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn store(&self) -> Store {
+        Store::new(self.path("volume"))
+    }
+
+    /// Starts a launcher, which runs until the tests end, and connects to it as an agent does.
+    fn launch(&self) -> Agent {
+        let places = Places {
+            volume: self.path("volume"),
+            shared: self.path("shared"),
+            path: Some(self.path("bin").into_os_string()),
+        };
+        thread::spawn(move || run(&places, &[]));
+        let stream = wait(|| UnixStream::connect(self.path("shared").join(SOCKET)).ok());
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut agent = Agent { stream };
+        assert!(matches!(agent.hears(), Message::Hello { protocol: VERSION, .. }));
+        agent.says(&Request::Hello { protocol: VERSION });
+        agent
+    }
+}
+
+struct Agent {
+    stream: UnixStream,
+}
+
+impl Agent {
+    fn says(&mut self, request: &Request) {
+        protocol::write(&mut self.stream, request).unwrap();
+    }
+
+    fn hears(&mut self) -> Message {
+        protocol::read(&mut self.stream).unwrap()
+    }
+
+    /// The next state of this kind.
+    fn awaits(&mut self, wanted: impl Fn(&State) -> bool) -> State {
+        loop {
+            if let Message::State(state) = self.hears()
+                && wanted(&state)
+            {
+                return state;
+            }
+        }
+    }
+
+    fn rests(&mut self) -> State {
+        self.awaits(|state| state.process == Process::Idle)
+    }
+
+    fn runs(&mut self, restarts: u32) -> i32 {
+        match self.awaits(|s| s.restarts == restarts && matches!(s.process, Process::Running { .. })).process {
+            Process::Running { pid } => pid,
+            other => panic!("it is {other:?}"),
+        }
+    }
+}
+
+fn order(number: u64, first: bool) -> Request {
+    let volume = Volume { volume_id: "v".into(), member_id: Some("a".into()), rest: Rest::default() };
+    let (args, again) = (vec!["--initial-cluster-state=new".into()], vec!["--initial-cluster-state=existing".into()]);
+    Request::Start(Order { number, first, args, again, volume })
+}
+
+fn wait<T>(question: impl Fn() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match question() {
+            Some(answer) => return answer,
+            None => assert!(Instant::now() < until, "it takes too long"),
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn an_ordered_etcd_leaves_its_proof_and_is_started_again_as_a_member_with_data() {
+    let pod = Pod::new();
+    let mut agent = pod.launch();
+    agent.rests();
+    agent.says(&order(1, true));
+    let pid = agent.runs(0);
+    wait(|| pod.store().lived("v").unwrap().then_some(()));
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    agent.runs(1);
+    let calls = wait(|| fs::read_to_string(pod.path("calls")).ok().filter(|text| text.lines().count() == 2));
+    assert_eq!(calls, "--initial-cluster-state=new\n--initial-cluster-state=existing\n");
+    agent.says(&Request::Kill);
+    let State { order, last_exit, .. } = agent.rests();
+    assert!(order == 1 && matches!(last_exit, Some(Exit { ordered: true, .. })), "{last_exit:?}");
+}
+
+#[test]
+fn a_volume_that_is_emptied_under_a_running_etcd_is_not_started_on_again() {
+    let pod = Pod::new();
+    let mut agent = pod.launch();
+    agent.rests();
+    agent.says(&order(1, true));
+    let pid = agent.runs(0);
+    wait(|| pod.store().lived("v").unwrap().then_some(()));
+    fs::remove_dir_all(pod.path("volume/data")).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    assert_eq!(agent.rests().restarts, 0);
+    agent.says(&order(2, false));
+    assert!(matches!(agent.hears(), Message::Refused { order: 2, why } if why.contains("data is gone")));
+}
+
+#[test]
+fn a_launcher_waits_for_its_predecessor_on_the_volume_and_says_so() {
+    let pod = Pod::new();
+    let predecessor = Lock::take(&pod.store().lock_path("launcher")).unwrap();
+    let mut agent = pod.launch();
+    assert!(matches!(agent.hears(), Message::Waiting { why } if why.contains("another launcher")));
+    agent.says(&order(1, true));
+    assert!(matches!(agent.hears(), Message::Refused { order: 1, .. }), "nothing is started beside it");
+    drop(predecessor);
+    agent.rests();
+    agent.says(&order(2, true));
+    agent.runs(0);
+    agent.says(&Request::Kill);
+    agent.rests();
+}
+
+#[test]
+fn an_image_without_etcd_is_named() {
+    let pod = Pod::new();
+    fs::remove_file(pod.path("bin/etcd")).unwrap();
+    let mut agent = pod.launch();
+    agent.rests();
+    agent.says(&order(1, true));
+    let state = agent.awaits(|state| state.last_exit.is_some());
+    let exit = state.last_exit.unwrap();
+    assert!(exit.tail[0].contains("the image has no etcd in its PATH"), "{exit:?}");
+}
