@@ -13,6 +13,7 @@ mod frozen_etcd;
 mod half_open;
 mod in_cluster;
 mod life;
+mod neighbours;
 mod noisy_neighbours;
 mod older_kinds;
 mod outages;
