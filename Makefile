@@ -143,7 +143,7 @@ api-only:
 	@$(CARGO) test -p etcd-tests --test api
 
 .PHONY: e2e
-e2e: images crash-image testbed-program ## test every promise on a real Kubernetes (WHAT=name narrows)
+e2e: images crash-image last-release-image testbed-program ## test every promise on a real Kubernetes (WHAT=name narrows)
 	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory e2e-only
 
 .PHONY: e2e-only
@@ -154,7 +154,7 @@ e2e-only:
 
 # A scenario at a time, each for minutes: WHAT=life::kills narrows, E2E_SEED=n repeats what was decided at random.
 .PHONY: chaos
-chaos: images crash-image testbed-program ## try membership for life with the full numbers: half an hour (WHAT=name narrows)
+chaos: images crash-image last-release-image testbed-program ## try membership for life with the full numbers: half an hour (WHAT=name narrows)
 	@E2E_FULL=1 tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory e2e-only WHAT=$(or $(WHAT),life::)
 
 .PHONY: bench
@@ -174,3 +174,8 @@ bench-only:
 crash-image: setup
 	@$(CARGO) build --target $(MUSL) -p etcd-agent --features crash-points
 	@images/build.sh agent $(OUT)/$(MUSL)/debug/etcd-agent $(OUT)/images crash
+
+# The agent of the last release, to be tried beside today's: built once a machine, out of the commit in images/last-release.
+.PHONY: last-release-image
+last-release-image: setup
+	@images/last-release.sh $(OUT)/images

@@ -29,6 +29,7 @@ fn build(place: &Place) -> Step {
         Task::listen("testbed", place.make("testbed-program")),
         Task::listen("agent and coordinator", place.make("programs")),
         Task::listen("an agent that crashes", place.make("crash-image")),
+        Task::listen("an agent of the last release", place.make("last-release-image")),
         Task::listen("tests", place.make("test-programs")),
         Task::listen("images", place.make("images")),
     ];
