@@ -100,6 +100,11 @@ mod tests {
         let (_dir, folder) = image("opt/bitnami/etcd/bin");
         let path = env::join_paths([Path::new("."), Path::new("/nowhere"), &folder]).unwrap();
         assert_eq!(find("etcd", Some(&path)).unwrap(), folder.join("etcd"));
+        // The same folder, as seen from where the process stands.
+        let up: PathBuf = env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
+        let relative = up.join(folder.strip_prefix("/").unwrap());
+        assert!(relative.join("etcd").exists());
+        assert_ne!(find("etcd", Some(relative.as_os_str())).ok(), Some(relative.join("etcd")));
         let relative = env::join_paths([Path::new("bin")]).unwrap();
         assert!(find("no-such-program", Some(&relative)).unwrap_err().to_string().contains("PATH (bin)"));
         assert!(find("sh", None).is_ok(), "a PATH that others took away is made up for");

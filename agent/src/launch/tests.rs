@@ -98,7 +98,10 @@ impl Agent {
 
 fn order(number: u64, first: bool) -> Request {
     let volume = Volume { volume_id: "v".into(), member_id: Some("a".into()), rest: Rest::default() };
-    let (args, again) = (vec!["--initial-cluster-state=new".into()], vec!["--initial-cluster-state=existing".into()]);
+    let (args, again) = (
+        vec!["--initial-cluster-state=new".into()],
+        vec!["--initial-cluster-state=existing".into(), "--name=a".into()],
+    );
     Request::Start(Order { number, first, args, again, volume })
 }
 
@@ -124,7 +127,7 @@ fn an_ordered_etcd_leaves_its_proof_and_is_started_again_as_a_member_with_data()
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     agent.runs(1);
     let calls = wait(|| fs::read_to_string(pod.path("calls")).ok().filter(|text| text.lines().count() == 2));
-    assert_eq!(calls, "--initial-cluster-state=new\n--initial-cluster-state=existing\n");
+    assert_eq!(calls, "--initial-cluster-state=new\n--initial-cluster-state=existing --name=a\n");
     agent.says(&Request::Kill);
     let State { order, last_exit, .. } = agent.rests();
     assert!(order == 1 && matches!(last_exit, Some(Exit { ordered: true, .. })), "{last_exit:?}");

@@ -41,6 +41,8 @@ fn every_refusal_of_a_flag_is_told_as_one() {
         let verdict = classify(&ended(Some(2), None, &tail));
         assert_eq!((verdict.class, verdict.line.as_str()), (Class::WrongFlags, first));
     }
+    let later = ended(Some(1), None, &["invalid value in the store", "another line"]);
+    assert_eq!(classify(&later).class, Class::Crashed, "a refused flag ends etcd with 2");
     let panics = [r#"panic: unrecognized level: "loud""#, "", "goroutine 1 [running]:"];
     assert_eq!(classify(&ended(Some(2), None, &panics)).class, Class::WrongFlags);
     let log = [
