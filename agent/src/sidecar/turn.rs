@@ -66,7 +66,7 @@ impl Sidecar {
     pub(super) async fn turn_for_ever(mut self) -> anyhow::Result<()> {
         loop {
             self.turn().await;
-            let soon = self.memory.orders.is_startable() || self.memory.owes_word;
+            let nap = self.nap(Instant::now());
             // Every arm is cancel-safe: news stays in its channel, a nap has no effect.
             tokio::select! {
                 changed = self.inputs.changed() => changed?,
@@ -82,8 +82,17 @@ impl Sidecar {
                     // Who leads, and who is a member, may be another thing now: etcd is asked at once.
                     self.outputs.hurry.send_modify(|_| {});
                 }
-                () = sleep(if soon { EAGER } else { CALM }) => {}
+                () = sleep(nap) => {}
             }
+        }
+    }
+
+    /// Until the next turn, should nothing be told before.
+    fn nap(&self, now: Instant) -> Duration {
+        match (self.memory.orders.is_startable(), self.memory.owes_word) {
+            (true, _) => EAGER,
+            (false, true) => self.hands.object.pause(now).clamp(EAGER, CALM),
+            (false, false) => CALM,
         }
     }
 

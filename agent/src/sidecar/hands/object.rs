@@ -137,6 +137,11 @@ impl MemberObject {
         !self.lane.is_busy() && Instant::now() >= self.not_before
     }
 
+    /// How long a word that is owed has to wait: for the pause after a failure, or for the end of a write, which is told.
+    pub(in crate::sidecar) fn pause(&self, now: Instant) -> Duration {
+        if self.lane.is_busy() { Duration::MAX } else { self.not_before.saturating_duration_since(now) }
+    }
+
     pub(in crate::sidecar) fn is_writing(&self) -> bool {
         self.lane.is_busy()
     }
@@ -304,5 +309,6 @@ mod tests {
         assert_eq!((left.get("role"), left["phase"].as_str()), (None, Some("Held")));
         ours.finish(Written { claim: None, sent, answer: Err(invalid()) });
         assert!(!ours.is_free(), "leaving it out did not help");
+        assert!(ours.pause(Instant::now()) > Duration::from_secs(1), "nobody looks fifty times a second meanwhile");
     }
 }
