@@ -105,7 +105,7 @@ impl World {
         }
         let surplus = running::needs_list(&me, &object, false, None);
         let silent = self.question(place, None, rules).map(|question| question.ask());
-        silent.is_some_and(|step| step.needs_list() || (surplus && step != Start::Left))
+        silent.is_some_and(|step| step.needs_list() || pod.expelled || (surplus && step != Start::Left))
     }
 
     fn steps(&self, place: usize, rules: &Rules) -> Vec<Deed> {
@@ -117,6 +117,9 @@ impl World {
             steps.extend(ask(Some(list)));
         }
         steps.dedup();
+        let turned_away = rules.mistake == Some(Mistake::TurnedAwayForGood);
+        steps
+            .retain(|step| !(turned_away && *step == Start::Resume && self.pod(place).is_some_and(|pod| pod.expelled)));
         let mut deeds: Vec<Deed> = steps.into_iter().map(|step| self.twisted(place, step, rules)).collect();
         if rules.mistake == Some(Mistake::IdAfterStart)
             && matches!(self.pod(place).and_then(|pod| pod.agent.answer), Some(Answer::Added(_)))

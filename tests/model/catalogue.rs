@@ -174,6 +174,7 @@ pub fn planted() -> Vec<(Mistake, char, Scenario)> {
         ),
         plant(Mistake::SupersededGoesOn, 'd', Formed(3), Budget { emptied: 1, ..CALM }, sizes(&[1, 3])),
         plant(Mistake::OtherIdGoesOn, 'd', Formed(1), Budget { haste: 1, ..crash }, sizes(&[3])),
+        plant(Mistake::TurnedAwayForGood, 'd', Formed(3), Budget { forced: 1, disks: 1, ..CALM }, RECORDS),
         plant(Mistake::RestartsAsFirst, 'c', Formed(3), Budget { data: 1, crashes: 1, ..CALM }, RULES),
         plant(Mistake::DatabaseIsNoData, 'c', Formed(3), Budget { data: 1, ends: 1, ..CALM }, RULES),
         plant(Mistake::AloneIsTrusted, 'b', Formed(3), Budget { forced: 1, ..CALM }, RECORDS),

@@ -198,8 +198,20 @@ impl World {
     #[must_use]
     pub fn is_turned_away(&self, place: usize) -> bool {
         let Some(wal) = self.wal_of(place) else { return false };
+        if self.is_turned_away_by_one_forced(wal) {
+            return true;
+        }
         let knows_better = |(_, other): (usize, Wal)| other.len >= wal.len && !self.knows_as_member(other, wal.id);
         !self.config(wal.incarnation).has(wal.id) && self.running(wal.incarnation).any(knows_better)
+    }
+
+    /// Whether an etcd that was forced to be alone runs: it takes all others for removed, and tells them so.
+    fn is_turned_away_by_one_forced(&self, wal: Wal) -> bool {
+        (0..PLACES).any(|place| {
+            let runs = self.pod(place).is_some_and(|pod| pod.runs());
+            let other = self.volume(place).and_then(|volume| volume.wal).filter(|other| runs && other.forced);
+            other.is_some_and(|other| other.incarnation == wal.incarnation)
+        })
     }
 
     /// Whether for this log the ID is a member, or is yet to become one.

@@ -81,6 +81,8 @@ pub enum Mistake {
     OtherIdGoesOn,
     /// A member whose list has lost all other voters is trusted.
     AloneIsTrusted,
+    /// Whoever was turned away as removed waits for a confirmation for ever.
+    TurnedAwayForGood,
     /// The launcher starts etcd again with the arguments of its first start.
     RestartsAsFirst,
     /// A database without its WAL is left where etcd starts for the first time.
@@ -111,6 +113,7 @@ impl Mistake {
             Self::CounterFalls => "an older copy's counter is published over the newer one",
             Self::SupersededGoesOn => "a member beside which another volume speaks goes on",
             Self::OtherIdGoesOn => "an etcd that runs under another ID than the mark's goes on",
+            Self::TurnedAwayForGood => "who was turned away as removed waits for a confirmation for ever",
             Self::RestartsAsFirst => "the launcher starts etcd again with the arguments of its first start",
             Self::DatabaseIsNoData => "a database without its WAL is left where etcd starts for the first time",
             Self::AloneIsTrusted => "a member whose list has lost all other voters is trusted",

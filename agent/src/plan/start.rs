@@ -236,7 +236,10 @@ fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
                 None => join::join(facts, marked, Lost::Removed),
             };
         }
-        Cluster::Awaited | Cluster::Silent(_) if facts.expelled => return Start::Wait(Wait::Confirmation),
+        Cluster::Awaited if facts.expelled => return Start::Wait(Wait::Confirmation),
+        // While nobody confirms it etcd's own word is no reason to stay away: one that was forced to be alone takes all others for
+        // removed and tells them so, and theirs believe it. With its log intact a member harms nobody by being started, also one
+        // that was removed: those that stay tell it again.
         Cluster::Answers(_) | Cluster::Awaited | Cluster::Silent(_) => {}
     }
     match facts.object {

@@ -215,7 +215,8 @@ impl Sidecar {
         let joined = self.hands.volume.mark().is_some_and(|mark| mark.joined);
         let runs = self.memory.running.is_some();
         let wanted = match &self.memory.step {
-            Some(step) => step.needs_list() || (surplus && *step != Start::Left),
+            // Also beside a start that goes on without: whoever was turned away hears from the others whether it is out.
+            Some(step) => step.needs_list() || facts::is_expelled(&told.launcher) || (surplus && *step != Start::Left),
             None => {
                 let learns = joined && !self.memory.membership.votes;
                 let leaderless = self.memory.membership.leaderless_for(now);

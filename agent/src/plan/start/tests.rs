@@ -404,9 +404,10 @@ fn a_member_that_was_removed_sets_its_data_aside_and_joins_anew() {
     let claimed = stage.done.iter().position(|step| matches!(step, Start::Claim { .. })).unwrap();
     let added = stage.done.iter().position(|step| *step == Start::Add).unwrap();
     assert!(claimed < added, "a twin must know before its place is taken: {:?}", stage.done);
-    let (me, volume, object, cluster) = (me(), marked(mark(), true, true), Object::Known(known()), silent());
-    let asked = Facts { expelled: true, ..facts(&me, &volume, &object, &cluster) };
-    assert_eq!(start(asked), Start::Wait(Wait::Confirmation), "etcd's word alone is not enough");
+    let (me, volume, object) = (me(), marked(mark(), true, true), Object::Known(known()));
+    let asked = |cluster: &Cluster| start(Facts { expelled: true, ..facts(&me, &volume, &object, cluster) });
+    assert_eq!(asked(&Cluster::Awaited), Start::Wait(Wait::Confirmation), "etcd's word alone is not enough");
+    assert_eq!(asked(&silent()), Start::Resume, "and no reason to stay away for ever");
 }
 
 #[test]
