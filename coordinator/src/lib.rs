@@ -1,41 +1,17 @@
-//! The coordinator: turns each EtcdCluster into Kubernetes objects, and adds up what the members' agents report. A library
-//! only so that the model in `tests/model` asks the very rules that the coordinator goes by.
+//! The coordinator: turns each EtcdCluster into Kubernetes objects, and adds up what the members' agents report. A
+//! library only so that the model in `tests/model` asks the very rules that the coordinator goes by.
 //!
 //! It needs nothing but the API server, and speaks to nothing else: never etcd's protocol, never a connection to a pod.
-//! Every rule that decides is pure (`course` and what it asks, `founding`, `build`, `status`) and tested without a cluster.
+//! Every rule that decides is pure (`cluster/{facts, decide, build, report/status}`) and tested without a cluster.
 
-pub mod aim;
 mod apiserver;
-mod apply;
 pub mod args;
-pub mod build;
-mod context;
-mod controller;
-pub mod course;
+pub mod cluster;
 mod crds;
-pub mod decide;
-mod ending;
-mod events;
-pub mod facts;
-mod fetch;
-mod found;
-pub mod founding;
-mod lease;
-mod ledger;
-pub mod membership;
 mod metrics;
-pub mod moves;
-pub mod peers;
-mod probes;
-mod reconcile;
-pub mod refusal;
-pub mod replace;
-mod report;
-pub mod retire;
-mod run;
-mod status;
-mod stores;
-pub mod trouble;
+mod process;
+#[cfg(test)]
+mod rooms;
 
 use anyhow::anyhow;
 use etcd_operator_shared::process::{logs, shutdown};
@@ -62,5 +38,5 @@ fn work(run: Run) -> anyhow::Result<()> {
     let provider = rustls::crypto::ring::default_provider().install_default();
     provider.map_err(|_| anyhow!("the cryptography provider is installed twice"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { run::run(run, shutdown::on_signal()?).await })
+    runtime.block_on(async { process::run::run(run, shutdown::on_signal()?).await })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// Why a text is no duration.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("{0:?} is not a duration: write numbers with units, such as 100ms, 5s or 1h30m")]
 pub struct DurationError(pub(crate) String);
 

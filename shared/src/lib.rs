@@ -3,7 +3,6 @@
 //! Everything outside `process` is pure: types, names and arithmetic, no clock, no environment, no I/O.
 
 pub mod api;
-pub mod condition;
 pub mod duration;
 pub mod ids;
 pub mod names;

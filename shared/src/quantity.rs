@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// Why a text is no quantity of bytes.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("{0:?} is not a quantity of bytes: write a number with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi")]
 pub struct QuantityError(pub(crate) String);
 

@@ -45,7 +45,7 @@ pub enum Compaction {
 }
 
 /// The first broken rule, as a sentence.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum Invalid {
     #[error("metadata.name must have at most {MAX_CLUSTER_NAME} characters")]
     LongName,

@@ -19,7 +19,7 @@ pub enum Minor {
 }
 
 /// Why a text names no version that can be run.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("{0:?} is not a supported version of etcd: write v3.5.x, v3.6.x or v3.7.x, such as v3.5.21")]
 pub struct VersionError(String);
 

@@ -1,6 +1,6 @@
 //! What the coordinator and the StatefulSet's controller do, a write at a time.
 //!
-//! What the coordinator does is what its real course says ([`crate::coordinator`]); a fall of the replicas is decided now and
+//! What the coordinator does is what its real decision says ([`crate::coordinator`]); a fall of the replicas is decided now and
 //! written later, if nobody has changed the replicas meanwhile.
 
 use crate::{

@@ -1,4 +1,4 @@
-//! What the coordinator sees of a world, and what its real course is then. Courses are remembered: they are pure.
+//! What the coordinator sees of a world, and what its real decision is then. Decisions are remembered: they are pure.
 //!
 //! Told apart from the world are its caches and its clock: what it sees is as of now, and what it waits for has taken long
 //! enough. Addresses are none, so that none are published: instead every list is in doubt from when a pod goes until it was
@@ -6,12 +6,9 @@
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
-use etcd_coordinator::{
-    aim::Aim,
-    course::{Course, Waited},
-    decide::{PATIENCE, Step},
-    facts::{Facts, Pod, Seat, Set, Storage, Version},
-    founding,
+use etcd_coordinator::cluster::{
+    decide::{Care, Decision, Waited, decide, incarnation::initial_members, replicas::RAISE_AFTER, step::Step},
+    facts::{Claim, Facts, Pod, Set, Slot, Storage, Version},
 };
 use etcd_operator_shared::{
     api::{
@@ -19,7 +16,7 @@ use etcd_operator_shared::{
         cluster::Incarnation,
         member::{MemberEntry, Membership, Role},
     },
-    names, validate,
+    names,
 };
 use serde_json::json;
 
@@ -30,7 +27,7 @@ use crate::{
     world::{Object, SEATS, World},
 };
 
-/// Everything that a course depends on, as small values.
+/// Everything that a decision depends on, as small values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Sight {
     wish: u8,
@@ -66,7 +63,7 @@ struct Leads {
     fresh: bool,
 }
 
-/// What of a course moves the world.
+/// What of a decision moves the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Orders {
     /// What every EtcdMember is told: the size, and whether the cluster is stopped.
@@ -83,7 +80,7 @@ pub struct Orders {
 }
 
 thread_local! {
-    static COURSES: RefCell<Memo<Sight, Orders>> = RefCell::default();
+    static DECISIONS: RefCell<Memo<Sight, Orders>> = RefCell::default();
 }
 
 /// UID of a pod that is there, and of all that are not.
@@ -95,7 +92,7 @@ impl World {
     #[must_use]
     pub fn orders(&self, rules: &Rules) -> Orders {
         let sight = self.sight();
-        let orders = COURSES.with_borrow_mut(|courses| *courses.entry(sight).or_insert_with(|| sight.ask()));
+        let orders = DECISIONS.with_borrow_mut(|decisions| *decisions.entry(sight).or_insert_with(|| sight.ask()));
         match rules.mistake {
             Some(mistake) => self.twisted_orders(mistake, orders),
             None => orders,
@@ -153,7 +150,7 @@ impl World {
 }
 
 impl Sight {
-    /// The real course.
+    /// The real decision.
     fn ask(&self) -> Orders {
         let spec = json!({
             "version": "v3.5.21",
@@ -161,19 +158,20 @@ impl Sight {
             "recovery": { "abandonIncarnation": if self.ending { self.incarnation } else { 0 } },
         });
         let spec = serde_json::from_value(spec).expect("a spec as a user may write it");
-        let cluster = EtcdCluster::new("demo", spec);
-        let wanted = validate::cluster(&cluster).expect("a size that a user may ask for");
-        let life = Incarnation {
+        let incarnation = Incarnation {
             number: self.incarnation.into(),
             token: String::new(),
-            initial_members: founding::initial_members("demo", self.founders.into()),
+            initial_members: initial_members("demo", self.founders.into()),
             members_created: true,
             ended: None,
         };
-        let facts = self.facts(&life);
-        let waited = Waited { address: Duration::ZERO, leader: if facts.serves() { Duration::ZERO } else { PATIENCE } };
-        let course = Course::of(Aim::of(&cluster, &wanted, &life), &life, self.formed, &facts, waited);
-        Orders::of(&course)
+        let facts = self.facts(&incarnation);
+        let mut cluster = EtcdCluster::new("demo", spec);
+        let status = cluster.status.get_or_insert_default();
+        status.incarnation = Some(incarnation);
+        status.cluster_id = self.formed.then(String::new);
+        let leader = if facts.serves() { Duration::ZERO } else { RAISE_AFTER };
+        Orders::of(&decide(&cluster, &facts, Waited { address: Duration::ZERO, leader }))
     }
 
     fn facts(&self, life: &Incarnation) -> Facts {
@@ -196,15 +194,15 @@ impl Sight {
                 etcd_runs: true,
                 trouble: None,
             });
-            (seat as u32, Seat { pod, member })
+            (seat as u32, Slot { pod, member })
         };
-        let volumes = seats().filter(|seat| self.volumes[*seat]).map(|seat| (seat as u32, false));
+        let volumes = seats().filter(|seat| self.volumes[*seat]).map(|seat| (seat as u32, Claim::default()));
         Facts {
             cluster: "demo".into(),
             set: Some(set),
-            seats: seats().map(seat).collect::<BTreeMap<_, _>>(),
+            slots: seats().map(seat).collect::<BTreeMap<_, _>>(),
             claims: volumes.collect(),
-            former: vec![],
+            ..Facts::default()
         }
     }
 }
@@ -253,27 +251,27 @@ impl Leads {
 }
 
 impl Orders {
-    fn of(course: &Course) -> Self {
+    fn of(decision: &Decision) -> Self {
         let small = |n: u32| u8::try_from(n).unwrap_or(u8::MAX);
-        let replicas = match &course.step {
-            Step::SetReplicas(n) => Some(small(*n)),
-            Step::Replace(_) | Step::End(_) | Step::Wait(_) | Step::Nothing => None,
-        };
-        let succeeded = match &course.step {
-            Step::Replace(victims) => {
-                victims.iter().filter_map(|victim| names::ordinal("demo", &victim.name)).collect()
+        let Care { desired, departed, members, .. } = decision.care.as_ref().expect("an incarnation is cared for");
+        let (mut replicas, mut succeeded, mut ends) = (None, vec![], false);
+        match &decision.step {
+            Step::SetReplicas(n) => replicas = Some(small(*n)),
+            Step::Replace(deletions) => {
+                succeeded = deletions.iter().filter_map(|one| names::ordinal("demo", &one.name)).collect();
             }
-            Step::SetReplicas(_) | Step::End(_) | Step::Wait(_) | Step::Nothing => vec![],
-        };
+            Step::End(_) => ends = true,
+            Step::Look(_) | Step::Begin(_) | Step::MakeMembers | Step::Wait(_) | Step::Nothing => {}
+        }
         let set = |ordinals: &mut dyn Iterator<Item = u32>| ordinals.fold(0, |set, ordinal| set | 1 << ordinal);
         Self {
-            size: small(course.word.size),
-            stopped: course.word.stopped,
+            size: small(desired.size),
+            stopped: desired.stopped,
             replicas,
             succeeded: set(&mut succeeded.into_iter()),
-            retired: set(&mut course.retired.iter().map(|retired| retired.ordinal)),
-            ends: matches!(course.step, Step::End(_)),
-            seats: small(course.seats),
+            retired: set(&mut departed.iter().map(|departed| departed.ordinal)),
+            ends,
+            seats: small(*members),
         }
     }
 }

@@ -1,0 +1,245 @@
+//! Our verbs on the API server. Each is bounded in time, counted when it writes, and fails with a sentence.
+//!
+//! Nothing here retries: reconciliation is the retry, and its reason is visible. The client's own retries are off,
+//! because they would obey a Retry-After for minutes where we have something better to do.
+
+use std::{
+    fmt::Debug,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use etcd_operator_shared::names::MANAGER_COORDINATOR;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{NamespaceResourceScope, PartialObjectMeta},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+use tokio::time::{Instant, timeout};
+
+use crate::metrics::Metrics;
+
+/// No answer for so long is a failure. The API server itself gives up after 60 s, but a slow one should not hold a
+/// place.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The API server, as far as reconciliation uses it.
+pub struct ApiServer {
+    client: Client,
+    metrics: Metrics,
+    answered: Mutex<Option<Instant>>,
+    minor: AtomicU32,
+}
+
+/// What was attempted, and why it failed.
+#[derive(Debug, Error)]
+#[error("cannot {attempt}: {cause}")]
+pub struct Failed {
+    pub attempt: String,
+    pub cause: Cause,
+}
+
+/// Why a call failed, as far as it makes a difference.
+#[derive(Debug, Error)]
+pub enum Cause {
+    #[error("it was changed meanwhile")]
+    Conflict,
+    #[error("it exists")]
+    Exists,
+    #[error("it does not exist")]
+    Missing,
+    #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Broken(kube::Error),
+}
+
+/// Kinds that live in a namespace and are known at compile time.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned + Send
+{
+}
+
+impl<K> Kind for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned + Send
+{
+}
+
+impl ApiServer {
+    #[must_use]
+    pub fn new(client: Client, metrics: Metrics) -> Self {
+        Self { client, metrics, answered: Mutex::new(None), minor: AtomicU32::new(0) }
+    }
+
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Its minor version; 0, the oldest of all, until it was asked.
+    #[must_use]
+    pub fn minor_version(&self) -> u32 {
+        self.minor.load(Ordering::Relaxed)
+    }
+
+    /// Time since it last answered anything, or `None` if it never did.
+    #[must_use]
+    pub fn silent_for(&self) -> Option<Duration> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    /// Asks for its version.
+    pub async fn ask_version(&self) -> Result<(), Failed> {
+        let info = self.call(|| "ask the API server's version".into(), self.client.apiserver_version()).await?;
+        let digits: String = info.minor.chars().take_while(char::is_ascii_digit).collect();
+        self.minor.store(digits.parse().unwrap_or(0), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Reads one object with the API server's own eyes.
+    pub async fn get<K: Kind>(&self, namespace: &str, name: &str) -> Result<Option<K>, Failed> {
+        self.call(|| say::<K>("read", name), self.api::<K>(namespace).get_opt(name)).await
+    }
+
+    /// Reads the metadata of one object.
+    pub async fn get_metadata<K: Kind>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<PartialObjectMeta<K>>, Failed> {
+        self.call(|| say::<K>("read", name), self.api::<K>(namespace).get_metadata_opt(name)).await
+    }
+
+    /// Lists by label, consistently: no cache of the API server answers.
+    pub async fn list<K: Kind>(&self, namespace: &str, labels: &str) -> Result<Vec<K>, Failed> {
+        let params = ListParams::default().labels(labels);
+        Ok(self.call(|| say::<K>("list", labels), self.api::<K>(namespace).list(&params)).await?.items)
+    }
+
+    pub async fn create<K: Kind>(&self, object: &K) -> Result<K, Failed> {
+        self.metrics.wrote(&K::kind(&()), "create");
+        let api = self.api::<K>(&object.namespace().unwrap_or_default());
+        let params = PostParams { field_manager: Some(MANAGER_COORDINATOR.into()), ..PostParams::default() };
+        self.call(|| say::<K>("create", &object.name_any()), api.create(&params, object)).await
+    }
+
+    /// Replaces an object, if it still has this resourceVersion.
+    pub async fn replace<K: Kind>(&self, object: &K) -> Result<K, Failed> {
+        let name = object.name_any();
+        let api = self.api::<K>(&object.namespace().unwrap_or_default());
+        self.call(|| say::<K>("replace", &name), api.replace(&name, &PostParams::default(), object)).await
+    }
+
+    /// Server-side apply: what is named is ours, by force. Gives the metadata after it.
+    pub async fn apply<K: Kind, T: Serialize + Debug>(
+        &self,
+        namespace: &str,
+        name: &str,
+        object: &T,
+    ) -> Result<PartialObjectMeta<K>, Failed> {
+        self.metrics.wrote(&K::kind(&()), "apply");
+        let params = PatchParams::apply(MANAGER_COORDINATOR).force();
+        let api = self.api::<K>(namespace);
+        self.call(|| say::<K>("apply", name), api.patch_metadata(name, &params, &Patch::Apply(object))).await
+    }
+
+    /// Merge patch.
+    pub async fn merge<K: Kind>(&self, namespace: &str, name: &str, patch: &serde_json::Value) -> Result<K, Failed> {
+        self.metrics.wrote(&K::kind(&()), "patch");
+        let params = PatchParams { field_manager: Some(MANAGER_COORDINATOR.into()), ..PatchParams::default() };
+        let api = self.api::<K>(namespace);
+        self.call(|| say::<K>("patch", name), api.patch(name, &params, &Patch::Merge(patch))).await
+    }
+
+    /// Merge patch of the status.
+    pub async fn merge_status<K: Kind>(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &serde_json::Value,
+    ) -> Result<K, Failed> {
+        self.metrics.wrote(&K::kind(&()), "status");
+        let params = PatchParams { field_manager: Some(MANAGER_COORDINATOR.into()), ..PatchParams::default() };
+        let api = self.api::<K>(namespace);
+        self.call(|| say::<K>("write the status of", name), api.patch_status(name, &params, &Patch::Merge(patch))).await
+    }
+
+    /// Replaces the status, if the object still has this resourceVersion.
+    pub async fn replace_status<K: Kind>(&self, object: &K) -> Result<K, Failed> {
+        self.metrics.wrote(&K::kind(&()), "status");
+        let name = object.name_any();
+        let params = PostParams { field_manager: Some(MANAGER_COORDINATOR.into()), ..PostParams::default() };
+        let api = self.api::<K>(&object.namespace().unwrap_or_default());
+        self.call(|| say::<K>("write the status of", &name), api.replace_status(&name, &params, object)).await
+    }
+
+    /// Deletes exactly the object with this UID.
+    pub async fn delete<K: Kind>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failed> {
+        self.metrics.wrote(&K::kind(&()), "delete");
+        let only = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams::default().preconditions(only);
+        self.call(|| say::<K>("delete", name), self.api::<K>(namespace).delete(name, &params)).await?;
+        Ok(())
+    }
+
+    /// Bounds a call and notes that the API server answered, be it with a refusal.
+    pub async fn call<T>(
+        &self,
+        attempt: impl FnOnce() -> String,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Failed> {
+        let cause = match timeout(CALL_TIMEOUT, call).await {
+            Ok(Ok(done)) => {
+                self.heard();
+                return Ok(done);
+            }
+            Ok(Err(error)) => Cause::from(error),
+            Err(_) => Cause::Timeout,
+        };
+        if !matches!(cause, Cause::Timeout | Cause::Broken(_)) {
+            self.heard();
+        }
+        Err(Failed { attempt: attempt(), cause })
+    }
+
+    fn heard(&self) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn api<K: Kind>(&self, namespace: &str) -> Api<K> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+impl From<kube::Error> for Cause {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => match (status.code, status.reason.as_str()) {
+                (409, "AlreadyExists") => Self::Exists,
+                (409, _) => Self::Conflict,
+                (404, _) => Self::Missing,
+                _ => Self::Refused(status.message.clone()),
+            },
+            error => Self::Broken(error),
+        }
+    }
+}
+
+/// A deletion by UID: an object that is gone, or another one by now, is as good as deleted.
+pub fn gone(deleted: Result<(), Failed>) -> Result<(), Failed> {
+    match deleted {
+        Err(Failed { cause: Cause::Missing | Cause::Conflict, .. }) => Ok(()),
+        other => other,
+    }
+}
+
+fn say<K: Resource<DynamicType = ()>>(verb: &str, name: &str) -> String {
+    format!("{verb} {} {name}", K::kind(&()))
+}

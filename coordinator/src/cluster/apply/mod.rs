@@ -1,0 +1,120 @@
+//! Brings what was decided and built to the API server. What is there already, unchanged, is not sent.
+//!
+//! ```text
+//!   members told, objects ──▶ StatefulSet ──▶ pods deleted, members cleared away          volumes owned or disowned
+//! ```
+//! Nothing here ends at the first failure: what failed is gathered, and everything that does not rest on it is done all
+//! the same. What rests on what is said by [`Trust`].
+
+pub mod members;
+mod objects;
+mod pods;
+mod stateful_set;
+mod volumes;
+
+use futures::future::join;
+
+use crate::{
+    apiserver::{Cause, Failed},
+    cluster::{
+        build::{Blueprint, ServerVersion},
+        context::Context,
+        decide::{Care, Decision, step::Step},
+        outcome::Seen,
+    },
+};
+
+pub use objects::objects;
+
+/// What later steps may rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trust {
+    /// Somebody else has written, or an answer is missing: what was decided may be wrong by now, nothing is taken away.
+    Doubtful,
+    /// Something was refused, but nobody else has written: what was decided holds.
+    Holds,
+    /// All was written.
+    Full,
+}
+
+/// Makes and repairs all that a cluster needs, and takes the step. Gives what failed.
+pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Vec<Failed> {
+    let Some(care) = &decision.care else { return vec![] };
+    let plan = blueprint(ctx, seen, decision, care);
+    let facts = &seen.facts;
+    // Members must know before their pods do.
+    let (untold, (unmade, others)) = join(members::all(ctx, &plan, facts, care), objects(ctx, &plan)).await;
+    let told = Trust::after(&untold);
+    let before = facts.set.as_ref().map(|set| set.replicas);
+    let replicas = match &decision.step {
+        // A first pod needs its account and its Service.
+        Step::SetReplicas(n) if told == Trust::Full && (before.is_some() || unmade.is_empty()) => Some(*n),
+        Step::SetReplicas(_)
+        | Step::Look(_)
+        | Step::Begin(_)
+        | Step::MakeMembers
+        | Step::Replace(_)
+        | Step::End(_)
+        | Step::Wait(_)
+        | Step::Nothing => before,
+    };
+    let mut failed: Vec<Failed> = [untold, unmade, others].into_iter().flatten().collect();
+    let mut trust = told;
+    if let Some(replicas) = replicas {
+        let set: Vec<Failed> =
+            stateful_set::stateful_set(ctx, &plan, replicas, facts).await.err().into_iter().collect();
+        trust = trust.min(Trust::after(&set));
+        failed.extend(set);
+    }
+    if trust >= Trust::Holds {
+        failed.extend(take(ctx, &plan, decision, care).await);
+    }
+    failed.extend(volumes::ownership(ctx, &plan, &care.volumes).await);
+    failed
+}
+
+/// Takes away what is to go.
+async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &Care) -> Vec<Failed> {
+    let pods = match &decision.step {
+        Step::Replace(deletions) => pods::delete(ctx, plan, deletions).await,
+        Step::SetReplicas(_)
+        | Step::Look(_)
+        | Step::Begin(_)
+        | Step::MakeMembers
+        | Step::End(_)
+        | Step::Wait(_)
+        | Step::Nothing => vec![],
+    };
+    let (cleared, deleted) =
+        join(members::clear_away(ctx, plan, &care.departed), volumes::delete(ctx, plan, &care.volumes)).await;
+    [pods, cleared, deleted].into_iter().flatten().collect()
+}
+
+/// What the objects of a cluster are made from.
+pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care: &'a Care) -> Blueprint<'a> {
+    Blueprint {
+        cluster: &seen.cluster,
+        wanted: &care.wanted,
+        incarnation: &care.incarnation,
+        agent_image: &ctx.agent_image,
+        server: ServerVersion(ctx.api.minor_version()),
+        desired: &care.desired,
+        voters: u32::try_from(decision.membership.electorate(&seen.facts).len()).unwrap_or(u32::MAX),
+        learner: decision.membership.learns(),
+        storage: seen.facts.set.as_ref().map(|set| set.storage.clone()),
+    }
+}
+
+impl Trust {
+    fn after(failed: &[Failed]) -> Self {
+        let doubtful = |failed: &Failed| match failed.cause {
+            Cause::Refused(_) => false,
+            Cause::Conflict | Cause::Exists | Cause::Missing | Cause::Timeout | Cause::Broken(_) => true,
+        };
+        match failed {
+            [] => Self::Full,
+            some if some.iter().any(doubtful) => Self::Doubtful,
+            _ => Self::Holds,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The only file that deletes a PersistentVolumeClaim or says with whom it goes. Which and why is
+//! [`crate::cluster::decide::volumes`]'s to say.
+
+use futures::future::join_all;
+use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::ResourceExt;
+use serde_json::json;
+use tracing::info;
+
+use crate::{
+    apiserver::{Failed, gone, recorder::Note},
+    cluster::{
+        build::{Blueprint, owner},
+        context::Context,
+        decide::volumes::{Change, Kind},
+    },
+};
+
+/// Deletes those that are to go.
+pub async fn delete(ctx: &Context, plan: &Blueprint<'_>, changes: &[Change]) -> Vec<Failed> {
+    all(ctx, plan, changes, true).await
+}
+
+/// Makes volumes go with the cluster, or not.
+pub async fn ownership(ctx: &Context, plan: &Blueprint<'_>, changes: &[Change]) -> Vec<Failed> {
+    all(ctx, plan, changes, false).await
+}
+
+async fn all(ctx: &Context, plan: &Blueprint<'_>, changes: &[Change], deletes: bool) -> Vec<Failed> {
+    let due = changes.iter().filter(|one| one.deletes() == deletes).map(|one| change(ctx, plan, one));
+    join_all(due).await.into_iter().filter_map(Result::err).collect()
+}
+
+/// Does one.
+pub async fn change(ctx: &Context, plan: &Blueprint<'_>, change: &Change) -> Result<(), Failed> {
+    let Change { name, uid, kind } = change;
+    match kind {
+        Kind::DeleteLeft(member) => delete_one(ctx, plan, name, uid, &format!("{member} has left")).await,
+        Kind::DeleteStopped => delete_one(ctx, plan, name, uid, "the cluster was stopped").await,
+        Kind::Own => {
+            // Not the controller: that is for whoever made the claim.
+            let owner = OwnerReference { controller: None, block_owner_deletion: None, ..owner(plan.cluster) };
+            set_owners(ctx, plan, name, uid, &[owner]).await
+        }
+        Kind::Disown => set_owners(ctx, plan, name, uid, &[]).await,
+    }
+}
+
+/// Deletes one by UID. One that is gone is as good as deleted.
+async fn delete_one(ctx: &Context, plan: &Blueprint<'_>, name: &str, uid: &str, because: &str) -> Result<(), Failed> {
+    let namespace = plan.cluster.namespace().unwrap_or_default();
+    gone(ctx.api.delete::<PersistentVolumeClaim>(&namespace, name, uid).await)?;
+    info!(%namespace, name, because, "PersistentVolumeClaim deleted");
+    ctx.events.note(plan.cluster, Note::volume_deleted(name, because));
+    Ok(())
+}
+
+/// The UID makes sure that nothing is created here.
+async fn set_owners(
+    ctx: &Context,
+    plan: &Blueprint<'_>,
+    name: &str,
+    uid: &str,
+    owners: &[OwnerReference],
+) -> Result<(), Failed> {
+    let namespace = plan.cluster.namespace().unwrap_or_default();
+    let patch = json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": { "name": name, "uid": uid, "ownerReferences": owners },
+    });
+    ctx.api.apply::<PersistentVolumeClaim, _>(&namespace, name, &patch).await.map(|_| ())
+}

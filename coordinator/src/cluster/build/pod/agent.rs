@@ -1,0 +1,143 @@
+//! The agent's container.
+
+use etcd_operator_shared::{ids, names};
+use k8s_openapi::{
+    api::core::v1::{
+        ConfigMapProjection, Container, ContainerPort, DownwardAPIProjection, DownwardAPIVolumeFile, EnvVar,
+        EnvVarSource, ExecAction, HTTPGetAction, KeyToPath, Lifecycle, LifecycleHandler, ObjectFieldSelector, Probe,
+        ProjectedVolumeSource, ResourceRequirements, ServiceAccountTokenProjection, Volume, VolumeMount,
+        VolumeProjection,
+    },
+    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+};
+
+use super::{Blueprint, mount, mounts, named};
+
+/// Where every client library looks for the service account.
+const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const VOLUME_TOKEN: &str = "token";
+
+pub fn container(plan: &Blueprint<'_>) -> Container {
+    let exec = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let mut mounts = mounts();
+    mounts.push(VolumeMount { read_only: Some(true), ..mount(VOLUME_TOKEN, TOKEN_DIR) });
+    Container {
+        image: Some(plan.agent_image.to_owned()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(exec(&["/etcd-agent", "run"])),
+        lifecycle: Some(Lifecycle {
+            post_start: Some(LifecycleHandler {
+                exec: Some(ExecAction { command: Some(exec(&["/etcd-agent", "install"])) }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
+        env: Some(environment(plan)),
+        ports: Some(vec![ContainerPort {
+            name: Some("agent".into()),
+            container_port: names::PORT_AGENT.into(),
+            ..ContainerPort::default()
+        }]),
+        // On this container only: a dead agent must not make kubelet kill etcd.
+        liveness_probe: Some(Probe {
+            period_seconds: Some(10),
+            timeout_seconds: Some(3),
+            failure_threshold: Some(6),
+            ..http("/livez")
+        }),
+        resources: Some(requests()),
+        volume_mounts: Some(mounts),
+        ..named(names::CONTAINER_AGENT)
+    }
+}
+
+/// The service account's token, for this container alone: etcd's needs none.
+pub fn token() -> Volume {
+    let token = ServiceAccountTokenProjection { path: "token".into(), expiration_seconds: Some(3607), audience: None };
+    let authority = ConfigMapProjection {
+        name: "kube-root-ca.crt".into(),
+        items: Some(vec![KeyToPath { key: "ca.crt".into(), path: "ca.crt".into(), mode: None }]),
+        optional: None,
+    };
+    let namespace = DownwardAPIVolumeFile {
+        path: "namespace".into(),
+        field_ref: Some(field("metadata.namespace")),
+        ..DownwardAPIVolumeFile::default()
+    };
+    let sources = vec![
+        VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() },
+        VolumeProjection { config_map: Some(authority), ..VolumeProjection::default() },
+        VolumeProjection {
+            downward_api: Some(DownwardAPIProjection { items: Some(vec![namespace]) }),
+            ..VolumeProjection::default()
+        },
+    ];
+    Volume {
+        name: VOLUME_TOKEN.into(),
+        projected: Some(ProjectedVolumeSource { sources: Some(sources), default_mode: None }),
+        ..Volume::default()
+    }
+}
+
+/// A probe that the agent answers, on its numeric port: a name would be looked up in the probed container's ports.
+pub fn http(path: &str) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::Int(names::PORT_AGENT.into()),
+            ..HTTPGetAction::default()
+        }),
+        ..Probe::default()
+    }
+}
+
+/// A change of any of these rolls through the members, as a change of options must.
+fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
+    use etcd_operator_shared::names::env;
+    let options = serde_json::to_string(&plan.cluster.spec.etcd).unwrap_or_default();
+    vec![
+        from_field(env::POD_NAME, "metadata.name"),
+        from_field(env::POD_NAMESPACE, "metadata.namespace"),
+        from_field(env::POD_UID, "metadata.uid"),
+        from_field(env::POD_IP, "status.podIP"),
+        literal(env::CLUSTER_NAME, plan.name()),
+        literal(env::CLUSTER_UID, plan.uid()),
+        literal(env::INCARNATION, plan.incarnation.number.to_string()),
+        literal(env::CLUSTER_ID, cluster_id(plan)),
+        literal(env::ETCD_VERSION, plan.wanted.version.to_string()),
+        literal(env::ETCD_OPTIONS, options),
+    ]
+}
+
+/// The ID that etcd itself will reckon from the initial members' URLs and the token.
+fn cluster_id(plan: &Blueprint<'_>) -> String {
+    let namespace = plan.cluster.metadata.namespace.as_deref().unwrap_or_default();
+    let members = plan.incarnation.initial_members.iter();
+    let urls: Vec<String> = members.map(|member| names::peer_url(member, &plan.name(), namespace)).collect();
+    ids::cluster(urls.iter().map(String::as_str), &plan.incarnation.token)
+}
+
+fn literal(name: &str, value: String) -> EnvVar {
+    EnvVar { name: name.into(), value: Some(value), value_from: None }
+}
+
+fn from_field(name: &str, path: &str) -> EnvVar {
+    let source = EnvVarSource { field_ref: Some(field(path)), ..EnvVarSource::default() };
+    EnvVar { name: name.into(), value: None, value_from: Some(source) }
+}
+
+fn field(path: &str) -> ObjectFieldSelector {
+    ObjectFieldSelector { field_path: path.into(), api_version: None }
+}
+
+/// No limit of CPU: an agent that is throttled cannot help a member in trouble. One of memory, which it never meets
+/// (measured: 10 MiB, and what strangers can make it hold is bounded), so that a fault of its own ends the agent and
+/// not the pod.
+fn requests() -> ResourceRequirements {
+    let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.into()));
+    ResourceRequirements {
+        requests: Some([quantity("cpu", "10m"), quantity("memory", "32Mi")].into()),
+        limits: Some([quantity("memory", "128Mi")].into()),
+        ..ResourceRequirements::default()
+    }
+}

@@ -1,0 +1,77 @@
+//! The StatefulSet. It only makes pods and claims: which pod is replaced, and when, is
+//! [`crate::cluster::decide::rollout`]'s to say.
+
+use etcd_operator_shared::{api::cluster::Medium, names};
+use k8s_openapi::{
+    api::{
+        apps::v1::{
+            StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+        },
+        core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements},
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+    },
+};
+
+use super::{Blueprint, ServerVersion, pod};
+use crate::cluster::facts::Storage;
+
+/// `persistentVolumeClaimRetentionPolicy` is on by default from 1.27.
+const RETENTION_POLICY: ServerVersion = ServerVersion(27);
+
+#[must_use]
+pub fn stateful_set(plan: &Blueprint<'_>, replicas: u32) -> StatefulSet {
+    let name = plan.name();
+    StatefulSet {
+        metadata: plan.metadata(names::stateful_set(&name)),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(i32::try_from(replicas).unwrap_or(i32::MAX)),
+            service_name: Some(names::peer_service(&name)),
+            pod_management_policy: Some("Parallel".into()),
+            update_strategy: Some(StatefulSetUpdateStrategy { type_: Some("OnDelete".into()), rolling_update: None }),
+            revision_history_limit: Some(3),
+            selector: LabelSelector { match_labels: Some(plan.selector()), ..LabelSelector::default() },
+            template: pod::template(plan),
+            volume_claim_templates: Some(vec![claim(plan)]),
+            persistent_volume_claim_retention_policy: (plan.server >= RETENTION_POLICY).then(keep),
+            ..StatefulSetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// A stop is a scale to zero, so `whenScaled: Delete` would delete every volume at a stop. Claims are the
+/// coordinator's.
+fn keep() -> StatefulSetPersistentVolumeClaimRetentionPolicy {
+    StatefulSetPersistentVolumeClaimRetentionPolicy {
+        when_deleted: Some("Retain".into()),
+        when_scaled: Some("Retain".into()),
+    }
+}
+
+fn claim(plan: &Blueprint<'_>) -> PersistentVolumeClaim {
+    let wanted = &plan.cluster.spec.storage;
+    match wanted.medium {
+        Medium::PersistentVolume => {}
+    }
+    // A StatefulSet refuses any change of this template, so one that exists keeps what it was made with.
+    let fresh = || Storage { size: wanted.size.clone(), class: wanted.storage_class_name.clone() };
+    let Storage { size, class } = plan.storage.clone().unwrap_or_else(fresh);
+    let requests = [("storage".to_owned(), Quantity(size))].into();
+    PersistentVolumeClaim {
+        metadata: ObjectMeta {
+            name: Some(names::VOLUME_DATA.into()),
+            labels: Some(plan.selector()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".into()]),
+            storage_class_name: (!class.is_empty()).then_some(class),
+            resources: Some(VolumeResourceRequirements { requests: Some(requests), limits: None }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        status: None,
+    }
+}

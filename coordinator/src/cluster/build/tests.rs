@@ -1,0 +1,253 @@
+//! Claims about the objects, checked on their JSON as the API server sees it.
+
+use etcd_operator_shared::{
+    api::{EtcdCluster, member::Peer},
+    validate,
+};
+use serde_json::{Value, json};
+
+use super::*;
+
+struct Plan {
+    cluster: EtcdCluster,
+    wanted: Wanted,
+    incarnation: Incarnation,
+    desired: Desired,
+}
+
+fn plan(mut spec: Value) -> Plan {
+    spec["version"] = json!("v3.5.21");
+    let mut cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
+    cluster.metadata.namespace = Some("ns".into());
+    cluster.metadata.uid = Some("u".into());
+    let wanted = validate::cluster(&cluster).unwrap();
+    let incarnation = crate::cluster::decide::incarnation::first(&cluster, &wanted);
+    let size = if wanted.size == 0 { 3 } else { wanted.size };
+    let desired = Desired { size, stopped: wanted.size == 0, peers: vec![] };
+    Plan { cluster, wanted, incarnation, desired }
+}
+
+impl Plan {
+    fn blueprint(&self) -> Blueprint<'_> {
+        Blueprint {
+            cluster: &self.cluster,
+            wanted: &self.wanted,
+            incarnation: &self.incarnation,
+            agent_image: "agent:1",
+            server: ServerVersion(34),
+            desired: &self.desired,
+            voters: 3,
+            learner: false,
+            storage: None,
+        }
+    }
+
+    fn set(&self) -> Value {
+        serde_json::to_value(self.blueprint().stateful_set(3)).unwrap()
+    }
+}
+
+fn pod(set: &Value) -> &Value {
+    &set["spec"]["template"]["spec"]
+}
+
+#[test]
+fn the_agent_comes_first_and_installs_before_etcd_starts() {
+    let set = plan(json!({})).set();
+    let containers = pod(&set)["containers"].as_array().unwrap();
+    let names: Vec<_> = containers.iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["agent", "etcd"]);
+    assert_eq!(containers[0]["lifecycle"]["postStart"]["exec"]["command"], json!(["/etcd-agent", "install"]));
+    assert_eq!(containers[1]["command"], json!(["/agent/etcd-agent", "launch"]));
+    assert_eq!(containers[1]["image"], "quay.io/coreos/etcd:v3.5.21");
+    assert!(pod(&set).get("initContainers").is_none());
+}
+
+#[test]
+fn a_dead_agent_never_makes_kubelet_kill_etcd() {
+    let set = plan(json!({})).set();
+    let (agent, etcd) = (&pod(&set)["containers"][0], &pod(&set)["containers"][1]);
+    assert_eq!(agent["livenessProbe"]["httpGet"], json!({"path": "/livez", "port": 2382}));
+    assert!(etcd.get("livenessProbe").is_none());
+    assert_eq!(etcd["readinessProbe"]["httpGet"], json!({"path": "/readyz", "port": 2382}));
+}
+
+#[test]
+fn pods_meet_the_restricted_standard() {
+    let set = plan(json!({})).set();
+    let security = &pod(&set)["securityContext"];
+    assert_eq!(security["runAsNonRoot"], true);
+    assert_eq!(security["seccompProfile"]["type"], "RuntimeDefault");
+    for container in pod(&set)["containers"].as_array().unwrap() {
+        let security = &container["securityContext"];
+        assert_eq!(security["allowPrivilegeEscalation"], false);
+        assert_eq!(security["capabilities"]["drop"], json!(["ALL"]));
+        assert_eq!(security["readOnlyRootFilesystem"], true);
+    }
+}
+
+#[test]
+fn only_the_agent_holds_a_token() {
+    let set = plan(json!({})).set();
+    assert_eq!(pod(&set)["automountServiceAccountToken"], false);
+    let mounts = |i: usize| pod(&set)["containers"][i]["volumeMounts"].to_string();
+    assert!(mounts(0).contains("serviceaccount") && !mounts(1).contains("serviceaccount"));
+}
+
+#[test]
+fn etcds_hosts_file_is_the_agents() {
+    let set = plan(json!({})).set();
+    let mounts = pod(&set)["containers"][1]["volumeMounts"].as_array().unwrap();
+    assert!(mounts.contains(&json!({"name": "agent", "mountPath": "/etc/hosts", "subPath": "hosts"})));
+}
+
+#[test]
+fn users_cannot_take_our_labels_away() {
+    let labels = json!({"etcd.etcd.io/cluster": "evil", "team": "a"});
+    let set = plan(json!({"pod": {"labels": labels}})).set();
+    let labels = &set["spec"]["template"]["metadata"]["labels"];
+    assert_eq!((labels["etcd.etcd.io/cluster"].as_str(), labels["team"].as_str()), (Some("demo"), Some("a")));
+}
+
+#[test]
+fn an_option_of_etcd_is_part_of_the_template() {
+    let template = |quota: &str| plan(json!({"etcd": {"quotaBackend": quota}})).set()["spec"]["template"].to_string();
+    assert_ne!(template("2Gi"), template("4Gi"));
+}
+
+#[test]
+fn claims_carry_the_clusters_uid_and_outlive_every_scaling() {
+    let set = plan(json!({"storage": {"size": "1Gi"}})).set();
+    let claim = &set["spec"]["volumeClaimTemplates"][0];
+    assert_eq!(claim["metadata"]["labels"]["etcd.etcd.io/cluster-uid"], "u");
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
+    assert!(claim["spec"].get("storageClassName").is_none(), "an empty class is the default one");
+    let policy = &set["spec"]["persistentVolumeClaimRetentionPolicy"];
+    assert_eq!(*policy, json!({"whenDeleted": "Retain", "whenScaled": "Retain"}));
+}
+
+#[test]
+fn a_set_that_exists_keeps_its_claim_template() {
+    let plan = plan(json!({"storage": {"size": "2Gi"}}));
+    let storage = Some(Storage { size: "1Gi".into(), class: "fast".into() });
+    let set = serde_json::to_value(Blueprint { storage, ..plan.blueprint() }.stateful_set(3)).unwrap();
+    let claim = &set["spec"]["volumeClaimTemplates"][0]["spec"];
+    assert_eq!(
+        (claim["resources"]["requests"]["storage"].as_str(), claim["storageClassName"].as_str()),
+        (Some("1Gi"), Some("fast"))
+    );
+}
+
+#[test]
+fn old_servers_are_not_sent_fields_that_they_do_not_know() {
+    let plan = plan(json!({}));
+    let old = Blueprint { server: ServerVersion(22), ..plan.blueprint() };
+    let text = format!("{}{}", json!(old.stateful_set(3)), json!(old.objects().budget));
+    assert!(!text.contains("persistentVolumeClaimRetentionPolicy") && !text.contains("unhealthyPodEvictionPolicy"));
+}
+
+#[test]
+fn a_drain_never_takes_the_quorum() {
+    let least = |voters, size, learner| {
+        let plan = plan(json!({"size": size}));
+        let budget = Blueprint { voters, learner, ..plan.blueprint() }.objects().budget;
+        json!(budget)["spec"]["minAvailable"].as_i64().unwrap()
+    };
+    let settled = [least(1, 1, false), least(3, 3, false), least(5, 3, false), least(3, 5, false), least(3, 0, false)];
+    assert_eq!(settled, [1, 2, 3, 3, 2]);
+    assert_eq!(least(3, 5, true), 4, "a learner may be a voter before anybody hears of it");
+}
+
+#[test]
+fn the_client_service_speaks_for_one_incarnation() {
+    let objects = plan(json!({"service": {"type": "NodePort", "nodePort": 30001}})).blueprint().objects();
+    let service = json!(objects.client_service);
+    assert_eq!(service["spec"]["selector"]["etcd.etcd.io/incarnation"], "1");
+    assert_eq!(service["spec"]["ports"][0]["nodePort"], 30001);
+    assert!(json!(objects.peer_service)["spec"]["selector"].get("etcd.etcd.io/incarnation").is_none());
+}
+
+#[test]
+fn agents_may_touch_named_members_only() {
+    let role = json!(plan(json!({})).blueprint().objects().role);
+    for rule in role["rules"].as_array().unwrap() {
+        assert_eq!(rule["resourceNames"].as_array().unwrap().len(), 7);
+    }
+    assert_eq!(role["rules"][1]["verbs"], json!(["patch"]));
+}
+
+#[test]
+fn every_object_goes_with_its_cluster() {
+    let plan = plan(json!({}));
+    let Objects { peer_service, client_service, config_map, budget, account, role, binding } =
+        plan.blueprint().objects();
+    for object in [
+        json!(peer_service),
+        json!(client_service),
+        json!(config_map),
+        json!(budget),
+        json!(account),
+        json!(role),
+        json!(binding),
+        plan.set(),
+    ] {
+        let owner = &object["metadata"]["ownerReferences"][0];
+        assert_eq!((owner["uid"].as_str(), owner["controller"].as_bool()), (Some("u"), Some(true)), "{object}");
+        assert_eq!(object["metadata"]["labels"]["etcd.etcd.io/cluster"], "demo");
+    }
+}
+
+#[test]
+fn a_member_made_again_after_the_latch_may_never_bootstrap() {
+    let mut plan = plan(json!({}));
+    assert!(member::member(&plan.blueprint(), 0).spec.initial);
+    plan.incarnation.members_created = true;
+    assert!(!member::member(&plan.blueprint(), 0).spec.initial);
+}
+
+#[test]
+fn a_member_that_is_no_founder_may_never_bootstrap() {
+    assert!(!member::member(&plan(json!({})).blueprint(), 3).spec.initial);
+}
+
+#[test]
+fn only_the_difference_is_written_to_a_member() {
+    let mut plan = plan(json!({}));
+    let made = member::member(&plan.blueprint(), 0);
+    assert_eq!(member::update(&plan.blueprint(), &made), None);
+    plan.desired.peers = vec![Peer { name: "demo-0".into(), address: "10.0.0.1".into() }];
+    let patch = member::update(&plan.blueprint(), &made).unwrap();
+    assert_eq!(patch, json!({"spec": {"peers": [{"name": "demo-0", "address": "10.0.0.1"}]}}));
+}
+
+#[test]
+fn a_wish_is_written_over_what_was_read_and_nothing_newer() {
+    let mut plan = plan(json!({}));
+    let mut made = member::member(&plan.blueprint(), 0);
+    made.metadata.resource_version = Some("7".into());
+    plan.desired.size = 5;
+    let patch = member::update(&plan.blueprint(), &made).unwrap();
+    assert_eq!(patch, json!({"metadata": {"resourceVersion": "7"}, "spec": {"size": 5, "stopped": false}}));
+}
+
+#[test]
+fn a_stop_keeps_the_size_of_the_membership() {
+    let plan = plan(json!({"size": 0}));
+    let made = member::member(&plan.blueprint(), 0).spec;
+    assert_eq!((made.size, made.stopped), (3, true));
+}
+
+#[test]
+fn pods_know_the_cluster_id_of_their_incarnation() {
+    let id = |number: i64| {
+        let mut plan = plan(json!({}));
+        plan.incarnation.token = format!("ns/demo/u/{number}");
+        let set = plan.set();
+        let env = pod(&set)["containers"][0]["env"].as_array().unwrap().clone();
+        env.iter().find(|e| e["name"] == "CLUSTER_ID").unwrap()["value"].as_str().unwrap().to_owned()
+    };
+    let urls: Vec<String> = (0..3).map(|i| format!("http://demo-{i}.demo-peer.ns.svc:2380")).collect();
+    let expected = etcd_operator_shared::ids::cluster(urls.iter().map(String::as_str), "ns/demo/u/1");
+    assert_eq!(id(1), expected);
+    assert_ne!(id(1), id(2));
+}

@@ -1,0 +1,123 @@
+//! The caches of one scope, each filled by one watch. Reading them is free; what they say may be a moment old.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdMember},
+    names,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
+use kube::{Resource, ResourceExt, core::PartialObjectMeta};
+
+use crate::{
+    apiserver::cache::Cache,
+    cluster::facts::{Claim, ClusterKey, Facts},
+};
+
+/// One cache a kind.
+#[derive(Debug, Clone, Default)]
+pub struct Caches {
+    pub clusters: Cache<EtcdCluster>,
+    pub sets: Cache<StatefulSet>,
+    pub members: Cache<EtcdMember>,
+    pub pods: Cache<Pod>,
+    pub claims: Cache<PartialObjectMeta<PersistentVolumeClaim>>,
+    /// EtcdClusters as we wrote them last, until their watch has caught up: the next status would else be reckoned from
+    /// the one before, and be refused.
+    written: Arc<Mutex<HashMap<String, Arc<EtcdCluster>>>>,
+}
+
+/// How long the first lists may take before a reconciliation gives its place back.
+const FIRST_LISTS: Duration = Duration::from_secs(10);
+/// How often it looks whether they came.
+const FILL_POLL: Duration = Duration::from_millis(10);
+
+impl Caches {
+    /// Waits until every cache was filled once; `false` if one was not in time. An empty cache is unknown, not empty.
+    ///
+    /// Looks again and again instead of waiting to be woken: of several tasks that wait, a store wakes the last one
+    /// only (kube-runtime 5.0, `utils/delayed_init.rs`: one channel, one waker).
+    pub async fn filled(&self) -> bool {
+        let looking = async {
+            while !self.are_filled() {
+                tokio::time::sleep(FILL_POLL).await;
+            }
+        };
+        tokio::time::timeout(FIRST_LISTS, looking).await.is_ok()
+    }
+
+    /// Whether every cache was filled once. Before that nothing is reconciled.
+    pub fn are_filled(&self) -> bool {
+        let Self { clusters, sets, members, pods, claims, written: _ } = self;
+        let others = sets.is_filled() && members.is_filled() && pods.is_filled() && claims.is_filled();
+        clusters.is_filled() && others
+    }
+
+    /// A cluster as it is now, or `None` if it is gone.
+    #[must_use]
+    pub fn current(&self, cluster: &EtcdCluster) -> Option<Arc<EtcdCluster>> {
+        let there = self.clusters.get(&namespace(cluster), &cluster.name_any())?;
+        (there.uid() == cluster.uid()).then(|| self.newest(there))
+    }
+
+    /// The newest that is known of a cluster: what the watch says, or what was written since.
+    fn newest(&self, watched: Arc<EtcdCluster>) -> Arc<EtcdCluster> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = watched.uid().unwrap_or_default();
+        match written.get(&uid) {
+            Some(ours) if version(ours) > version(&watched) => Arc::clone(ours),
+            Some(_) => {
+                written.remove(&uid);
+                watched
+            }
+            None => watched,
+        }
+    }
+
+    /// Notes what was written.
+    pub fn wrote(&self, cluster: Arc<EtcdCluster>) {
+        let uid = cluster.uid().unwrap_or_default();
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, cluster);
+    }
+
+    /// What the caches know of a cluster.
+    #[must_use]
+    pub fn facts(&self, cluster: &EtcdCluster) -> Facts {
+        let (name, uid, now) = (cluster.name_any(), cluster.uid().unwrap_or_default(), Timestamp::now());
+        let set = self.sets.get(&namespace(cluster), &names::stateful_set(&name));
+        let set = set.filter(|s| s.owner_references().iter().any(|o| o.uid == uid));
+        let same = |member| member;
+        let (members, pods) = (of(&self.members, cluster, same), of(&self.pods, cluster, same));
+        let claims = of(&self.claims, cluster, |member| names::volume_claim(&member));
+        let ours = claims.iter().filter(|c| c.labels().get(names::LABEL_CLUSTER_UID) == Some(&uid));
+        let claims: Vec<Claim> = ours.map(|claim| Claim::of(&**claim, &uid, now)).collect();
+        Facts::of(&ClusterKey::cluster(cluster), set.as_deref(), members, pods, claims)
+    }
+}
+
+/// By name, one ordinal after the other: a scan would cost every reconciliation as much as there are clusters.
+fn of<K>(cache: &Cache<K>, cluster: &EtcdCluster, name: impl Fn(String) -> String) -> Vec<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + 'static,
+{
+    let (cluster, namespace) = (cluster.name_any(), namespace(cluster));
+    let get = |ordinal| cache.get(&namespace, &name(names::member(&cluster, ordinal)));
+    (0..names::MAX_MEMBERS).filter_map(get).collect()
+}
+
+/// Versions rise; Kubernetes promises since 1.35 what was always so. One that is no number is never newer.
+fn version(cluster: &EtcdCluster) -> Option<u64> {
+    cluster.resource_version()?.parse().ok()
+}
+
+fn namespace(cluster: &EtcdCluster) -> String {
+    cluster.namespace().unwrap_or_default()
+}

@@ -1,0 +1,20 @@
+//! What every reconciliation of one scope shares.
+
+use std::sync::Arc;
+
+use crate::{
+    apiserver::{ApiServer, applied::Applied, events::Events},
+    cluster::{caches::Caches, timers::Timers},
+    metrics::Metrics,
+};
+
+/// Shared by reconciliations; made once a scope.
+pub struct Context {
+    pub api: Arc<ApiServer>,
+    pub caches: Caches,
+    pub applied: Arc<Applied>,
+    pub events: Events,
+    pub metrics: Metrics,
+    pub agent_image: String,
+    pub timers: Timers,
+}

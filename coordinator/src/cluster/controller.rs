@@ -1,0 +1,98 @@
+//! The watches of one scope, and the reconciliations that they trigger.
+//!
+//! ```text
+//!   EtcdCluster ───────────────▶ itself ┐
+//!   StatefulSet, EtcdMember ───▶ owner  ├─▶ queue (one entry a cluster) ─▶ reconcile, many clusters at a time
+//!   Pod, PersistentVolumeClaim ▶ label  │
+//!   Service, ConfigMap, budget … ▶ owner┘      (metadata only: what was applied is known by version, not contents)
+//! ```
+
+use std::{sync::Arc, time::Duration};
+
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdMember},
+    names::LABEL_CLUSTER,
+};
+use futures::{StreamExt, channel::mpsc};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, Service, ServiceAccount},
+    policy::v1::PodDisruptionBudget,
+    rbac::v1::{Role, RoleBinding},
+};
+use kube::{
+    ResourceExt,
+    runtime::{Config, Controller, reflector::ObjectRef, watcher},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{
+    apiserver::watch::{Scope, Watches, ours},
+    cluster::{
+        caches::Caches,
+        context::Context,
+        reconcile::{after_failure, reconcile},
+        report,
+    },
+};
+
+/// Clusters reconciled at a time. One takes some milliseconds, and a call that hangs gives its place back after 10 s.
+const CONCURRENCY: u16 = 100;
+/// Reconciliations under way at a shutdown get this long; each of their calls is bounded below it.
+const DRAIN: Duration = Duration::from_secs(12);
+
+/// Runs until `shutdown`. Reconciliations under way are finished then.
+pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
+    let caches = ctx.caches.clone();
+    let Caches { clusters, sets, members, pods, claims, .. } = &ctx.caches;
+    let (listed, lists) = mpsc::unbounded();
+    let watches = Watches { scope, client: ctx.api.client(), applied: Arc::clone(&ctx.applied), listed };
+    let controller =
+        Controller::for_stream(watches.cached(watcher::Config::default(), clusters), ctx.caches.clusters.store())
+            .owns_stream(watches.cached::<StatefulSet>(ours(), sets))
+            .owns_stream(watches.cached::<EtcdMember>(ours(), members))
+            .watches_stream(watches.cached(ours(), pods), |pod| by_label(&pod))
+            .watches_stream(watches.cached(ours(), claims), |claim| by_label(&claim))
+            .owns_stream(watches.noticed::<Service>())
+            .owns_stream(watches.noticed::<ConfigMap>())
+            .owns_stream(watches.noticed::<ServiceAccount>())
+            .owns_stream(watches.noticed::<PodDisruptionBudget>())
+            .owns_stream(watches.noticed::<Role>())
+            .owns_stream(watches.noticed::<RoleBinding>())
+            .reconcile_all_on(lists);
+    let running = controller
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .graceful_shutdown_on(shutdown.clone().cancelled_owned())
+        .run(
+            |cluster, ctx| report::measured(Arc::clone(&ctx), reconcile(cluster, ctx)),
+            |cluster, failed, ctx| after_failure(&cluster, failed, &ctx),
+            ctx,
+        )
+        .for_each(async |result| {
+            if let Err(error) = result {
+                debug!(%error, "controller");
+            }
+        });
+    // Dropping the controller aborts it: reconciliations are safe to be cut short anywhere.
+    tokio::select! {
+        () = running => {}
+        () = drained(&caches, shutdown) => {}
+    }
+}
+
+/// Returns when a shutdown has waited long enough. A controller whose first lists have not come does not stop when
+/// asked (kube-runtime 5.0, `controller/runner.rs`), but it reconciles nothing either.
+async fn drained(caches: &Caches, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    if caches.are_filled() {
+        tokio::time::sleep(DRAIN).await;
+        warn!("reconciliations cut short");
+    }
+}
+
+/// The cluster that an object is labelled for.
+fn by_label<K: ResourceExt>(object: &K) -> Option<ObjectRef<EtcdCluster>> {
+    let cluster = object.labels().get(LABEL_CLUSTER)?;
+    Some(ObjectRef::new(cluster).within(object.meta().namespace.as_deref()?))
+}

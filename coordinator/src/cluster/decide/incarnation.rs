@@ -1,0 +1,157 @@
+//! The first and the last moments of an incarnation, decided: may it begin, and is it over?
+//!
+//! ```text
+//!   nothing wanted yet, or refused ──▶ nothing is made, nothing is touched; of a refusal a person is told
+//!     │ the ground is free
+//!     ▼
+//!   Begin: status.incarnation ──▶ MakeMembers: initial: true, then latch membersCreated ──▶ the StatefulSet
+//!     ▲                                                       from here on an EtcdMember made again is
+//!     │                                                       initial: false, always
+//!   no pod, and of a stopped one no volume and no EtcdMember, is left (live) ◀── End: latch `ended` ◀── no pod left (live)
+//! ```
+//! Each arrow is a compare-and-swap or a plain create, so that a crash between any two is made good by doing it again.
+
+use etcd_operator_shared::{
+    api::{
+        EtcdCluster,
+        cluster::{End, Incarnation},
+    },
+    names,
+    validate::Wanted,
+};
+use kube::ResourceExt;
+
+use crate::cluster::{
+    decide::{
+        refusal::Refusal,
+        step::{Look, Waiting},
+    },
+    facts::{
+        Facts, Source,
+        ground::{Class, FoundVolumeClaim, Ground},
+    },
+};
+
+/// How far a cluster is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// Size 0 from the beginning: there is nothing to found yet.
+    NotWanted,
+    Refused(Refusal),
+    /// This must be known first.
+    Unknown(Look),
+    /// This incarnation begins.
+    Begins(Incarnation),
+    /// This one is there: its members are made, or are being made; or it has ended, and something of it is left.
+    Present(Incarnation),
+}
+
+/// The stage of a cluster with a valid spec.
+#[must_use]
+pub fn stage(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
+    let present = cluster.status.as_ref().and_then(|status| status.incarnation.clone());
+    let ended = present.as_ref().and_then(|incarnation| incarnation.ended);
+    match (&present, ended) {
+        (None, _) if wanted.size == 0 => return Stage::NotWanted,
+        (Some(over), Some(end)) if wanted.size == 0 || leftover(end, facts).is_some() => {
+            return Stage::Present(over.clone());
+        }
+        (None | Some(_), _) => {}
+    }
+    if facts.set.is_none() {
+        let Some(ground) = &facts.ground else { return Stage::Unknown(Look::Ground) };
+        if let Err(refusal) = check(&cluster.uid().unwrap_or_default(), &cluster.name_any(), ground) {
+            return Stage::Refused(refusal);
+        }
+        if ground.set_owner.is_some() && facts.source == Source::Cache {
+            // It is ours, and the cache does not know it.
+            return Stage::Unknown(Look::Live);
+        }
+    }
+    match present {
+        None => Stage::Begins(first(cluster, wanted)),
+        Some(over) if over.ended.is_some() => Stage::Begins(next(cluster, wanted, &over)),
+        Some(present) => Stage::Present(present),
+    }
+}
+
+/// What is left of an incarnation that has ended, and must go before the next begins. The EtcdMembers of one that was
+/// given up make room when their successors are made.
+#[must_use]
+pub fn leftover(end: End, facts: &Facts) -> Option<Waiting> {
+    let pods: Vec<&str> = facts.pods().map(|(_, pod)| pod.name.as_str()).collect();
+    let claims: Vec<&str> = facts.claims.values().map(|claim| claim.name.as_str()).collect();
+    let members = facts.slots.values().any(|slot| slot.member.is_some());
+    let over = "the incarnation is over: waiting for";
+    match end {
+        End::Stopped | End::Abandoned if !pods.is_empty() => {
+            Some(Waiting::new("Stopping", format!("{over} {} to go", pods.join(", "))))
+        }
+        End::Stopped | End::Abandoned if facts.replicas() > 0 => {
+            Some(Waiting::new("Stopping", format!("{over} the StatefulSet to have no replicas")))
+        }
+        End::Stopped if !claims.is_empty() => {
+            Some(Waiting::new("VolumeLeaving", format!("{over} {} to be deleted", claims.join(", "))))
+        }
+        End::Stopped if members => Some(Waiting::new("MemberLeaving", format!("{over} its EtcdMembers to be deleted"))),
+        End::Stopped | End::Abandoned => None,
+    }
+}
+
+/// Names of the members that a cluster of `size` begins with.
+#[must_use]
+pub fn initial_members(cluster: &str, size: u32) -> Vec<String> {
+    (0..size).map(|ordinal| names::member(cluster, ordinal)).collect()
+}
+
+/// Whether anything forbids founding.
+fn check(cluster_uid: &str, cluster: &str, ground: &Ground) -> Result<(), Refusal> {
+    let Ground { class, claims, set_owner } = ground;
+    match class {
+        Class::Found | Class::Unknown => {}
+        Class::Missing(Some(name)) => return Err(Refusal::StorageClassNotFound(name.clone())),
+        Class::Missing(None) => return Err(Refusal::NoDefaultStorageClass),
+    }
+    if let Some(claim) = claims.iter().find(|c| c.cluster_uid.as_deref() != Some(cluster_uid)) {
+        let FoundVolumeClaim { name, deleting, .. } = claim.clone();
+        return Err(if deleting { Refusal::VolumeLeaving(name) } else { Refusal::StaleVolume(name) });
+    }
+    match set_owner {
+        Some(owner) if owner != cluster_uid => Err(Refusal::ForeignStatefulSet(names::stateful_set(cluster))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// How many members an incarnation begins with.
+#[must_use]
+pub fn founders(incarnation: &Incarnation) -> u32 {
+    u32::try_from(incarnation.initial_members.len()).unwrap_or(u32::MAX)
+}
+
+/// The first incarnation of a cluster.
+#[must_use]
+pub fn first(cluster: &EtcdCluster, wanted: &Wanted) -> Incarnation {
+    incarnation(cluster, wanted, 1)
+}
+
+/// The incarnation after one that has ended: another number, hence another token, hence other IDs.
+#[must_use]
+pub fn next(cluster: &EtcdCluster, wanted: &Wanted, ended: &Incarnation) -> Incarnation {
+    incarnation(cluster, wanted, ended.number + 1)
+}
+
+fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64) -> Incarnation {
+    let name = cluster.name_any();
+    let namespace = cluster.namespace().unwrap_or_default();
+    let uid = cluster.uid().unwrap_or_default();
+    Incarnation {
+        number,
+        token: names::token(&namespace, &name, &uid, number),
+        initial_members: initial_members(&name, wanted.size),
+        members_created: false,
+        ended: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

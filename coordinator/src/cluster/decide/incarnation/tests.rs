@@ -1,0 +1,157 @@
+//! Claims about how an incarnation begins and ends, by example.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::cluster::{
+    decide::{Decision, Waited, decide, step::Step, volumes::Change},
+    facts::tests::{claim as volume, healthy, set},
+};
+
+fn claim(uid: Option<&str>) -> FoundVolumeClaim {
+    FoundVolumeClaim { name: "data-demo-0".into(), cluster_uid: uid.map(Into::into), deleting: false }
+}
+
+#[test]
+fn a_next_incarnation_begins_with_the_size_of_today_and_another_token() {
+    let cluster = |size: i32| {
+        EtcdCluster::new(
+            "demo",
+            serde_json::from_value(serde_json::json!({"version": "v3.5.21", "size": size})).unwrap(),
+        )
+    };
+    let wanted = |size: i32| etcd_operator_shared::validate::cluster(&cluster(size)).unwrap();
+    let one = first(&cluster(3), &wanted(3));
+    let two = next(&cluster(1), &wanted(1), &Incarnation { members_created: true, ..one.clone() });
+    assert_eq!((two.number, two.initial_members.len(), two.members_created), (2, 1, false));
+    assert!(two.ended.is_none() && two.token != one.token);
+}
+
+#[test]
+fn a_volume_of_another_incarnation_is_not_taken() {
+    for foreign in [None, Some("old")] {
+        let ground = Ground { claims: vec![claim(Some("u")), claim(foreign)], ..Ground::default() };
+        assert_eq!(check("u", "demo", &ground), Err(Refusal::StaleVolume("data-demo-0".into())));
+    }
+}
+
+#[test]
+fn a_volume_of_this_very_cluster_is() {
+    let ground = Ground { claims: vec![claim(Some("u"))], set_owner: Some("u".into()), class: Class::Unknown };
+    assert_eq!(check("u", "demo", &ground), Ok(()));
+}
+
+#[test]
+fn a_missing_class_comes_before_everything() {
+    let ground = Ground { class: Class::Missing(None), claims: vec![claim(None)], set_owner: None };
+    assert_eq!(check("u", "demo", &ground), Err(Refusal::NoDefaultStorageClass));
+}
+
+#[test]
+fn the_stateful_set_of_a_former_cluster_is_not_adopted() {
+    let ground = Ground { set_owner: Some(String::new()), ..Ground::default() };
+    assert_eq!(check("u", "demo", &ground), Err(Refusal::ForeignStatefulSet("demo".into())));
+}
+
+fn cluster(size: i32, present: Option<Incarnation>) -> EtcdCluster {
+    let spec = json!({"version": "v3.5.21", "size": size, "storage": {"retention": {"whenStopped": "Delete"}}});
+    let mut cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
+    cluster.metadata.uid = Some("u".into());
+    cluster.status.get_or_insert_default().incarnation = present;
+    cluster
+}
+
+fn present(members_created: bool, ended: Option<End>) -> Incarnation {
+    let initial_members = initial_members("demo", 3);
+    Incarnation { number: 1, token: "t".into(), initial_members, members_created, ended }
+}
+
+fn asked(size: i32, present: Option<Incarnation>, facts: &Facts) -> Decision {
+    let waited = Waited { address: Duration::from_secs(60), leader: Duration::from_secs(60) };
+    decide(&cluster(size, present), facts, waited)
+}
+
+/// Nothing is there, and that was looked at.
+fn free() -> Facts {
+    Facts { cluster: "demo".into(), ground: Some(Ground::default()), ..Facts::default() }
+}
+
+/// Replicas 0, no pod; EtcdMembers and volumes are still there.
+fn stopped() -> Facts {
+    let mut facts = Facts { set: Some(set(0, "a")), ..healthy(3) };
+    facts.slots.values_mut().for_each(|slot| slot.pod = None);
+    facts.claims = (0..3).map(|ordinal| (ordinal, volume(ordinal))).collect();
+    facts
+}
+
+#[test]
+fn a_cluster_begins_in_four_steps_and_each_is_asked_for_again_after_a_crash() {
+    let unseen = Facts { cluster: "demo".into(), ..Facts::default() };
+    for _ in 0..2 {
+        assert_eq!(asked(3, None, &unseen).step, Step::Look(Look::Ground));
+        let Step::Begin(first) = asked(3, None, &free()).step else { panic!() };
+        assert_eq!((first.number, first.members_created, first.initial_members.len()), (1, false, 3));
+        assert_eq!(asked(3, Some(first.clone()), &free()).step, Step::MakeMembers);
+        let latched = Incarnation { members_created: true, ..first };
+        assert_eq!(asked(3, Some(latched), &free()).step, Step::SetReplicas(3));
+    }
+}
+
+#[test]
+fn nothing_is_made_and_nothing_touched_where_the_ground_is_taken_or_nothing_is_wanted() {
+    let ground = Ground { set_owner: Some("somebody".into()), ..Ground::default() };
+    let taken = asked(3, None, &Facts { ground: Some(ground), ..free() });
+    assert_eq!((taken.care, taken.step), (None, Step::Nothing));
+    assert!(taken.refusal.is_some());
+    let unwanted = asked(0, None, &Facts::default());
+    assert_eq!((unwanted.care, unwanted.step, unwanted.refusal), (None, Step::Nothing, None));
+}
+
+#[test]
+fn a_stateful_set_of_ours_that_the_cache_does_not_know_is_looked_at_live_and_not_made_again() {
+    let ground = Ground { set_owner: Some("u".into()), ..Ground::default() };
+    let facts = Facts { ground: Some(ground), ..free() };
+    assert_eq!(asked(3, Some(present(true, None)), &facts).step, Step::Look(Look::Live));
+    let live = Facts { source: Source::Live, ..facts };
+    assert_eq!(asked(3, Some(present(true, None)), &live).step, Step::SetReplicas(3));
+}
+
+#[test]
+fn of_an_incarnation_that_a_stop_ended_everything_goes_before_the_next_begins() {
+    let over = present(true, Some(End::Stopped));
+    for size in [0, 3] {
+        let decision = asked(size, Some(over.clone()), &stopped());
+        let care = decision.care.as_ref().unwrap();
+        assert!(care.volumes.iter().all(Change::deletes) && care.volumes.len() == 3);
+        assert_eq!(care.departed.len(), 3);
+        assert!(decision.is_final(&stopped()), "decided again on live reads");
+        assert_eq!(matches!(decision.step, Step::Wait(_)), size > 0);
+    }
+    let mut facts = stopped();
+    facts.claims.clear();
+    assert!(matches!(asked(1, Some(over.clone()), &facts).step, Step::Wait(_)), "its EtcdMembers are there");
+    facts.slots.clear();
+    let decision = asked(1, Some(over), &facts);
+    let Step::Begin(next) = &decision.step else { panic!("{:?}", decision.step) };
+    assert_eq!((next.number, next.initial_members.len()), (2, 1));
+    assert!(decision.is_final(&facts), "decided again on live reads");
+}
+
+#[test]
+fn of_an_incarnation_that_was_given_up_the_volumes_are_kept() {
+    let decision = asked(3, Some(present(true, Some(End::Abandoned))), &stopped());
+    assert!(matches!(decision.step, Step::Begin(_)), "{:?}", decision.step);
+    let rest = asked(0, Some(present(true, Some(End::Abandoned))), &stopped()).care.unwrap();
+    assert!(!rest.volumes.iter().any(Change::deletes) && rest.departed.is_empty());
+}
+
+#[test]
+fn no_incarnation_begins_while_a_pod_of_the_one_before_is_there() {
+    let over = present(true, Some(End::Abandoned));
+    assert_eq!(asked(3, Some(over.clone()), &healthy(3)).step, Step::SetReplicas(0));
+    let mut facts = stopped();
+    facts.slots = healthy(1).slots;
+    assert!(matches!(asked(3, Some(over), &facts).step, Step::Wait(_)));
+}

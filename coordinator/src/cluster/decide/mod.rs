@@ -1,0 +1,215 @@
+//! Everything that one reconciliation decides, from facts alone: no client, no clock, no async.
+//!
+//! ```text
+//!   stage (is there an incarnation?) ──▶ Look, Begin, MakeMembers
+//!     │ there is
+//!     ▼
+//!   addresses ──▶ desired ──▶ membership ──▶ addresses of the gone dropped ──▶ desired, membership again ──▶ step, departed
+//! ```
+//! Twice, because absence from a list proves something only if the list was read after the members were last told
+//! something.
+
+pub mod addresses;
+pub mod cleanup;
+pub mod incarnation;
+pub mod membership;
+pub mod refusal;
+pub mod replicas;
+pub mod rollout;
+pub mod step;
+pub mod target;
+pub mod volumes;
+pub mod waiting;
+
+use std::time::Duration;
+
+use etcd_operator_shared::{
+    api::{
+        EtcdCluster,
+        cluster::{End, Incarnation},
+    },
+    validate::{self, Wanted},
+};
+
+use crate::cluster::facts::Facts;
+use addresses::Publish;
+use cleanup::Departed;
+use incarnation::{Stage, founders};
+use membership::{Desired, Membership};
+use refusal::Refusal;
+use step::Step;
+use target::Target;
+use volumes::Change;
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub step: Step,
+    /// What of the spec is not done, and only a person can help.
+    pub refusal: Option<Refusal>,
+    pub membership: Membership,
+    /// How many members are meant to serve.
+    pub size: u32,
+    /// `None` where nothing is made and nothing is touched.
+    pub care: Option<Care>,
+    /// Look again after this time.
+    pub again: Option<Duration>,
+}
+
+/// What is done for a cluster that has an incarnation, beside the step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Care {
+    pub wanted: Wanted,
+    pub incarnation: Incarnation,
+    pub target: Target,
+    /// What every member is told.
+    pub desired: Desired,
+    /// Members to clear away.
+    pub departed: Vec<Departed>,
+    /// What is to be done about volumes beside those of the departed.
+    pub volumes: Vec<Change>,
+    /// Ordinals below this have an EtcdMember.
+    pub members: u32,
+}
+
+/// What was waited for, and how long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// Since the first address of a cluster that forms was seen.
+    pub address: Duration,
+    /// Since a leader was last known.
+    pub leader: Duration,
+}
+
+/// Decides about one cluster.
+#[must_use]
+pub fn decide(cluster: &EtcdCluster, facts: &Facts, waited: Waited) -> Decision {
+    let untouched = |step: Step, refusal: Option<Refusal>| Decision::untouched(cluster, facts, step, refusal);
+    let wanted = match validate::cluster(cluster) {
+        Ok(wanted) => wanted,
+        Err(invalid) => return untouched(Step::Nothing, Some(invalid.into())),
+    };
+    match incarnation::stage(cluster, &wanted, facts) {
+        Stage::NotWanted => untouched(Step::Nothing, None),
+        Stage::Refused(refusal) => untouched(Step::Nothing, Some(refusal)),
+        Stage::Unknown(look) => untouched(Step::Look(look), None),
+        Stage::Begins(incarnation) => untouched(Step::Begin(incarnation), None),
+        Stage::Present(incarnation) => Decision::cared_for(cluster, wanted, incarnation, facts, waited),
+    }
+}
+
+impl Decision {
+    /// Nothing of the spec is done; what runs is left as it is.
+    fn untouched(cluster: &EtcdCluster, facts: &Facts, step: Step, refusal: Option<Refusal>) -> Self {
+        let incarnation = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
+        let membership = incarnation.map(|i| Membership::of(i, has_formed(cluster), None, facts)).unwrap_or_default();
+        let size = match cluster.spec.size {
+            0 => 0,
+            size => facts.told().unwrap_or(size.max(0).unsigned_abs()),
+        };
+        Self { step, refusal, membership, size, care: None, again: None }
+    }
+
+    fn cared_for(
+        cluster: &EtcdCluster,
+        wanted: Wanted,
+        incarnation: Incarnation,
+        facts: &Facts,
+        waited: Waited,
+    ) -> Self {
+        let target = Target::of(cluster, &wanted, &incarnation);
+        let size = match target {
+            Target::Run(size) => size,
+            // A stopped cluster keeps its size: stopping is no change of membership.
+            Target::Stop | Target::End(_) | Target::Rest => facts.told().unwrap_or_else(|| founders(&incarnation)),
+        };
+        let (known, pods) = (facts.published(), facts.replicas().max(founders(&incarnation)));
+        let (peers, again) = match addresses::publish(&facts.cluster, &known, &facts.addresses(), pods, waited.address)
+        {
+            Publish::Wait(rest) => (known, Some(rest)),
+            Publish::List(list) => (list, None),
+        };
+        let told = Desired { size, stopped: !target.runs(), peers };
+        let (desired, membership) = without_the_gone(told, &incarnation, has_formed(cluster), facts);
+        let step = match replicas::next(target, &membership, facts, waited.leader) {
+            _ if !incarnation.members_created => Step::MakeMembers,
+            Step::Nothing => rest(&wanted, &incarnation, facts),
+            step => step,
+        };
+        let refusal = refusal::objection(cluster, &wanted, &incarnation, facts);
+        let retention = cluster.spec.storage.retention.clone();
+        let is_cleared = incarnation.ended == Some(End::Stopped);
+        let care = Care {
+            departed: match target {
+                Target::Run(size) if incarnation.members_created => {
+                    cleanup::due(size, retention.when_scaled, &membership, facts)
+                }
+                Target::Rest if is_cleared => cleanup::stopped(facts),
+                Target::Run(_) | Target::Stop | Target::End(_) | Target::Rest => vec![],
+            },
+            volumes: if is_cleared {
+                volumes::stopped(facts)
+            } else {
+                volumes::ownership(retention.when_deleted, facts)
+            },
+            members: members(target, &step, size, facts),
+            wanted,
+            incarnation,
+            target,
+            desired,
+        };
+        Self { step, refusal, membership, size: if target.runs() { size } else { 0 }, care: Some(care), again }
+    }
+
+    /// Whether something in it could not be taken back.
+    #[must_use]
+    pub fn is_final(&self, facts: &Facts) -> bool {
+        let takes = |care: &Care| !care.departed.is_empty() || care.volumes.iter().any(Change::deletes);
+        self.step.is_final(facts) || self.care.as_ref().is_some_and(takes)
+    }
+}
+
+/// What the members are told, and who is one: once more where the addresses of members that are gone are dropped.
+fn without_the_gone(told: Desired, incarnation: &Incarnation, formed: bool, facts: &Facts) -> (Desired, Membership) {
+    let membership = Membership::of(incarnation, formed, Some(&told), facts);
+    let peers = cleanup::without(&told.peers, &membership, facts);
+    if peers == told.peers {
+        return (told, membership);
+    }
+    let desired = Desired { peers, ..told };
+    let membership = Membership::of(incarnation, formed, Some(&desired), facts);
+    (desired, membership)
+}
+
+/// What an incarnation that has ended waits for, where another is wanted.
+fn rest(wanted: &Wanted, incarnation: &Incarnation, facts: &Facts) -> Step {
+    let left = incarnation.ended.filter(|_| wanted.size > 0).and_then(|end| incarnation::leftover(end, facts));
+    left.map_or(Step::Nothing, Step::Wait)
+}
+
+/// Ordinals below this have an EtcdMember.
+fn members(target: Target, step: &Step, size: u32, facts: &Facts) -> u32 {
+    match (target, step) {
+        (Target::End(_) | Target::Rest, _) => 0,
+        (Target::Stop, _) => size,
+        (Target::Run(_), Step::SetReplicas(n)) => facts.replicas().max(*n),
+        (
+            Target::Run(_),
+            Step::Look(_)
+            | Step::Begin(_)
+            | Step::MakeMembers
+            | Step::Replace(_)
+            | Step::End(_)
+            | Step::Wait(_)
+            | Step::Nothing,
+        ) => facts.replicas(),
+    }
+}
+
+/// Whether the cluster is known to have formed.
+fn has_formed(cluster: &EtcdCluster) -> bool {
+    cluster.status.as_ref().is_some_and(|status| status.cluster_id.is_some())
+}
+
+#[cfg(test)]
+mod tests;

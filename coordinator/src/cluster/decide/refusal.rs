@@ -1,0 +1,90 @@
+//! What only a person can decide. Each is one sentence on the Stalled condition: what is wrong, and what to do.
+
+use etcd_operator_shared::{
+    api::{EtcdCluster, cluster::Incarnation},
+    quantity,
+    validate::{Invalid, Wanted},
+};
+use thiserror::Error;
+
+use crate::cluster::facts::Facts;
+
+/// Why the coordinator does not do what the spec says.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum Refusal {
+    #[error("{0}")]
+    InvalidSpec(#[from] Invalid),
+    #[error("StorageClass {0:?} does not exist: create it, or name another in spec.storage.storageClassName")]
+    StorageClassNotFound(String),
+    #[error("no StorageClass is the default: mark one as default, or name one in spec.storage.storageClassName")]
+    NoDefaultStorageClass,
+    #[error(
+        "PersistentVolumeClaim {0} was not made for this cluster and its data is left alone: delete the claim if the data \
+         is not needed, or give the cluster another name"
+    )]
+    StaleVolume(String),
+    #[error("PersistentVolumeClaim {0} of a former cluster is still being deleted")]
+    VolumeLeaving(String),
+    #[error("StatefulSet {0} exists and belongs to something else: wait until it is gone, or delete it")]
+    ForeignStatefulSet(String),
+    #[error(
+        "spec.recovery.abandonIncarnation is {asked} and the present incarnation is {present}: name the present one to give its \
+         data up, or remove the field"
+    )]
+    NoSuchIncarnation { asked: i64, present: i64 },
+    #[error("growing volumes from {have} to {want} is not supported yet: the members keep their volumes of {have}")]
+    GrowthUnsupported { have: String, want: String },
+}
+
+/// All reasons.
+pub const REASONS: [&str; 6] = [
+    "InvalidSpec",
+    "StorageClassNotFound",
+    "StaleVolume",
+    "ForeignStatefulSet",
+    "NoSuchIncarnation",
+    "GrowthUnsupported",
+];
+
+impl Refusal {
+    /// The condition's reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::InvalidSpec(_) => "InvalidSpec",
+            Self::StorageClassNotFound(_) | Self::NoDefaultStorageClass => "StorageClassNotFound",
+            Self::StaleVolume(_) | Self::VolumeLeaving(_) => "StaleVolume",
+            Self::ForeignStatefulSet(_) => "ForeignStatefulSet",
+            Self::NoSuchIncarnation { .. } => "NoSuchIncarnation",
+            Self::GrowthUnsupported { .. } => "GrowthUnsupported",
+        }
+    }
+}
+
+/// What of the spec is not done although the rest is.
+#[must_use]
+pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnation, facts: &Facts) -> Option<Refusal> {
+    let asked = cluster.spec.recovery.as_ref().map_or(0, |r| r.abandon_incarnation);
+    if asked > incarnation.number {
+        return Some(Refusal::NoSuchIncarnation { asked, present: incarnation.number });
+    }
+    let made = &facts.set.as_ref()?.storage.size;
+    let grown = quantity::bytes(made).is_ok_and(|bytes| bytes != wanted.storage);
+    let want = &cluster.spec.storage.size;
+    grown.then(|| Refusal::GrowthUnsupported { have: made.clone(), want: want.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{decide::incarnation, facts::tests::healthy};
+
+    #[test]
+    fn an_incarnation_that_is_not_there_cannot_be_abandoned() {
+        let spec = serde_json::json!({"version": "v3.5.21", "recovery": {"abandonIncarnation": 2}});
+        let cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
+        let wanted = etcd_operator_shared::validate::cluster(&cluster).unwrap();
+        let refusal = objection(&cluster, &wanted, &incarnation::first(&cluster, &wanted), &healthy(3));
+        assert_eq!(refusal, Some(Refusal::NoSuchIncarnation { asked: 2, present: 1 }));
+    }
+}

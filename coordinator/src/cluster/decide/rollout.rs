@@ -1,0 +1,150 @@
+//! Which pods are replaced next, because their template is old.
+//!
+//! ```text
+//!   old pods that do no work and cannot   ─▶ all of them at once: nothing is lost by it
+//!   an old pod that does not serve        ─▶ alone, while all others serve; or all such when nobody serves
+//!   an old pod that serves                ─▶ alone, while the membership is what is wanted, and everybody serves and is
+//!                                            settled; the leader last
+//!   anything silent                       ─▶ waited for: silence is not death
+//! ```
+//! Never two serving pods in one step, never a serving one while any member is not ready and settled.
+
+use std::collections::BTreeSet;
+
+use etcd_operator_shared::api::member::{MemberPhase, Role};
+
+use crate::cluster::{
+    decide::{
+        membership::Membership,
+        step::{Deletion, Step, Waiting, Why},
+    },
+    facts::{Facts, Pod, Readiness, Set, Slot},
+};
+
+/// What a slot is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// No pod, or it is on its way out.
+    Absent,
+    /// Its etcd does not run.
+    Dead,
+    /// Its etcd runs, or may, and does not serve.
+    Idle,
+    Silent,
+    Serves {
+        leads: bool,
+        settled: bool,
+    },
+}
+
+/// The next step of a roll over the first `row` pods. `pending`: what keeps the membership from being settled.
+#[must_use]
+pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending: Option<Waiting>) -> Step {
+    if facts.pods().next().is_none() {
+        return pending.map_or(Step::Nothing, Step::Wait);
+    }
+    let Some(newest) = &set.newest else {
+        let unseen = || Waiting::new("RollWaits", "the StatefulSet's controller has not seen the newest template");
+        return Step::Wait(pending.unwrap_or_else(unseen));
+    };
+    let voters = membership.voters();
+    let slots: Vec<Slot> = (0..row).map(|ordinal| facts.slot(ordinal)).collect();
+    let row: Vec<(Option<&Pod>, Work)> =
+        slots.iter().map(|slot| (slot.pod.as_ref(), work(slot, voters.as_ref()))).collect();
+    let old: Vec<(&Pod, Work)> = row
+        .iter()
+        .zip(&slots)
+        .filter(|(_, slot)| !slot.has_left())
+        .filter_map(|((pod, work), _)| Some((pod.filter(|p| p.revision != *newest && !p.deleting)?, *work)))
+        .collect();
+    if old.is_empty() {
+        return pending.map_or(Step::Nothing, Step::Wait);
+    }
+    let dead: Vec<Deletion> = pick(&old, Why::CannotServe, |work| work == Work::Dead);
+    if !dead.is_empty() {
+        return Step::Replace(dead);
+    }
+    let works: Vec<Work> = row.iter().map(|(_, work)| *work).collect();
+    match (idle(&old, &works), pending) {
+        (Some(step), _) => step,
+        (None, Some(pending)) => Step::Wait(pending),
+        (None, None) => serving(&old, &works).unwrap_or_else(|| Step::Wait(Waiting::new("RollWaits", waiting(&row)))),
+    }
+}
+
+/// Old pods that run and do not serve: alone among serving ones, or all together where nobody serves.
+fn idle(old: &[(&Pod, Work)], works: &[Work]) -> Option<Step> {
+    let deletions = pick(old, Why::DoesNotServe, |work| work == Work::Idle);
+    let serving = works.iter().filter(|w| matches!(w, Work::Serves { .. })).count();
+    let idle = works.iter().filter(|w| **w == Work::Idle).count();
+    let alone = idle == 1 && serving + 1 == works.len();
+    let nobody = idle == works.len();
+    (!deletions.is_empty() && (alone || nobody)).then_some(Step::Replace(deletions))
+}
+
+/// The next serving pod: the highest follower, or the leader when no other is old.
+fn serving(old: &[(&Pod, Work)], works: &[Work]) -> Option<Step> {
+    let all_settled = works.iter().all(|w| matches!(w, Work::Serves { settled: true, .. }));
+    let leader_known = works.iter().any(|w| matches!(w, Work::Serves { leads: true, .. }));
+    if !all_settled || !leader_known {
+        return None;
+    }
+    let followers = pick(old, Why::Follower, |work| matches!(work, Work::Serves { leads: false, .. }));
+    let leader = pick(old, Why::LeaderLast, |work| matches!(work, Work::Serves { leads: true, .. }));
+    let deletion = followers.into_iter().next_back().or_else(|| leader.into_iter().next())?;
+    Some(Step::Replace(vec![deletion]))
+}
+
+fn pick(old: &[(&Pod, Work)], why: Why, such: impl Fn(Work) -> bool) -> Vec<Deletion> {
+    let chosen = old.iter().filter(|(_, work)| such(*work));
+    chosen.map(|(pod, _)| Deletion { name: pod.name.clone(), uid: pod.uid.clone(), why }).collect()
+}
+
+/// `voters`: names of those who have a vote, where that is known.
+fn work(slot: &Slot, voters: Option<&BTreeSet<&str>>) -> Work {
+    let Some(pod) = &slot.pod else { return Work::Absent };
+    match slot.readiness() {
+        Readiness::Absent => Work::Absent,
+        Readiness::Ready(status) => {
+            Work::Serves { leads: status.role == Some(Role::Leader), settled: status.settled && status.role.is_some() }
+        }
+        // Kubelet is believed about its containers: no etcd process, no vote. A pod that says it is ready is never
+        // dead.
+        Readiness::Down => Work::Dead,
+        Readiness::NotReady(_) if !pod.ready && !pod.etcd_runs => Work::Dead,
+        // No vote is lost by it.
+        Readiness::NotReady(_) if !pod.ready && voters.is_some_and(|v| !v.contains(pod.name.as_str())) => Work::Dead,
+        Readiness::NotReady(status) if !pod.ready => match status.phase {
+            Some(MemberPhase::Failing | MemberPhase::Waiting) => Work::Dead,
+            Some(
+                MemberPhase::Starting
+                | MemberPhase::Joining
+                | MemberPhase::Running
+                | MemberPhase::Held
+                | MemberPhase::Leaving
+                | MemberPhase::Left,
+            )
+            | None => Work::Idle,
+        },
+        // The agent's container fails: it cannot speak, and kubelet says why.
+        Readiness::Unknown if pod.trouble.is_some() => Work::Idle,
+        Readiness::Unknown | Readiness::NotReady(_) => Work::Silent,
+    }
+}
+
+/// For whom the roll waits.
+fn waiting(row: &[(Option<&Pod>, Work)]) -> String {
+    let names = |such: fn(Work) -> bool| -> Vec<&str> {
+        row.iter().filter(|(_, w)| such(*w)).map(|(pod, _)| pod.map_or("a missing pod", |p| p.name.as_str())).collect()
+    };
+    let unready = names(|w| !matches!(w, Work::Serves { .. }));
+    let unsettled = names(|w| matches!(w, Work::Serves { settled: false, .. }));
+    match (unready.as_slice(), unsettled.as_slice()) {
+        ([], []) => "the roll waits until a leader is known".into(),
+        ([], unsettled) => format!("the roll waits until {} sees all voters", unsettled.join(", ")),
+        (unready, _) => format!("the roll waits for {}", unready.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

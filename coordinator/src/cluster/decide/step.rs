@@ -1,0 +1,111 @@
+//! The next step of a cluster: one value with its reasons. Something else performs it.
+//!
+//! ```text
+//!   Look ─▶ Begin ─▶ MakeMembers ─▶ SetReplicas, Replace, Wait, Nothing … ─▶ End ─▶ (nothing left) ─▶ Begin the next
+//! ```
+//! The first three are done at once and asked again: at most [`ROUNDS`] times in one reconciliation.
+
+use etcd_operator_shared::api::cluster::{End, Incarnation};
+
+use crate::cluster::facts::Facts;
+
+/// Ground, live facts, an incarnation, its members, and the step itself; one more for a cache that was behind.
+pub const ROUNDS: usize = 6;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// This must be known before anything can be decided.
+    Look(Look),
+    /// This incarnation is written into the status, before anything of it exists.
+    Begin(Incarnation),
+    /// The EtcdMembers of the founders are made, and then it is latched that they were: one made later never
+    /// bootstraps.
+    MakeMembers,
+    /// The StatefulSet gets this many replicas.
+    SetReplicas(u32),
+    /// These pods are deleted, so that their successors come up with the newest template or join anew.
+    Replace(Vec<Deletion>),
+    /// No pod is left, and the incarnation is over.
+    End(End),
+    /// Something is under way; the sentence says what.
+    Wait(Waiting),
+    /// Everything is as it should be.
+    Nothing,
+}
+
+/// What is read with the API server's own eyes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// What lies where the cluster is to be.
+    Ground,
+    /// Everything that the caches say.
+    Live,
+}
+
+impl Step {
+    /// Whether it could not be taken back: then it is decided again on live reads.
+    #[must_use]
+    pub fn is_final(&self, facts: &Facts) -> bool {
+        match self {
+            Self::SetReplicas(n) => *n < facts.replicas(),
+            Self::Replace(_) | Self::End(_) => true,
+            // The first one takes nothing away; a next one gives up whatever the former still had.
+            Self::Begin(incarnation) => incarnation.number > 1,
+            Self::Look(_) | Self::MakeMembers | Self::Wait(_) | Self::Nothing => false,
+        }
+    }
+}
+
+/// A pod to delete. The UID is the deletion's precondition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    pub name: String,
+    pub uid: String,
+    /// Why this one and why now.
+    pub why: Why,
+}
+
+/// Why a pod is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its template is old, and etcd does not run in it or has no vote: nothing is lost.
+    CannotServe,
+    /// Its template is old, and etcd runs in it without serving.
+    DoesNotServe,
+    /// Its template is old, and all members serve.
+    Follower,
+    /// As above, and no other old pod is left.
+    LeaderLast,
+    /// Not its template: its member has left, and its place is wanted again.
+    WantedAgain,
+}
+
+/// Something is under way, and this is what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// CamelCase.
+    pub reason: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Waiting {
+    #[must_use]
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+impl Why {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CannotServe => "it cannot serve with its old template",
+            Self::DoesNotServe => "it does not serve with its old template",
+            Self::Follower => "its template is old and all members serve",
+            Self::LeaderLast => "its template is old and it is the last one, the leader",
+            Self::WantedAgain => "its member has left, and a new one is wanted in its place",
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What is to become of a cluster: the spec, read against the present incarnation.
+
+use etcd_operator_shared::{
+    api::{
+        EtcdCluster,
+        cluster::{End, Incarnation, Keep},
+    },
+    validate::Wanted,
+};
+
+/// What is aimed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// This many members serve.
+    Run(u32),
+    /// No pod runs; membership and data are kept.
+    Stop,
+    /// No pod runs, and then the incarnation is over for this reason.
+    End(End),
+    /// The incarnation is over, and no other is wanted.
+    Rest,
+}
+
+impl Target {
+    #[must_use]
+    pub fn of(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnation) -> Self {
+        let abandoned = cluster.spec.recovery.as_ref().map(|r| r.abandon_incarnation);
+        match (incarnation.ended, wanted.size) {
+            (Some(_), _) => Self::Rest,
+            (None, _) if abandoned == Some(incarnation.number) => Self::End(End::Abandoned),
+            (None, 0) => match cluster.spec.storage.retention.when_stopped {
+                Keep::Delete => Self::End(End::Stopped),
+                Keep::Retain => Self::Stop,
+            },
+            (None, size) => Self::Run(size),
+        }
+    }
+
+    /// Whether pods are wanted.
+    #[must_use]
+    pub fn runs(self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            Self::Stop | Self::End(_) | Self::Rest => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etcd_operator_shared::validate;
+    use serde_json::json;
+
+    fn target(spec: &serde_json::Value, ended: Option<End>) -> Target {
+        let mut whole = json!({"version": "v3.5.21"});
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let cluster = EtcdCluster::new("demo", serde_json::from_value(whole).unwrap());
+        let wanted = validate::cluster(&cluster).unwrap();
+        let incarnation = Incarnation { ended, ..crate::cluster::decide::incarnation::first(&cluster, &wanted) };
+        Target::of(&cluster, &wanted, &incarnation)
+    }
+
+    #[test]
+    fn size_zero_stops_and_ends_the_incarnation_only_where_the_user_says_so() {
+        assert_eq!(target(&json!({"size": 0}), None), Target::Stop);
+        let delete = json!({"size": 0, "storage": {"retention": {"whenStopped": "Delete"}}});
+        assert_eq!(target(&delete, None), Target::End(End::Stopped));
+    }
+
+    #[test]
+    fn only_the_present_incarnation_is_abandoned() {
+        for (number, expected) in [(1, Target::End(End::Abandoned)), (2, Target::Run(3)), (0, Target::Run(3))] {
+            assert_eq!(target(&json!({"recovery": {"abandonIncarnation": number}}), None), expected);
+        }
+    }
+
+    #[test]
+    fn an_incarnation_that_is_over_is_not_taken_up_again() {
+        assert_eq!(target(&json!({"size": 3}), Some(End::Stopped)), Target::Rest);
+    }
+}

@@ -1,0 +1,31 @@
+//! What lies where a cluster is to be, as the API server itself says: no cache is asked.
+
+/// What was looked at before founding, with the API server's own eyes (no cache).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ground {
+    pub class: Class,
+    /// Claims that the StatefulSet would take for its own.
+    pub claims: Vec<FoundVolumeClaim>,
+    /// UID of the owner of a StatefulSet that has our name; empty when it has none.
+    pub set_owner: Option<String>,
+}
+
+/// The StatefulSet's StorageClass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Class {
+    #[default]
+    Found,
+    /// Absent; `None` when no class is the default.
+    Missing(Option<String>),
+    /// The coordinator may not look: the volumes will show it.
+    Unknown,
+}
+
+/// A claim that lies where a member's will be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundVolumeClaim {
+    pub name: String,
+    /// UID of the cluster that it was made for, if any.
+    pub cluster_uid: Option<String>,
+    pub deleting: bool,
+}

@@ -1,0 +1,329 @@
+//! What is observed of one cluster, as plain data. Everything that decides reads this and no client.
+//!
+//! The picture is a row of slots, one an ordinal: an EtcdMember (what its agent says) and a pod (what kubelet says). A
+//! slot's [`Readiness`] is what may be believed: an agent is heard only for the pod that it runs in, and only while
+//! kubelet agrees.
+
+pub mod claim;
+pub mod ground;
+pub mod pod_trouble;
+mod version;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use etcd_operator_shared::{
+    api::{
+        EtcdCluster, EtcdMember, EtcdMemberStatus,
+        member::{Peer, Role},
+    },
+    names,
+};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1 as core};
+use kube::ResourceExt;
+
+use ground::Ground;
+use pod_trouble::Trouble;
+
+pub use claim::Claim;
+pub use version::Version;
+
+/// One cluster as observed.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Name of the cluster.
+    pub cluster: String,
+    pub source: Source,
+    pub set: Option<Set>,
+    pub slots: BTreeMap<u32, Slot>,
+    /// The cluster's volume claims by ordinal.
+    pub claims: BTreeMap<u32, Claim>,
+    /// EtcdMembers of an earlier incarnation.
+    pub former: Vec<Arc<EtcdMember>>,
+    /// What lies where the cluster is to be; `None` until that was looked at.
+    pub ground: Option<Ground>,
+}
+
+/// Who says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Our caches, a moment late.
+    #[default]
+    Cache,
+    /// The API server, just now.
+    Live,
+}
+
+/// ClusterKey facts are looked for: objects of another cluster of the same name are not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterKey {
+    pub cluster: String,
+    pub uid: String,
+    /// 0 before the first.
+    pub incarnation: i64,
+}
+
+/// What the StatefulSet says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    pub version: Version,
+    pub replicas: u32,
+    /// Hash of the template that new pods get, or `None` while the StatefulSet's controller has not seen the template.
+    pub newest: Option<String>,
+    /// What its claims were made with: a StatefulSet never changes that.
+    pub storage: Storage,
+}
+
+/// Size and class of a StatefulSet's claims.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Storage {
+    pub size: String,
+    /// Empty for the default class.
+    pub class: String,
+}
+
+/// One ordinal of the cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Slot {
+    pub pod: Option<Pod>,
+    pub member: Option<Arc<EtcdMember>>,
+}
+
+/// What kubelet and the scheduler say of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    pub name: String,
+    pub uid: String,
+    /// Hash of the template that it was made from.
+    pub revision: String,
+    pub address: Option<String>,
+    pub ready: bool,
+    pub deleting: bool,
+    /// Whether etcd's container runs: only then can the member take part in anything.
+    pub etcd_runs: bool,
+    pub trouble: Option<Trouble>,
+}
+
+/// What may be believed of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness<'a> {
+    /// No pod, or one that is on its way out.
+    Absent,
+    /// Kubelet says that etcd's container does not run, and no agent says more.
+    Down,
+    /// There is a pod, and nobody who may speak for it does: silent, not dead.
+    Unknown,
+    /// The agent says that its member does not serve.
+    NotReady(&'a EtcdMemberStatus),
+    /// The agent says that its member serves, and kubelet agrees.
+    Ready(&'a EtcdMemberStatus),
+}
+
+impl ClusterKey {
+    #[must_use]
+    pub fn cluster(cluster: &EtcdCluster) -> Self {
+        let incarnation = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
+        Self {
+            cluster: cluster.name_any(),
+            uid: cluster.uid().unwrap_or_default(),
+            incarnation: incarnation.map_or(0, |incarnation| incarnation.number),
+        }
+    }
+}
+
+impl Facts {
+    /// Sorts what was read of a cluster into slots. What an earlier incarnation's members said counts no more; its pods
+    /// do.
+    #[must_use]
+    pub fn of(
+        key: &ClusterKey,
+        set: Option<&StatefulSet>,
+        members: impl IntoIterator<Item = Arc<EtcdMember>>,
+        pods: impl IntoIterator<Item = Arc<core::Pod>>,
+        claims: impl IntoIterator<Item = Claim>,
+    ) -> Self {
+        let ClusterKey { cluster, uid, incarnation } = key;
+        let mut facts = Self { cluster: cluster.clone(), set: set.map(Set::of), ..Self::default() };
+        for member in members.into_iter().filter(|m| m.spec.cluster_uid == *uid) {
+            if member.spec.incarnation != *incarnation {
+                facts.former.push(member);
+            } else if let Some(ordinal) = names::ordinal(cluster, &member.name_any()) {
+                facts.slots.entry(ordinal).or_default().member = Some(member);
+            }
+        }
+        for pod in pods.into_iter().filter(|p| p.labels().get(names::LABEL_CLUSTER_UID) == Some(uid)) {
+            if let Some(ordinal) = names::ordinal(cluster, &pod.name_any()) {
+                facts.slots.entry(ordinal).or_default().pod = Some(Pod::of(&pod));
+            }
+        }
+        let ordinal = |claim: &Claim| names::ordinal(&names::volume_claim(cluster), &claim.name);
+        facts.claims = claims.into_iter().filter_map(|claim| Some((ordinal(&claim)?, claim))).collect();
+        facts
+    }
+
+    /// The same facts as those of an incarnation that has just begun: whoever is there was a member of another.
+    #[must_use]
+    pub fn begun(mut self) -> Self {
+        let members = self.slots.values_mut().filter_map(|slot| slot.member.take());
+        self.former.extend(members);
+        self.slots.retain(|_, slot| slot.pod.is_some());
+        self
+    }
+
+    /// The same facts with EtcdMembers that were made since: the caches will know them later.
+    #[must_use]
+    pub fn with_members(mut self, made: impl IntoIterator<Item = (u32, EtcdMember)>) -> Self {
+        for (ordinal, member) in made {
+            self.slots.entry(ordinal).or_default().member = Some(Arc::new(member));
+        }
+        self
+    }
+
+    /// The slot of an ordinal; an empty one when nothing of it was seen.
+    #[must_use]
+    pub fn slot(&self, ordinal: u32) -> Slot {
+        self.slots.get(&ordinal).cloned().unwrap_or_default()
+    }
+
+    /// Number of replicas that the StatefulSet has; 0 before it exists.
+    #[must_use]
+    pub fn replicas(&self) -> u32 {
+        self.set.as_ref().map_or(0, |set| set.replicas)
+    }
+
+    /// Whether an ordinal is beyond the replicas of a cluster that is not stopped.
+    #[must_use]
+    pub fn is_beyond(&self, ordinal: u32) -> bool {
+        self.replicas() > 0 && ordinal >= self.replicas()
+    }
+
+    /// The size that the members were told last; `None` when there are none. The first of them is always told.
+    #[must_use]
+    pub fn told(&self) -> Option<u32> {
+        let size = self.slots.values().find_map(|slot| Some(slot.member.as_ref()?.spec.size));
+        size.map(|size| size.max(0).unsigned_abs())
+    }
+
+    /// The member that leads and whose agent says so, of the latest term that anybody has seen: one who led before and
+    /// does not know yet is none. Its ordinal, and its EtcdMember.
+    #[must_use]
+    pub fn leader(&self) -> Option<(u32, &EtcdMember)> {
+        let newest = self.slots.values().filter_map(|slot| slot.report()?.term).max();
+        self.slots.iter().find_map(|(ordinal, slot)| {
+            let (member, said) = (slot.member.as_deref()?, slot.report()?);
+            (said.role == Some(Role::Leader) && said.term >= newest).then_some((*ordinal, member))
+        })
+    }
+
+    /// Whether a quorum serves, as far as a leader that serves shows it.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.leader().is_some_and(|(ordinal, _)| matches!(self.slot(ordinal).readiness(), Readiness::Ready(_)))
+    }
+
+    /// Whether the volume of an ordinal is being deleted.
+    #[must_use]
+    pub fn is_leaving(&self, ordinal: u32) -> bool {
+        self.claims.get(&ordinal).is_some_and(|claim| claim.deleting)
+    }
+
+    /// The pods, by ordinal.
+    pub fn pods(&self) -> impl Iterator<Item = (u32, &Pod)> {
+        self.slots.iter().filter_map(|(ordinal, slot)| Some((*ordinal, slot.pod.as_ref()?)))
+    }
+
+    /// The addresses of the pods that stay.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeMap<u32, String> {
+        self.slots.iter().filter_map(|(ordinal, slot)| Some((*ordinal, slot.address()?))).collect()
+    }
+
+    /// The addresses that were published last: the longest list, where a write did not reach all members.
+    #[must_use]
+    pub fn published(&self) -> Vec<Peer> {
+        let lists = self.slots.values().filter_map(|slot| Some(slot.member.as_ref()?.spec.peers.clone()));
+        lists.max_by_key(Vec::len).unwrap_or_default()
+    }
+}
+
+impl Slot {
+    /// What the agent of the very pod that is there has said.
+    #[must_use]
+    pub fn report(&self) -> Option<&EtcdMemberStatus> {
+        let (pod, status) = (self.pod.as_ref()?, self.member.as_ref()?.status.as_ref()?);
+        (status.pod_uid.as_deref() == Some(&pod.uid)).then_some(status)
+    }
+
+    /// Whether the member of the very pod that is there has left the cluster for good.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        let left = self.member.as_ref().and_then(|m| m.status.as_ref()?.left_pod_uid.as_deref());
+        self.pod.as_ref().is_some_and(|pod| left == Some(&pod.uid))
+    }
+
+    /// Where its pod is: kubelet's word, or before that the agent's own, which comes a second earlier.
+    fn address(&self) -> Option<String> {
+        let pod = self.pod.as_ref().filter(|p| !p.deleting)?;
+        pod.address.clone().or_else(|| self.report()?.address.clone())
+    }
+
+    /// What may be believed of this member now.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness<'_> {
+        let Some(pod) = self.pod.as_ref().filter(|p| !p.deleting) else { return Readiness::Absent };
+        match self.report() {
+            Some(status) if status.ready && pod.ready => Readiness::Ready(status),
+            Some(status) if !status.ready => Readiness::NotReady(status),
+            // A lost node's pod keeps what its kubelet said last: that it runs.
+            Some(_) | None if !pod.ready && !pod.etcd_runs => Readiness::Down,
+            Some(_) | None => Readiness::Unknown,
+        }
+    }
+}
+
+impl Set {
+    fn of(set: &StatefulSet) -> Self {
+        let spec = set.spec.as_ref();
+        let status = set.status.as_ref();
+        let seen =
+            status.filter(|s| s.observed_generation.is_some() && s.observed_generation == set.metadata.generation);
+        Self {
+            version: Version::of(set),
+            replicas: spec.and_then(|s| s.replicas).map_or(1, i32::unsigned_abs),
+            newest: seen.and_then(|s| s.update_revision.clone()),
+            storage: spec.map(Storage::of).unwrap_or_default(),
+        }
+    }
+}
+
+impl Storage {
+    fn of(spec: &k8s_openapi::api::apps::v1::StatefulSetSpec) -> Self {
+        let claim = spec.volume_claim_templates.iter().flatten().next().and_then(|c| c.spec.as_ref());
+        let size = claim.and_then(|c| c.resources.as_ref()?.requests.as_ref()?.get("storage"));
+        Self {
+            size: size.map(|q| q.0.clone()).unwrap_or_default(),
+            class: claim.and_then(|c| c.storage_class_name.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Pod {
+    fn of(pod: &core::Pod) -> Self {
+        let status = pod.status.as_ref();
+        let condition = |kind: &str| status.and_then(|s| s.conditions.as_ref()?.iter().find(|c| c.type_ == kind));
+        let containers = || status.into_iter().flat_map(|s| s.container_statuses.iter().flatten());
+        let etcd = containers().find(|c| c.name == names::CONTAINER_ETCD);
+        Self {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            revision: pod.labels().get("controller-revision-hash").cloned().unwrap_or_default(),
+            address: status.and_then(|s| s.pod_ip.clone()).filter(|ip| !ip.is_empty()),
+            ready: condition("Ready").is_some_and(|c| c.status == "True"),
+            deleting: pod.metadata.deletion_timestamp.is_some(),
+            etcd_runs: etcd.and_then(|c| c.state.as_ref()?.running.as_ref()).is_some(),
+            trouble: pod_trouble::of(pod),
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests;

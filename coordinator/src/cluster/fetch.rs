@@ -1,0 +1,110 @@
+//! Reads that no cache may answer: the ground before founding, and everything before a step that cannot be taken back.
+
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdMember},
+    names, validate,
+};
+use futures::future::{try_join_all, try_join3, try_join4};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+    storage::v1::StorageClass,
+};
+use kube::{Api, ResourceExt, api::ListParams};
+
+use crate::{
+    apiserver::{ApiServer, Cause, Failed},
+    cluster::{
+        decide::incarnation::initial_members,
+        facts::{
+            Claim, ClusterKey, Facts, Source,
+            ground::{Class, FoundVolumeClaim, Ground},
+        },
+    },
+};
+
+/// What marks the class that claims without a class get.
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+/// A cluster's facts, live. The StatefulSet is read first: a write with its resourceVersion then fails if anything that
+/// was read after it rests on an older one.
+pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Failed> {
+    let (name, namespace, uid) = identity(cluster);
+    let set: Option<StatefulSet> = api.get(&namespace, &names::stateful_set(&name)).await?;
+    let set = set.filter(|s| s.owner_references().iter().any(|o| o.uid == uid));
+    let labels = format!("{}={name}", names::LABEL_CLUSTER);
+    let ours = format!("{labels},{}={uid}", names::LABEL_CLUSTER_UID);
+    let (members, pods, claims) = try_join3(
+        api.list::<EtcdMember>(&namespace, &labels),
+        api.list::<Pod>(&namespace, &labels),
+        api.list::<PersistentVolumeClaim>(&namespace, &ours),
+    )
+    .await?;
+    let now = Timestamp::now();
+    let (members, pods) = (members.into_iter().map(Into::into), pods.into_iter().map(Into::into));
+    let claims = claims.iter().map(|claim| Claim::of(claim, &uid, now));
+    let facts = Facts::of(&ClusterKey::cluster(cluster), set.as_ref(), members, pods, claims);
+    Ok(Facts { source: Source::Live, ..facts })
+}
+
+/// What lies where the cluster is to be. All at once: the user waits.
+pub async fn ground(api: &ApiServer, cluster: &EtcdCluster) -> Result<Ground, Failed> {
+    let (name, namespace, uid) = identity(cluster);
+    let founded = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
+    let size = validate::cluster(cluster).map_or(0, |wanted| wanted.size);
+    let members = founded.map_or_else(|| initial_members(&name, size), |founded| founded.initial_members.clone());
+    let claims = members.iter().map(|member| claim(api, &namespace, names::volume_claim(member)));
+    let set = async { api.get_metadata::<StatefulSet>(&namespace, &names::stateful_set(&name)).await };
+    let class = async {
+        match founded {
+            // The volumes are there.
+            Some(_) => Ok(Class::Found),
+            None => class(api, &cluster.spec.storage.storage_class_name).await,
+        }
+    };
+    let there = async { api.get_metadata::<EtcdCluster>(&namespace, &name).await };
+    let (class, set, there, claims) = try_join4(class, set, there, try_join_all(claims)).await?;
+    if there.is_none_or(|c| c.metadata.uid != Some(uid) || c.metadata.deletion_timestamp.is_some()) {
+        // Nothing is made for a cluster that is gone: a watch may be late to tell.
+        return Err(Failed { attempt: format!("found EtcdCluster {name}"), cause: Cause::Missing });
+    }
+    let owner = |set: kube::core::PartialObjectMeta<StatefulSet>| {
+        set.owner_references().iter().find(|o| o.controller == Some(true)).map(|o| o.uid.clone()).unwrap_or_default()
+    };
+    Ok(Ground { class, claims: claims.into_iter().flatten().collect(), set_owner: set.map(owner) })
+}
+
+async fn claim(api: &ApiServer, namespace: &str, name: String) -> Result<Option<FoundVolumeClaim>, Failed> {
+    let found = api.get_metadata::<PersistentVolumeClaim>(namespace, &name).await?;
+    Ok(found.map(|claim| FoundVolumeClaim {
+        name,
+        cluster_uid: claim.labels().get(names::LABEL_CLUSTER_UID).cloned(),
+        deleting: claim.metadata.deletion_timestamp.is_some(),
+    }))
+}
+
+/// StorageClasses belong to no namespace: a coordinator with rights in one only may not look at them.
+async fn class(api: &ApiServer, name: &str) -> Result<Class, Failed> {
+    let classes = Api::<StorageClass>::all(api.client());
+    let looked = if name.is_empty() {
+        let found = api.call(|| "list StorageClasses".into(), classes.list_metadata(&ListParams::default())).await;
+        let default = |c: &kube::core::PartialObjectMeta<StorageClass>| {
+            c.annotations().get(DEFAULT_CLASS).is_some_and(|v| v == "true")
+        };
+        found.map(|found| found.items.iter().any(default))
+    } else {
+        let found = api.call(|| format!("read StorageClass {name}"), classes.get_metadata_opt(name)).await;
+        found.map(|found| found.is_some())
+    };
+    match looked {
+        Ok(true) => Ok(Class::Found),
+        Ok(false) => Ok(Class::Missing((!name.is_empty()).then(|| name.to_owned()))),
+        Err(Failed { cause: Cause::Refused(_), .. }) => Ok(Class::Unknown),
+        Err(failed) => Err(failed),
+    }
+}
+
+fn identity(cluster: &EtcdCluster) -> (String, String, String) {
+    (cluster.name_any(), cluster.namespace().unwrap_or_default(), cluster.uid().unwrap_or_default())
+}

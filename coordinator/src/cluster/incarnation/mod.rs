@@ -1,0 +1,82 @@
+//! What is written of an incarnation: that it begins, that its members were made, that it is over. When is
+//! [`crate::cluster::decide::incarnation`]'s to say.
+//!
+//! The number and the latches stand in the EtcdCluster's status and are written by compare-and-swap, so that a crash
+//! between any two writes is made good by doing the second one again.
+
+use std::sync::Arc;
+
+use etcd_operator_shared::{
+    api::{
+        EtcdCluster,
+        cluster::{End, Incarnation},
+    },
+    names,
+};
+use futures::future::{join, try_join_all};
+use kube::ResourceExt;
+use serde_json::json;
+use tracing::info;
+
+use crate::{
+    apiserver::{Failed, recorder::Note},
+    cluster::{
+        apply::{self, members},
+        context::Context,
+        decide::{Care, Decision},
+        outcome::Seen,
+    },
+};
+
+/// Writes that an incarnation begins, before anything of it exists.
+pub async fn begin(ctx: &Context, seen: &Seen, incarnation: &Incarnation) -> Result<Seen, Failed> {
+    let cluster = write(ctx, &seen.cluster, incarnation).await?;
+    Ok(Seen { cluster, facts: seen.facts.clone().begun() })
+}
+
+/// Makes the EtcdMembers of the founders, and then latches that they were made. What does not depend on them is made
+/// meanwhile; if that fails it is tried again with everything else.
+pub async fn make_members(ctx: &Context, seen: &Seen, decision: &Decision, care: &Care) -> Result<Seen, Failed> {
+    let plan = apply::blueprint(ctx, seen, decision, care);
+    let incarnation = &care.incarnation;
+    let founders = async {
+        let ordinals = incarnation.initial_members.iter().filter_map(|name| names::ordinal(&plan.name(), name));
+        let made = ordinals.map(async |ordinal| Ok((ordinal, members::make(ctx, &plan, ordinal).await?)));
+        let made = try_join_all(made).await?;
+        let latched = Incarnation { members_created: true, ..incarnation.clone() };
+        Ok((made, write(ctx, &seen.cluster, &latched).await?))
+    };
+    let (founders, _) = join(founders, apply::objects(ctx, &plan)).await;
+    let (made, cluster) = founders?;
+    Ok(Seen { cluster, facts: seen.facts.clone().with_members(made) })
+}
+
+/// Latches that the present incarnation is over. It was seen, live, that no pod of it is left.
+pub async fn end(ctx: &Context, seen: &Seen, incarnation: &Incarnation, why: End) -> Result<Seen, Failed> {
+    let cluster = write(ctx, &seen.cluster, &Incarnation { ended: Some(why), ..incarnation.clone() }).await?;
+    info!(cluster = cluster.name_any(), number = incarnation.number, ?why, "incarnation ended");
+    Ok(Seen { cluster, facts: seen.facts.clone() })
+}
+
+/// Writes the incarnation, if nobody wrote the object since it was read.
+async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) -> Result<Arc<EtcdCluster>, Failed> {
+    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    let before = cluster.status.as_ref().and_then(|status| status.incarnation.as_ref());
+    let begins = before.is_none_or(|before| before.number != incarnation.number);
+    let mut status = json!({ "incarnation": incarnation });
+    // In a merge, what is left out stays.
+    status["incarnation"]["ended"] = json!(incarnation.ended);
+    if begins {
+        // What was said of the members before is not said of these.
+        status["clusterId"] = json!(null);
+        status["members"] = json!([]);
+    }
+    let patch = json!({ "metadata": { "resourceVersion": cluster.resource_version() }, "status": status });
+    let written = Arc::new(ctx.api.merge_status::<EtcdCluster>(&namespace, &name, &patch).await?);
+    if begins {
+        info!(%namespace, %name, number = incarnation.number, token = incarnation.token, "incarnation written");
+        ctx.events.note(cluster, Note::founded(incarnation, before.and_then(|before| before.ended)));
+    }
+    ctx.caches.wrote(Arc::clone(&written));
+    Ok(written)
+}

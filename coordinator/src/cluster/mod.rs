@@ -1,0 +1,21 @@
+//! EtcdClusters. The folders are the words of one sentence, and each imports only what stands before it:
+//!
+//! ```text
+//!   facts ─▶ decide ─▶ build ─▶ apply ─▶ incarnation ─▶ report        reconcile: observe, decide, act, tell
+//!   pure     pure      pure     writes    writes         writes
+//! ```
+
+pub mod build;
+pub mod decide;
+pub mod facts;
+
+mod apply;
+pub(crate) mod caches;
+pub(crate) mod context;
+pub(crate) mod controller;
+mod fetch;
+mod incarnation;
+mod outcome;
+mod reconcile;
+mod report;
+pub(crate) mod timers;

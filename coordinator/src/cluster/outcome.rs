@@ -1,0 +1,39 @@
+//! What is known of a cluster, and what came of a reconciliation.
+
+use std::{fmt, sync::Arc};
+
+use etcd_operator_shared::api::EtcdCluster;
+
+use crate::{
+    apiserver::Failed,
+    cluster::{decide::Decision, facts::Facts},
+};
+
+/// One cluster as it was seen.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The newest object that is known.
+    pub cluster: Arc<EtcdCluster>,
+    pub facts: Facts,
+}
+
+/// What came of it: what was decided, and which calls failed on the way.
+#[derive(Debug)]
+pub struct Outcome {
+    pub seen: Seen,
+    pub decision: Decision,
+    pub failed: Vec<Failed>,
+}
+
+/// A reconciliation in which something failed: all else was done, and the status was told.
+#[derive(Debug)]
+pub struct Unfinished(pub Vec<Failed>);
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentences: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&sentences.join("; "))
+    }
+}
+
+impl std::error::Error for Unfinished {}

@@ -1,0 +1,127 @@
+//! Reconciliation as a sentence: observe, decide, act, tell.
+
+use std::{sync::Arc, time::Duration};
+
+use etcd_operator_shared::api::EtcdCluster;
+use kube::{ResourceExt, runtime::controller::Action};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::{
+    apiserver::{Cause, Failed},
+    cluster::{
+        apply,
+        context::Context,
+        decide::{
+            self, Decision,
+            step::{Look, ROUNDS, Step},
+        },
+        facts::{Facts, Source},
+        fetch, incarnation,
+        outcome::{Outcome, Seen, Unfinished},
+        report,
+    },
+};
+
+/// One cluster, once.
+pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<Action, Unfinished> {
+    let Some(seen) = observe(&ctx, &cluster).await? else { return Ok(Action::await_change()) };
+    let mut outcome = advance(&ctx, seen).await;
+    // Told whatever failed: a status that stands still is a lie.
+    outcome.failed.extend(report::tell(&ctx, &outcome).await.err());
+    if !outcome.failed.is_empty() {
+        return Err(Unfinished(outcome.failed));
+    }
+    ctx.timers.succeeded(&cluster.uid().unwrap_or_default());
+    Ok(report::next(&outcome))
+}
+
+/// What the caches know of a cluster; `None` if it is gone or on its way out.
+async fn observe(ctx: &Context, cluster: &EtcdCluster) -> Result<Option<Seen>, Unfinished> {
+    if !ctx.caches.filled().await {
+        return Err(Unfinished(vec![Failed { attempt: "fill the caches".into(), cause: Cause::Timeout }]));
+    }
+    let current = ctx.caches.current(cluster).filter(|c| c.metadata.deletion_timestamp.is_none());
+    Ok(current.map(|cluster| Seen { facts: ctx.caches.facts(&cluster), cluster }))
+}
+
+/// Takes one cluster as far as it goes now: what must be known or written before more can be decided comes first.
+async fn advance(ctx: &Context, mut seen: Seen) -> Outcome {
+    for _ in 1..ROUNDS {
+        let decision = decide(ctx, &seen);
+        let next = match (&decision.step, &decision.care) {
+            (Step::Look(look), _) => look_at(ctx, &seen, *look).await,
+            _ if is_doubtful(ctx, &seen, &decision) => look_at(ctx, &seen, Look::Live).await,
+            (Step::Begin(incarnation), _) => incarnation::begin(ctx, &seen, incarnation).await,
+            (Step::MakeMembers, Some(care)) => incarnation::make_members(ctx, &seen, &decision, care).await,
+            (
+                Step::MakeMembers
+                | Step::SetReplicas(_)
+                | Step::Replace(_)
+                | Step::End(_)
+                | Step::Wait(_)
+                | Step::Nothing,
+                _,
+            ) => return act(ctx, seen, decision).await,
+        };
+        match next {
+            Ok(next) => seen = next,
+            Err(failed) => return Outcome { seen, decision, failed: vec![failed] },
+        }
+    }
+    let decision = decide(ctx, &seen);
+    act(ctx, seen, decision).await
+}
+
+fn decide(ctx: &Context, seen: &Seen) -> Decision {
+    let uid = seen.cluster.uid().unwrap_or_default();
+    decide::decide(&seen.cluster, &seen.facts, ctx.timers.waited(&uid, &seen.facts, Instant::now()))
+}
+
+/// Whether caches are not enough to go by: what could not be taken back is decided on live reads, and so is what has
+/// waited for long, since a cache that missed something must not hold a cluster for ever.
+fn is_doubtful(ctx: &Context, seen: &Seen, decision: &Decision) -> bool {
+    if seen.facts.source == Source::Live {
+        return false;
+    }
+    let waits = matches!(decision.step, Step::Wait(_));
+    let long = ctx.timers.has_waited_long(&seen.cluster.uid().unwrap_or_default(), waits, Instant::now());
+    long || decision.is_final(&seen.facts)
+}
+
+async fn look_at(ctx: &Context, seen: &Seen, look: Look) -> Result<Seen, Failed> {
+    let facts = match look {
+        Look::Ground => {
+            let ground = Some(fetch::ground(&ctx.api, &seen.cluster).await?);
+            Facts { ground, ..seen.facts.clone() }
+        }
+        Look::Live => Facts { ground: seen.facts.ground.clone(), ..fetch::live(&ctx.api, &seen.cluster).await? },
+    };
+    Ok(Seen { cluster: Arc::clone(&seen.cluster), facts })
+}
+
+/// Acts on what was decided; an incarnation is over when nothing else failed.
+async fn act(ctx: &Context, mut seen: Seen, decision: Decision) -> Outcome {
+    let mut failed = apply::act(ctx, &seen, &decision).await;
+    if let (Step::End(why), Some(care), []) = (&decision.step, &decision.care, failed.as_slice()) {
+        match incarnation::end(ctx, &seen, &care.incarnation, *why).await {
+            Ok(ended) => seen = ended,
+            Err(error) => failed.push(error),
+        }
+    }
+    Outcome { seen, decision, failed }
+}
+
+/// Looks again after a failure. A conflict means that somebody was faster: the cache will know in a moment.
+pub fn after_failure(cluster: &EtcdCluster, unfinished: &Unfinished, ctx: &Context) -> Action {
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let conflicts = unfinished.0.iter().all(|failed| matches!(failed.cause, Cause::Conflict));
+    let wait =
+        if conflicts { Duration::from_millis(100) } else { ctx.timers.failed(&cluster.uid().unwrap_or_default()) };
+    if conflicts {
+        debug!(%namespace, %name, %unfinished, "somebody was faster");
+    } else {
+        warn!(%namespace, %name, %unfinished, again_in = ?wait, "reconciliation failed");
+    }
+    Action::requeue(wait)
+}

@@ -1,0 +1,120 @@
+//! What the cluster says of itself, added up from what its members and pods say.
+//!
+//! ```text
+//!   facts ──▶ tally (who serves, who leads) ──┬─▶ phase, conditions ──▶ status
+//!   pods, members ──▶ problems (who is to blame) ┘
+//! ```
+//! Pure: the same facts give the same status, so nothing is written when nothing changed. Unknown is shown as unknown.
+
+pub mod condition;
+mod conditions;
+mod members;
+mod phase;
+pub mod problems;
+mod tally;
+
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdClusterStatus},
+    names,
+};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use problems::Problem;
+use tally::Tally;
+
+use crate::cluster::{
+    decide::{Decision, step::Step},
+    facts::Facts,
+};
+
+/// All that a status is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Its status is the one before this one.
+    pub cluster: &'a EtcdCluster,
+    pub facts: &'a Facts,
+    pub decision: &'a Decision,
+}
+
+/// What a status is told from: the facts, added up.
+struct Derived<'a> {
+    input: Input<'a>,
+    tally: Tally,
+    problems: Vec<Problem>,
+    founded: bool,
+    /// Size 0: no member is meant to run.
+    stopped: bool,
+    pods: u32,
+    rolling: bool,
+    /// The number of members is changing.
+    moving: bool,
+}
+
+/// The status now.
+#[must_use]
+pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
+    let before = input.cluster.status.clone().unwrap_or_default();
+    let derived = Derived::of(input);
+    let phase = phase::of(before.phase, before.cluster_id.is_some(), &derived);
+    let generation = input.cluster.metadata.generation;
+    let conditions = conditions::of(before.conditions, &derived, phase, generation, now);
+    let Tally { ready, leader, version, cluster_id, db_size, members, .. } = derived.tally;
+    EtcdClusterStatus {
+        observed_generation: generation,
+        phase: Some(phase),
+        conditions,
+        incarnation: before.incarnation,
+        cluster_id: cluster_id.or(before.cluster_id),
+        leader,
+        version,
+        ready: Some(format!("{ready}/{}", input.decision.size)),
+        replicas: i32::try_from(derived.pods).unwrap_or(i32::MAX),
+        selector: Some(selector(input.cluster)),
+        db_size: db_size.map(size),
+        members,
+    }
+}
+
+impl<'a> Derived<'a> {
+    fn of(input: Input<'a>) -> Self {
+        let Input { cluster, facts, decision } = input;
+        let Decision { membership, size, step, .. } = decision;
+        let size = *size;
+        let incarnation = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
+        let newest = facts.set.as_ref().and_then(|s| s.newest.as_deref());
+        let old = |revision: &str| newest.is_some_and(|newest| newest != revision);
+        let surplus = membership.standings.keys().any(|ordinal| *ordinal >= size && !membership.is_gone(*ordinal));
+        Self {
+            input,
+            tally: tally::of(input),
+            problems: problems::of(facts, membership, incarnation.map_or(0, |incarnation| incarnation.number)),
+            founded: incarnation.is_some(),
+            stopped: size == 0,
+            pods: u32::try_from(facts.pods().count()).unwrap_or(u32::MAX),
+            rolling: size > 0 && facts.pods().any(|(_, pod)| old(&pod.revision)),
+            moving: surplus || facts.replicas() != size || matches!(step, Step::SetReplicas(_)),
+        }
+    }
+
+    /// What holds the cluster until a person acts.
+    fn held(&self) -> Option<&Problem> {
+        self.problems.iter().find(|p| p.held)
+    }
+}
+
+fn selector(cluster: &EtcdCluster) -> String {
+    let uid = cluster.uid().unwrap_or_default();
+    format!("{}={},{}={uid}", names::LABEL_CLUSTER, cluster.name_any(), names::LABEL_CLUSTER_UID)
+}
+
+/// Bytes as people read them; rounded up, so that a status is not written for every page.
+fn size(bytes: u64) -> String {
+    const MI: u64 = 1 << 20;
+    match bytes.div_ceil(MI) {
+        mi if mi >= 10 * 1024 => format!("{}Gi", mi.div_ceil(1024)),
+        mi => format!("{mi}Mi"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
