@@ -146,7 +146,7 @@ fn of_cluster(listing: Listing, cluster_id: &str) -> Result<Vec<Entry>, EtcdErro
 async fn vouched(endpoint: &str, list: &[Entry]) -> Result<(), EtcdError> {
     let voter = list.iter().find(|entry| !entry.learner).map(|entry| entry.id.as_str()).unwrap_or_default();
     match timeout(VOUCHER, whoami(host(endpoint))).await {
-        Ok(Ok(said)) if said.vouches && said.member_id.as_deref() == Some(voter) => Ok(()),
+        Ok(Ok(said)) if said.vouches_for(voter) => Ok(()),
         Ok(Ok(_)) | Ok(Err(_)) | Err(_) => Err(EtcdError::NotVouched),
     }
 }

@@ -18,9 +18,9 @@ pub struct WhoAmI {
     /// etcd's ID that its volume is for, in hexadecimal; empty if none. An older agent does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_id: Option<String>,
-    /// Whether its etcd runs, and gives a list of members that is the cluster's (`plan::trust`).
-    #[serde(default)]
-    pub vouches: bool,
+    /// Whether its etcd runs, and gives a list of members that is the cluster's (`plan::trust`). An older agent does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vouches: Option<bool>,
 }
 
 /// Why an address did not say who it is.
@@ -52,6 +52,19 @@ impl WhoAmI {
     }
 }
 
+impl WhoAmI {
+    /// Whether its word does not stand against a list in which this ID is the only voter. That of an older agent, which cannot give
+    /// one, does not: a cluster must grow while its agents are being changed.
+    #[must_use]
+    pub fn vouches_for(&self, voter: &str) -> bool {
+        match (self.vouches, self.member_id.as_deref()) {
+            (None, _) => true,
+            (Some(vouches), Some(id)) => vouches && id == voter,
+            (Some(_), None) => false,
+        }
+    }
+}
+
 /// Whether it is an IP address: the only thing that may stand before a name in the hosts file.
 #[must_use]
 pub fn is_address(text: &str) -> bool {
@@ -69,7 +82,8 @@ mod tests {
     #[test]
     fn an_agent_is_understood_an_older_one_too() {
         let said = WhoAmI::read(br#"{"cluster_uid": "u", "member": "demo-1"}"#).unwrap();
-        assert_eq!((said.member.as_str(), said.member_id, said.vouches), ("demo-1", None, false));
+        assert_eq!((said.member.as_str(), &said.member_id, said.vouches), ("demo-1", &None, None));
+        assert!(said.vouches_for("a"), "it cannot say");
         let said =
             br#"{"cluster_uid": "u", "member": "m", "addresses": {"m": "fd00::1"}, "member_id": "ab12", "new": 1}"#;
         assert_eq!(WhoAmI::read(said).unwrap().member_id.as_deref(), Some("ab12"));
@@ -87,5 +101,16 @@ mod tests {
         ] {
             assert!(matches!(WhoAmI::read(answer.as_bytes()), Err(NotAnAgent::Stranger(_))), "{answer}");
         }
+    }
+
+    #[test]
+    fn an_agent_vouches_only_for_its_own_etcd_and_only_when_it_says_so() {
+        let said = |json: &str| WhoAmI::read(json.as_bytes()).unwrap();
+        let mine = said(r#"{"cluster_uid": "u", "member": "demo-0", "member_id": "a", "vouches": true}"#);
+        assert!(mine.vouches_for("a") && !mine.vouches_for("b"));
+        let doubts = said(r#"{"cluster_uid": "u", "member": "demo-0", "member_id": "a", "vouches": false}"#);
+        assert!(!doubts.vouches_for("a"));
+        let blank = said(r#"{"cluster_uid": "u", "member": "demo-0", "vouches": true}"#);
+        assert!(!blank.vouches_for("a"));
     }
 }

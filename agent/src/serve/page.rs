@@ -99,7 +99,7 @@ pub(super) fn blank() -> Page {
 #[must_use]
 pub fn who_am_i(page: &Page) -> String {
     let Page { cluster_uid, member, addresses, member_id, vouches, .. } = page.clone();
-    let member_id = Some(member_id.unwrap_or_default());
+    let (member_id, vouches) = (Some(member_id.unwrap_or_default()), Some(vouches));
     serde_json::to_string(&WhoAmI { cluster_uid, member, addresses, member_id, vouches }).unwrap_or_default()
 }
 
