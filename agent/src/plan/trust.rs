@@ -13,8 +13,9 @@
 //! can be left with another voter, or be removed, but can never be left alone. Alone it is only by the last step from two,
 //! to which it agrees itself; an agent that saw that step has it on the mark.
 //!
-//! Caveats: while the others are on their way out a forced list is what theirs will be. And an agent that did not see the last
-//! step, and finds the others wanted again, waits until their volumes are for other IDs.
+//! Caveats: etcd answers clients before its agent has heard its list; what one that is connected to it writes in these tens of
+//! milliseconds is lost with it. While the others are on their way out a forced list is what theirs will be. And an agent that did
+//! not see the last step, and finds the others wanted again, waits until their volumes are for other IDs.
 
 use std::collections::BTreeMap;
 
