@@ -4,7 +4,7 @@ use crate::harness::demo::spec;
 use crate::harness::http::{self, Reply};
 use crate::harness::length::either;
 use crate::harness::{Demo, Manner, PATIENCE, Part, Stage, holds, play, until};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use etcd_operator_shared::names::{PORT_AGENT, volume_claim};
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -22,17 +22,7 @@ fn probes_of_a_frozen_etcd_are_answered_at_once_with_the_reason() {
         let (victim, ip) = (demo.follower().await?, demo.ip(demo.follower().await?).await?);
         let etcd = demo.process(faults, victim, Part::Etcd).await?;
         etcd.signal(Signal::SIGSTOP);
-        let reason = until("the readiness probe fails", PATIENCE, async || {
-            let reply = http::get(&ip, PORT_AGENT, "/readyz").await?;
-            ensure!(reply.status == 503, "it says {}", reply.status);
-            Ok(reply.body)
-        })
-        .await?;
-        stage.say(format!("frozen: {}", reason.lines().find(|line| line.starts_with("[-]")).unwrap_or("no reason")));
-        ensure!(
-            reason.lines().any(|line| line.starts_with("[-]") && line.contains("failed: ")),
-            "no reason in: {reason}"
-        );
+        fails(stage, &ip).await?;
 
         answered_at_once(stage, &ip).await?;
         until("the pod is not Ready, the others are", PATIENCE, async || {
@@ -58,13 +48,7 @@ fn probes_of_a_frozen_volume_are_answered_at_once_and_nobody_is_killed_for_it() 
         let victim = demo.follower().await?;
         let (ip, claim) = (demo.ip(victim).await?, volume_claim(&demo.member(victim)));
         let frozen = faults.volume(&stage.namespace, &claim).await?.freeze()?;
-        let reason = until("the readiness probe fails", PATIENCE, async || {
-            let reply = http::get(&ip, PORT_AGENT, "/readyz").await?;
-            ensure!(reply.status == 503, "it says {}", reply.status);
-            Ok(reply.body)
-        })
-        .await?;
-        stage.say(format!("frozen: {}", reason.lines().find(|line| line.starts_with("[-]")).unwrap_or("no reason")));
+        fails(stage, &ip).await?;
         answered_at_once(stage, &ip).await?;
         // Kubelet kills an agent that was not alive for two minutes.
         holds("the agent's life", either(Duration::from_secs(10), Duration::from_secs(150)), async || {
@@ -78,6 +62,19 @@ fn probes_of_a_frozen_volume_are_answered_at_once_and_nobody_is_killed_for_it() 
         ensure!(demo.restarts().await? == 0, "something was restarted");
         Ok(())
     });
+}
+
+/// Waits until the readiness probe fails, and wants to hear why.
+async fn fails(stage: &Stage, ip: &str) -> Result<()> {
+    let said = until("the readiness probe fails", PATIENCE, async || {
+        let reply = http::get(ip, PORT_AGENT, "/readyz").await?;
+        ensure!(reply.status == 503, "it says {}", reply.status);
+        Ok(reply.body)
+    })
+    .await?;
+    let reason = said.lines().find(|line| line.starts_with("[-]") && line.contains("failed: "));
+    stage.say(format!("frozen: {}", reason.with_context(|| format!("no reason in: {said}"))?));
+    Ok(())
 }
 
 /// Asks both probes many times: the member is not ready, and its agent alive.

@@ -8,7 +8,9 @@ use std::path::Path;
 /// Held until dropped, also by a crash: the kernel lets go of it with the process.
 #[must_use]
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, not read")] Flock<File>);
+pub struct Lock {
+    _held: Flock<File>,
+}
 
 impl Lock {
     /// Waits for the lock. `waiting` is called first when somebody else holds it.
@@ -21,11 +23,12 @@ impl Lock {
         }
         let file = File::create(path).with_context(|| format!("create the lock {}", path.display()))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Self(lock)),
+            Ok(held) => Ok(Self { _held: held }),
             Err((file, _)) => {
                 waiting();
-                let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
-                Ok(Self(lock.with_context(|| format!("wait for the lock {}", path.display()))?))
+                let held = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
+                let held = held.with_context(|| format!("wait for the lock {}", path.display()))?;
+                Ok(Self { _held: held })
             }
         }
     }

@@ -15,10 +15,9 @@ pub enum Manner {
 }
 
 /// The right to run, until dropped.
-#[allow(dead_code, reason = "held, not read")]
 pub enum Turn {
-    Beside(RwLockReadGuard<'static, ()>, SemaphorePermit<'static>),
-    Alone(RwLockWriteGuard<'static, ()>),
+    Beside { _floor: RwLockReadGuard<'static, ()>, _place: SemaphorePermit<'static> },
+    Alone { _floor: RwLockWriteGuard<'static, ()> },
 }
 
 /// Waits for a turn.
@@ -27,7 +26,7 @@ pub enum Turn {
 /// Never: nobody closes the semaphore.
 pub async fn take(manner: Manner) -> anyhow::Result<Turn> {
     Ok(match manner {
-        Manner::Beside => Turn::Beside(FLOOR.read().await, PLACES.acquire().await?),
-        Manner::Alone => Turn::Alone(FLOOR.write().await),
+        Manner::Beside => Turn::Beside { _floor: FLOOR.read().await, _place: PLACES.acquire().await? },
+        Manner::Alone => Turn::Alone { _floor: FLOOR.write().await },
     })
 }
