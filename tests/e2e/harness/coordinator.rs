@@ -108,10 +108,11 @@ fn keep(from: Option<impl AsyncRead + Unpin + Send + 'static>, tail: &Tail) {
 /// `E2E_COORDINATOR`, or the one that was built beside this test.
 ///
 /// # Errors
-/// When there is neither.
+/// When there is neither, or none where the variable says.
 pub fn program() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("E2E_COORDINATOR") {
-        return Ok(named.into());
+    if let Some(named) = std::env::var_os("E2E_COORDINATOR").map(PathBuf::from) {
+        ensure!(named.exists(), "E2E_COORDINATOR names {}, which does not exist: build it first", named.display());
+        return Ok(named);
     }
     let own = std::env::current_exe()?;
     let folder = own.parent().and_then(Path::parent).context("a test lies in target/PROFILE/deps")?;
