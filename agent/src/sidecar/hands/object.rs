@@ -189,20 +189,17 @@ impl MemberObject {
     /// A claim counts only if it stands in the answer: a field can be dropped.
     fn took(&mut self, object: EtcdMember, sent: EtcdMemberStatus, claim: Option<Claiming>) -> Option<Claiming> {
         self.written = Some(Instant::now());
-        self.failures = 0;
         let stood = object.status.clone();
         let stands = stood.as_ref().and_then(|status| status.claim.clone());
         self.told = Some(Told { sent, stood });
         self.take_newer(Arc::new(object));
         let made = |claim: &Claiming| Claim { number: claim.number, volume_id: claim.volume_id.clone() };
-        let (accepted, dropped) = match claim {
-            Some(claim) if stands != Some(made(&claim)) => (None, true),
-            claim => (claim, false),
-        };
-        if dropped {
+        if claim.as_ref().is_some_and(|claim| stands != Some(made(claim))) {
             self.not_before = Instant::now() + self.back_off("the claim was dropped");
+            return None;
         }
-        accepted
+        self.failures = 0;
+        claim
     }
 
     /// What the API server's kinds do not take is left out of the next write, which may begin at once; said once.
@@ -268,9 +265,11 @@ mod tests {
         let mut ours = ours();
         let kept = Written { claim: Some(claiming()), sent: claimed(), answer: Ok(object(Some(claimed()), "2")) };
         assert!(ours.finish(kept).is_some() && ours.is_free());
-        let dropped = EtcdMemberStatus::default();
-        let dropped = Written { claim: Some(claiming()), sent: claimed(), answer: Ok(object(Some(dropped), "3")) };
-        assert!(ours.finish(dropped).is_none() && !ours.is_free());
+        for (version, pause) in [("3", 2), ("4", 4), ("5", 8)] {
+            let answer = Ok(object(Some(EtcdMemberStatus::default()), version));
+            assert!(ours.finish(Written { claim: Some(claiming()), sent: claimed(), answer }).is_none());
+            assert!(ours.pause(Instant::now()) > Duration::from_secs(pause - 1), "it backs off further each time");
+        }
     }
 
     #[tokio::test]
