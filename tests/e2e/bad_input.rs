@@ -1,10 +1,8 @@
 //! Promise: what cannot work is refused or named in one clear sentence, and mending the object mends the cluster.
 
 use crate::harness::demo::{spec, spec_with};
-use crate::harness::{Client, Demo, Manner, PATIENCE, Stage, play, until};
+use crate::harness::{Client, Demo, Manner, PATIENCE, Stage, events, play, until};
 use anyhow::{Result, bail, ensure};
-use k8s_openapi::api::events::v1::Event;
-use kube::api::ListParams;
 use serde_json::{Value, json};
 
 #[test]
@@ -79,6 +77,7 @@ fn a_changed_option_rolls_through_a_running_cluster_without_losing_a_write() {
         stage.say(format!("rolled: {}", lapses.join(" ")));
         ensure!(worst == 1, "{worst} pods were not Ready at once");
         ensure!(lapses.len() == 3, "pods stopped being Ready {} times", lapses.len());
+        events::warned_of_nothing(stage).await?;
         ensure!(report.cluster == id && demo.all_vote().await? == id, "the cluster ID changed");
         Ok(())
     });
@@ -126,12 +125,8 @@ async fn names_it(stage: &Stage, demo: &Demo<'_>, reason: &str, culprit: &str) -
         let found = demo.condition("Ready").await?;
         let named = found.status == "False" && found.reason == reason && found.message.contains(culprit);
         ensure!(named, "Ready is {}: {} {}", found.status, found.reason, found.message);
-        let events = stage.api::<Event>().list(&ListParams::default()).await?;
-        let told = events.iter().any(|event| {
-            let about = event.regarding.as_ref().and_then(|about| about.kind.as_deref()) == Some("EtcdCluster");
-            about && event.type_.as_deref() == Some("Warning") && event.note.as_deref().unwrap_or("").contains(culprit)
-        });
-        ensure!(told, "no event on the EtcdCluster names it");
+        let told = events::told(stage).await?;
+        ensure!(told.iter().any(|one| one.warns && one.text.contains(culprit)), "no event on the EtcdCluster names it");
         Ok(found.message)
     })
     .await

@@ -20,6 +20,7 @@ mod older_kinds;
 mod outages;
 mod process_faults;
 mod quiet;
+mod refused;
 mod services;
 mod sizes;
 mod status_cli;

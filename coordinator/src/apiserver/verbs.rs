@@ -55,8 +55,13 @@ pub enum Cause {
     Missing,
     #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
     Timeout,
+    /// The API server does not take this, in its own words: the same will be refused again until a person has changed
+    /// something.
     #[error("{0}")]
     Refused(String),
+    /// It is overloaded, or cannot say: the same may be taken a moment later.
+    #[error("{0}")]
+    Unavailable(String),
     #[error("{0}")]
     Broken(kube::Error),
 }
@@ -225,7 +230,10 @@ impl From<kube::Error> for Cause {
                 (409, "AlreadyExists") => Self::Exists,
                 (409, _) => Self::Conflict,
                 (404, _) => Self::Missing,
-                _ => Self::Refused(status.message.clone()),
+                // Our own credentials are out of date, or too many calls: nothing that the object could be blamed for.
+                (401 | 429, _) => Self::Unavailable(status.message.clone()),
+                (400..=499, _) => Self::Refused(status.message.clone()),
+                _ => Self::Unavailable(status.message.clone()),
             },
             error => Self::Broken(error),
         }
@@ -242,4 +250,27 @@ pub fn gone(deleted: Result<(), Failed>) -> Result<(), Failed> {
 
 fn say<K: Resource<DynamicType = ()>>(verb: &str, name: &str) -> String {
     format!("{verb} {} {name}", K::kind(&()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn cause(code: u16, reason: &str) -> Cause {
+        Cause::from(kube::Error::Api(Box::new(Status::failure("words", reason).with_code(code))))
+    }
+
+    #[test]
+    fn only_what_will_be_refused_again_is_a_refusal() {
+        for code in [400, 403, 413, 422] {
+            assert!(matches!(cause(code, "Invalid"), Cause::Refused(words) if words == "words"), "{code}");
+        }
+        for code in [401, 429, 500, 503, 504] {
+            assert!(matches!(cause(code, "TooManyRequests"), Cause::Unavailable(_)), "{code}");
+        }
+        assert!(matches!(cause(409, "AlreadyExists"), Cause::Exists));
+        assert!(matches!(cause(409, "Conflict"), Cause::Conflict));
+        assert!(matches!(cause(404, "NotFound"), Cause::Missing));
+    }
 }

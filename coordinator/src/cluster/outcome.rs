@@ -1,12 +1,15 @@
 //! What is known of a cluster, and what came of a reconciliation.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use etcd_operator_shared::api::EtcdCluster;
 
 use crate::{
     apiserver::Failed,
-    cluster::{decide::Decision, facts::Facts},
+    cluster::{
+        decide::Decision,
+        facts::{Facts, denial::Denial},
+    },
 };
 
 /// One cluster as it was seen.
@@ -23,15 +26,28 @@ pub struct Outcome {
     pub seen: Seen,
     pub decision: Decision,
     pub failed: Vec<Failed>,
+    /// What the API server refuses, as far as it is known by now.
+    pub denials: Vec<Denial>,
 }
 
 /// A reconciliation in which something failed: all else was done, and the status was told.
 #[derive(Debug)]
-pub struct Unfinished(pub Vec<Failed>);
+pub struct Unfinished {
+    pub failed: Vec<Failed>,
+    /// Look again after this time at the latest, whatever failed.
+    pub again: Option<Duration>,
+}
+
+impl Outcome {
+    #[must_use]
+    pub fn new(seen: Seen, decision: Decision, failed: Vec<Failed>) -> Self {
+        Self { seen, decision, failed, denials: vec![] }
+    }
+}
 
 impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sentences: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        let sentences: Vec<String> = self.failed.iter().map(ToString::to_string).collect();
         f.write_str(&sentences.join("; "))
     }
 }

@@ -26,20 +26,25 @@ use crate::{
 /// One cluster, once.
 pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<Action, Unfinished> {
     let Some(seen) = observe(&ctx, &cluster).await? else { return Ok(Action::await_change()) };
+    let uid = cluster.uid().unwrap_or_default();
     let mut outcome = advance(&ctx, seen).await;
+    outcome.denials = ctx.timers.denied(&uid, &outcome.failed);
     // Told whatever failed: a status that stands still is a lie.
-    outcome.failed.extend(report::tell(&ctx, &outcome).await.err());
+    let told = report::tell(&ctx, &outcome).await;
+    let next = report::next(&outcome, told.overdue);
+    outcome.failed.extend(told.failed);
     if !outcome.failed.is_empty() {
-        return Err(Unfinished(outcome.failed));
+        return Err(Unfinished { failed: outcome.failed, again: next.soon });
     }
-    ctx.timers.succeeded(&cluster.uid().unwrap_or_default());
-    Ok(report::next(&outcome))
+    ctx.timers.succeeded(&uid);
+    Ok(next.action())
 }
 
 /// What the caches know of a cluster; `None` if it is gone or on its way out.
 async fn observe(ctx: &Context, cluster: &EtcdCluster) -> Result<Option<Seen>, Unfinished> {
     if !ctx.caches.filled().await {
-        return Err(Unfinished(vec![Failed { attempt: "fill the caches".into(), cause: Cause::Timeout }]));
+        let failed = vec![Failed { attempt: "fill the caches".into(), cause: Cause::Timeout }];
+        return Err(Unfinished { failed, again: None });
     }
     let current = ctx.caches.current(cluster).filter(|c| c.metadata.deletion_timestamp.is_none());
     Ok(current.map(|cluster| Seen { facts: ctx.caches.facts(&cluster), cluster }))
@@ -66,7 +71,7 @@ async fn advance(ctx: &Context, mut seen: Seen) -> Outcome {
         };
         match next {
             Ok(next) => seen = next,
-            Err(failed) => return Outcome { seen, decision, failed: vec![failed] },
+            Err(failed) => return Outcome::new(seen, decision, vec![failed]),
         }
     }
     let decision = decide(ctx, &seen);
@@ -109,15 +114,17 @@ async fn act(ctx: &Context, mut seen: Seen, decision: Decision) -> Outcome {
             Err(error) => failed.push(error),
         }
     }
-    Outcome { seen, decision, failed }
+    Outcome::new(seen, decision, failed)
 }
 
 /// Looks again after a failure. A conflict means that somebody was faster: the cache will know in a moment.
 pub fn after_failure(cluster: &EtcdCluster, unfinished: &Unfinished, ctx: &Context) -> Action {
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
-    let conflicts = unfinished.0.iter().all(|failed| matches!(failed.cause, Cause::Conflict));
+    let conflicts = unfinished.failed.iter().all(|failed| matches!(failed.cause, Cause::Conflict));
     let wait =
         if conflicts { Duration::from_millis(100) } else { ctx.timers.failed(&cluster.uid().unwrap_or_default()) };
+    // What is due sooner does not wait for what fails.
+    let wait = unfinished.again.map_or(wait, |again| wait.min(again));
     if conflicts {
         debug!(%namespace, %name, %unfinished, "somebody was faster");
     } else {

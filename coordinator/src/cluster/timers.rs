@@ -2,14 +2,20 @@
 //! forgotten at a restart costs a moment.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::cluster::{decide::Waited, facts::Facts};
+use crate::{
+    apiserver::{Cause, Failed},
+    cluster::{
+        decide::Waited,
+        facts::{Facts, denial::Denial},
+    },
+};
 
 /// A cluster that waits is looked at live after this time: long enough that a watch has told by then what there is to
 /// tell, short enough for a person who waits.
@@ -23,7 +29,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 pub struct Timers(Mutex<HashMap<String, Clocks>>);
 
 /// Since when something has been so, of one cluster; `None` while it is not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Clocks {
     /// It forms, and has had a first address.
     forming: Option<Instant>,
@@ -33,6 +39,23 @@ struct Clocks {
     waiting: Option<Instant>,
     /// Reconciliations that failed in a row.
     failures: u32,
+    /// What the API server refused last.
+    denials: Vec<Denial>,
+    /// A voter has not served.
+    lacking: Option<Instant>,
+    /// Not all members have served that are wanted; and with the reason that is told now.
+    unready: Option<Instant>,
+    reason: Option<(String, Instant)>,
+    /// Reasons that were warned of meanwhile.
+    warned: BTreeSet<String>,
+}
+
+/// How long a cluster has not been as it is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unready {
+    pub whole: Duration,
+    /// With the reason that is told now.
+    pub reason: Duration,
 }
 
 impl Timers {
@@ -65,6 +88,55 @@ impl Timers {
         let wait = FIRST_RETRY.saturating_mul(1 << (*failures).min(10)).min(LONGEST_RETRY);
         *failures += 1;
         wait
+    }
+
+    /// What the API server refuses, after a reconciliation in which these failed. Where a call was not answered or
+    /// somebody else was faster, other calls were not made at all: what was refused before is then still believed.
+    pub fn denied(&self, uid: &str, failed: &[Failed]) -> Vec<Denial> {
+        let denial = |failed: &Failed| match &failed.cause {
+            Cause::Refused(words) => Some(Denial { attempt: failed.attempt.clone(), words: words.clone() }),
+            Cause::Conflict
+            | Cause::Exists
+            | Cause::Missing
+            | Cause::Timeout
+            | Cause::Unavailable(_)
+            | Cause::Broken(_) => None,
+        };
+        let mut denials: Vec<Denial> = failed.iter().filter_map(denial).collect();
+        let mut all = self.lock();
+        let known = &mut all.entry(uid.to_owned()).or_default().denials;
+        if denials.len() < failed.len() {
+            let now: Vec<String> = denials.iter().map(|denial| denial.attempt.clone()).collect();
+            denials.extend(known.drain(..).filter(|denial| !now.contains(&denial.attempt)));
+        }
+        known.clone_from(&denials);
+        denials
+    }
+
+    /// How long some voter has not served.
+    pub fn lacking(&self, uid: &str, lacks: bool, now: Instant) -> Duration {
+        elapsed(&mut self.lock().entry(uid.to_owned()).or_default().lacking, lacks, now)
+    }
+
+    /// How long a cluster has not been Ready, for whatever reason and for this one; `None`: it is.
+    pub fn unready(&self, uid: &str, reason: Option<&str>, now: Instant) -> Option<Unready> {
+        let mut all = self.lock();
+        let clocks = all.entry(uid.to_owned()).or_default();
+        let whole = elapsed(&mut clocks.unready, reason.is_some(), now);
+        let Some(reason) = reason else {
+            (clocks.reason, clocks.warned) = (None, BTreeSet::new());
+            return None;
+        };
+        if clocks.reason.as_ref().is_none_or(|(known, _)| known != reason) {
+            clocks.reason = Some((reason.to_owned(), now));
+        }
+        let since = clocks.reason.as_ref().map_or(now, |(_, since)| *since);
+        Some(Unready { whole, reason: now.duration_since(since) })
+    }
+
+    /// Notes that a reason is warned of; `false`: it was before, and the cluster has not been Ready since.
+    pub fn warns(&self, uid: &str, reason: &str) -> bool {
+        self.lock().entry(uid.to_owned()).or_default().warned.insert(reason.to_owned())
     }
 
     /// Notes that a reconciliation ended without a failure.
@@ -113,6 +185,39 @@ mod tests {
         assert_eq!(timers.waited("u", &none, begun + second).leader, second);
         assert_eq!(timers.waited("u", &well, begun + 2 * second).leader, Duration::ZERO);
         assert_eq!(timers.waited("u", &none, begun + 3 * second).leader, Duration::ZERO, "the time begins anew");
+    }
+
+    fn failed(attempt: &str, cause: Cause) -> Failed {
+        Failed { attempt: attempt.into(), cause }
+    }
+
+    #[test]
+    fn what_is_refused_is_believed_until_a_reconciliation_came_through() {
+        let timers = Timers::default();
+        let attempts = |failed: &[Failed]| -> Vec<String> {
+            timers.denied("u", failed).into_iter().map(|denial| denial.attempt).collect()
+        };
+        let (one, two) = (failed("one", Cause::Refused("no".into())), failed("two", Cause::Refused("no".into())));
+        assert_eq!(attempts(&[one]), ["one"]);
+        assert_eq!(attempts(&[failed("three", Cause::Timeout)]), ["one"], "it did not come so far");
+        assert_eq!(attempts(&[two, failed("three", Cause::Conflict)]), ["two", "one"]);
+        assert_eq!(attempts(&[failed("two", Cause::Refused("no".into()))]), ["two"]);
+        assert!(attempts(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_reason_is_warned_of_once_until_the_cluster_is_ready() {
+        let (timers, begun) = (Timers::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            timers.unready("u", Some("A"), begun),
+            Some(Unready { whole: Duration::ZERO, reason: Duration::ZERO })
+        );
+        let later = timers.unready("u", Some("B"), begun + second);
+        assert_eq!(later, Some(Unready { whole: second, reason: Duration::ZERO }));
+        assert_eq!((timers.warns("u", "B"), timers.warns("u", "B")), (true, false));
+        assert_eq!(timers.unready("u", None, begun + second), None);
+        assert!(timers.warns("u", "B"));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 pub mod client;
 pub mod coordinator;
 pub mod demo;
+pub mod events;
 pub mod evidence;
 pub mod http;
 pub mod kubectl;

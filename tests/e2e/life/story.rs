@@ -1,10 +1,9 @@
 //! Promise: `kubectl get etcdc,etcdm` and events tell the story of each step in words.
 
 use crate::harness::demo::spec;
-use crate::harness::{Demo, Manner, PATIENCE, Stage, play, until};
+use crate::harness::{Demo, Manner, PATIENCE, Stage, events, play, until};
 use anyhow::{Result, ensure};
-use k8s_openapi::api::events::v1::Event;
-use kube::api::ListParams;
+use serde_json::json;
 
 #[test]
 fn events_tell_what_was_done() {
@@ -17,8 +16,11 @@ fn events_tell_what_was_done() {
         let one = three.scale(1).await?;
         let stopped = one.scale(0).await?;
         shows(stage, "Stopped").await?;
-        stopped.scale(1).await?;
-        told(stage).await
+        let one = stopped.scale(1).await?;
+        one.patch_spec(json!({"pod": {"annotations": {"rolled": "1"}}})).await?;
+        one.ready().await?;
+        told(stage).await?;
+        events::warned_of_nothing(stage).await
     });
 }
 
@@ -36,7 +38,7 @@ async fn shows(stage: &Stage, word: &str) -> Result<()> {
 
 /// What is told of these steps, in this order: the reason and what its text must hold. What is told again in the same words is
 /// counted, not told twice.
-const STORY: [(&str, &str); 14] = [
+const STORY: [(&str, &str); 15] = [
     ("IncarnationWritten", "demo-0"),
     ("Creating", ""),
     ("Running", "1 of 1"),
@@ -51,31 +53,20 @@ const STORY: [(&str, &str); 14] = [
     ("Stopping", "from 1 to 0"),
     ("Stopped", ""),
     ("Waking", "from 0 to 1"),
+    ("PodReplaced", "demo-0"),
 ];
 
 /// All of it is among the events.
 async fn told(stage: &Stage) -> Result<()> {
     let shown = until("the events tell all of it", PATIENCE, async || {
-        let events = story(stage).await?;
-        let text = events.iter().map(|(reason, text)| format!("{reason}: {text}")).collect::<Vec<_>>().join("\n");
+        let events = events::told(stage).await?;
+        let text = events.iter().map(|one| format!("{}: {}", one.reason, one.text)).collect::<Vec<_>>().join("\n");
         let mut rest = events.iter();
-        let missing = STORY.iter().find(|(reason, part)| !rest.any(|(r, text)| r == reason && text.contains(part)));
+        let missing = STORY.iter().find(|(reason, part)| !rest.any(|e| e.reason == *reason && e.text.contains(part)));
         ensure!(missing.is_none(), "{missing:?} is not told in its place:\n{text}");
         Ok(text)
     })
     .await?;
     stage.say(format!("events\n{shown}"));
     Ok(())
-}
-
-/// Reason and text of the events on EtcdClusters, oldest first.
-async fn story(stage: &Stage) -> Result<Vec<(String, String)>> {
-    let all = stage.api::<Event>().list(&ListParams::default()).await?;
-    let mut ours: Vec<Event> = all.items.into_iter().filter(is_ours).collect();
-    ours.sort_by_key(|one| one.event_time.as_ref().map(|time| time.0));
-    Ok(ours.into_iter().map(|one| (one.reason.unwrap_or_default(), one.note.unwrap_or_default())).collect())
-}
-
-fn is_ours(event: &Event) -> bool {
-    event.regarding.as_ref().is_some_and(|about| about.kind.as_deref() == Some("EtcdCluster"))
 }

@@ -109,7 +109,12 @@ impl Trust {
     fn after(failed: &[Failed]) -> Self {
         let doubtful = |failed: &Failed| match failed.cause {
             Cause::Refused(_) => false,
-            Cause::Conflict | Cause::Exists | Cause::Missing | Cause::Timeout | Cause::Broken(_) => true,
+            Cause::Conflict
+            | Cause::Exists
+            | Cause::Missing
+            | Cause::Timeout
+            | Cause::Unavailable(_)
+            | Cause::Broken(_) => true,
         };
         match failed {
             [] => Self::Full,

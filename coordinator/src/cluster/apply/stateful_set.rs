@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
+use serde_json::json;
 use tracing::info;
 
 use crate::{
@@ -29,9 +30,18 @@ pub async fn stateful_set(ctx: &Context, plan: &Blueprint<'_>, replicas: u32, fa
     let read = facts.set.as_ref().map(|set| set.version.clone()).unwrap_or_default();
     let mut sent = set;
     sent.metadata.resource_version.clone_from(&read.resource);
+    let before = facts.set.as_ref().map(|set| set.replicas);
     let after = loop {
         match ctx.api.apply::<StatefulSet, _>(&namespace, &name, &sent).await {
             Ok(after) => break after,
+            Err(failed @ Failed { cause: Cause::Refused(_), .. }) => {
+                // The pods keep the template that they have. How many there are does not depend on it.
+                if before.is_some_and(|before| before != replicas) {
+                    scale(ctx, &namespace, &name, replicas, &sent.metadata.resource_version).await?;
+                    scaled(ctx, plan, before, replicas);
+                }
+                return Err(failed);
+            }
             Err(failed) => {
                 let since = unless_told::<StatefulSet>(ctx, &namespace, &name, &read, failed).await?;
                 sent.metadata.resource_version = since;
@@ -39,14 +49,30 @@ pub async fn stateful_set(ctx: &Context, plan: &Blueprint<'_>, replicas: u32, fa
         }
     };
     ctx.applied.note(key, print, &after);
-    let before = facts.set.as_ref().map(|set| set.replicas);
+    scaled(ctx, plan, before, replicas);
+    Ok(())
+}
+
+/// Sets the number of replicas alone, if the StatefulSet still has this version.
+async fn scale(
+    ctx: &Context,
+    namespace: &str,
+    name: &str,
+    replicas: u32,
+    version: &Option<String>,
+) -> Result<(), Failed> {
+    let patch = json!({ "metadata": { "resourceVersion": version }, "spec": { "replicas": replicas } });
+    ctx.api.merge::<StatefulSet>(namespace, name, &patch).await.map(|_| ())
+}
+
+fn scaled(ctx: &Context, plan: &Blueprint<'_>, before: Option<u32>, replicas: u32) {
+    let (namespace, name) = (plan.cluster.namespace().unwrap_or_default(), plan.name());
     if before != Some(replicas) {
         info!(%namespace, %name, replicas, "StatefulSet applied");
     }
     if let Some(before) = before.filter(|before| *before != replicas) {
         ctx.events.note(plan.cluster, Note::scaled(before, replicas));
     }
-    Ok(())
 }
 
 /// After a write that was refused: the version to try again with, if nobody has written the object's spec since `read`.

@@ -5,6 +5,7 @@
 //! kubelet agrees.
 
 pub mod claim;
+pub mod denial;
 pub mod ground;
 pub mod pod_trouble;
 mod version;

@@ -5,10 +5,11 @@ pub mod status;
 
 use std::{sync::Arc, time::Duration};
 
-use etcd_operator_shared::api::EtcdCluster;
+use etcd_operator_shared::api::{EtcdCluster, EtcdClusterStatus};
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
+use kube::{ResourceExt, runtime::controller::Action};
 use rand::RngExt;
+use tokio::time::Instant;
 
 use crate::{
     apiserver::{Cause, Failed, recorder::Note},
@@ -18,6 +19,7 @@ use crate::{
         outcome::{Outcome, Seen, Unfinished},
     },
 };
+use news::overdue::{self, Due};
 use status::Input;
 
 /// How often a cluster is looked at although nothing happened.
@@ -26,11 +28,43 @@ const RESYNC: Duration = Duration::from_secs(300);
 const WAITING_POLL: Duration = Duration::from_secs(5);
 const LEAVING_POLL: Duration = Duration::from_secs(2);
 
-/// Writes the status, if it says anything new.
-pub async fn tell(ctx: &Context, outcome: &Outcome) -> Result<(), Failed> {
-    let Outcome { seen: Seen { cluster, facts }, decision, failed: _ } = outcome;
-    let input = Input { cluster, facts, decision };
-    let status = status::of(input, Timestamp::now());
+/// What came of telling.
+#[derive(Debug)]
+pub struct Told {
+    pub failed: Option<Failed>,
+    /// After this time there is something to warn of.
+    pub overdue: Option<Duration>,
+}
+
+/// When to look again: at the latest after `rest`, and sooner where something is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    pub soon: Option<Duration>,
+    rest: Duration,
+}
+
+/// Writes the status, if it says anything new, and warns of what has lasted for long.
+pub async fn tell(ctx: &Context, outcome: &Outcome) -> Told {
+    let Outcome { seen: Seen { cluster, facts }, decision, failed: _, denials } = outcome;
+    let (uid, now) = (cluster.uid().unwrap_or_default(), Instant::now());
+    let input = Input { cluster, facts, decision, denials, lacking: Duration::ZERO };
+    let lacking = ctx.timers.lacking(&uid, status::lacks(input), now);
+    let status = status::of(Input { lacking, ..input }, Timestamp::now());
+    let unready = ctx.timers.unready(&uid, overdue::reason(&status), now);
+    let overdue = match overdue::due(&status, unready) {
+        Due::Never => status::patience(input, lacking),
+        Due::In(rest) => Some(status::patience(input, lacking).map_or(rest, |other| rest.min(other))),
+        Due::Now(note) => {
+            if ctx.timers.warns(&uid, &note.reason) {
+                ctx.events.note(&**cluster, note);
+            }
+            status::patience(input, lacking)
+        }
+    };
+    Told { failed: write(ctx, cluster, status).await.err(), overdue }
+}
+
+async fn write(ctx: &Context, cluster: &Arc<EtcdCluster>, status: EtcdClusterStatus) -> Result<(), Failed> {
     if cluster.status.as_ref() == Some(&status) {
         return Ok(());
     }
@@ -51,7 +85,7 @@ pub async fn tell(ctx: &Context, outcome: &Outcome) -> Result<(), Failed> {
 /// When to look again. Watches tell of nearly everything, so this is seldom, and at random: no two clusters in step.
 /// What waits is looked at sooner, whatever the watches say.
 #[must_use]
-pub fn next(outcome: &Outcome) -> Action {
+pub fn next(outcome: &Outcome, overdue: Option<Duration>) -> Next {
     let waits = matches!(outcome.decision.step, Step::Wait(_));
     let rest = match &outcome.decision.refusal {
         Some(Refusal::VolumeLeaving(_) | Refusal::ForeignStatefulSet(_)) => LEAVING_POLL,
@@ -62,7 +96,14 @@ pub fn next(outcome: &Outcome) -> Action {
         Some(Refusal::InvalidSpec(_) | Refusal::NoSuchIncarnation { .. } | Refusal::GrowthUnsupported { .. })
         | None => RESYNC.mul_f64(rand::rng().random_range(0.8..1.2)),
     };
-    Action::requeue(outcome.decision.again.unwrap_or(rest))
+    Next { soon: [outcome.decision.again, overdue].into_iter().flatten().min(), rest }
+}
+
+impl Next {
+    #[must_use]
+    pub fn action(self) -> Action {
+        Action::requeue(self.soon.map_or(self.rest, |soon| soon.min(self.rest)))
+    }
 }
 
 /// Counts one reconciliation.

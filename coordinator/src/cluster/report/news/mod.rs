@@ -1,6 +1,7 @@
 //! What is told as Events: what was done, and what changed from one status to the next.
 
 mod members;
+pub mod overdue;
 
 use etcd_operator_shared::api::{
     EtcdCluster, EtcdClusterStatus,
@@ -9,7 +10,7 @@ use etcd_operator_shared::api::{
 
 use crate::{
     apiserver::recorder::Note,
-    cluster::{decide::step::Why, report::status::problems},
+    cluster::{decide::step::Why, report::status::REFUSED},
 };
 
 impl Note {
@@ -58,7 +59,7 @@ impl Note {
         Self::normal("MemberLeft", "Leave", text)
     }
 
-    /// What changed from one status to the next: members, the phase, and each new reason not to be Ready.
+    /// What changed from one status to the next: members, the phase, and what only a person can change.
     #[must_use]
     pub fn news(cluster: &EtcdCluster, after: &EtcdClusterStatus) -> Vec<Self> {
         let before = cluster.status.as_ref();
@@ -67,48 +68,35 @@ impl Note {
         notes
     }
 
-    /// The phase, and each new reason not to be Ready.
+    /// The phase, and what only a person can change.
     fn changes(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Vec<Self> {
         let mut notes = Vec::new();
         let said = |status: &EtcdClusterStatus, kind: &str| {
             let found = status.conditions.iter().find(|c| c.type_ == kind);
             found.map(|c| (c.status.clone(), c.reason.clone(), c.message.clone())).unwrap_or_default()
         };
-        let (_, _, sentence) = said(after, "Ready");
-        if let Some(phase) = after.phase.filter(|phase| before.and_then(|b| b.phase) != Some(*phase)) {
-            let note = Self::normal(&format!("{phase:?}"), "Reconcile", sentence);
-            let warns = matches!(phase, Phase::Degraded | Phase::Unavailable | Phase::Stalled);
-            notes.push(Self { warns, ..note });
+        // What a cluster is Stalled by is told below.
+        let phase = after.phase.filter(|phase| before.and_then(|b| b.phase) != Some(*phase));
+        if let Some(phase) = phase.filter(|phase| *phase != Phase::Stalled) {
+            notes.push(Self::normal(&format!("{phase:?}"), "Reconcile", said(after, "Ready").2));
         }
-        for (kind, bad) in [("Ready", "False"), ("Stalled", "True")] {
-            let (status, reason, message) = said(after, kind);
-            let news = before.is_none_or(|b| said(b, kind).1 != reason);
-            // What a member goes through when it joins or leaves is told as its story.
-            let moves = said(after, "Reconciling").1.starts_with("Member") && !problems::lasts(&reason);
-            let told = notes.iter().any(|n: &Self| n.reason == reason);
-            if status == bad && news && !told && !(moves || is_passing(after.phase, &reason)) {
-                notes.push(Self { warns: true, ..Self::normal(&reason, "Reconcile", message) });
-            }
+        let (status, reason, message) = said(after, "Stalled");
+        let (_, told, words) = before.map(|before| said(before, "Stalled")).unwrap_or_default();
+        // Of what the API server refuses each sentence is news; other sentences change while one thing lasts.
+        let news = told != reason || reason == REFUSED && words != message;
+        if status == "True" && news {
+            notes.push(Self { warns: true, ..Self::normal(&reason, "Reconcile", message) });
         }
         notes
     }
 }
 
-/// Reasons that the phase tells already.
-const QUIET: [&str; 4] = ["MembersStarting", "RollingUpdate", "MembersMissing", "Stopped"];
-
-/// Whether a reason is only what members go through when a cluster comes up or changes.
-fn is_passing(phase: Option<Phase>, reason: &str) -> bool {
-    let moving = matches!(phase, Some(Phase::Creating | Phase::Upgrading | Phase::Scaling));
-    QUIET.contains(&reason) || moving && !problems::lasts(reason)
-}
-
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::cluster::report::status::condition::{ConditionUpdate, Status, upsert};
 
-    fn status(phase: Phase, ready: bool, reason: &str) -> EtcdClusterStatus {
+    pub fn status(phase: Phase, ready: bool, reason: &str) -> EtcdClusterStatus {
         let mut status = EtcdClusterStatus { phase: Some(phase), ..EtcdClusterStatus::default() };
         let says =
             ConditionUpdate { kind: "Ready", status: Status::from(ready), reason: reason.into(), message: "m".into() };
@@ -127,20 +115,38 @@ mod tests {
         assert!(reasons(Some(&running), &running).is_empty());
     }
 
-    #[test]
-    fn each_new_reason_not_to_be_ready_is_told() {
-        let creating = status(Phase::Creating, false, "MembersStarting");
-        let pulling = status(Phase::Creating, false, "ImagePullFailed");
-        assert_eq!(reasons(None, &creating), ["Creating"]);
-        assert_eq!(reasons(Some(&creating), &pulling), ["ImagePullFailed"]);
+    fn stalled(reason: &str, message: &str) -> EtcdClusterStatus {
+        let mut status = status(Phase::Running, true, "AllMembersServe");
+        let says =
+            ConditionUpdate { kind: "Stalled", status: Status::True, reason: reason.into(), message: message.into() };
+        upsert(&mut status.conditions, says, None, jiff::Timestamp::UNIX_EPOCH);
+        status
     }
 
     #[test]
-    fn what_members_go_through_when_a_cluster_comes_up_is_not_told() {
+    fn what_only_a_person_can_change_is_a_warning_once() {
+        let running = status(Phase::Running, true, "AllMembersServe");
+        let refused = stalled("Refused", "one");
+        let notes = Note::changes(Some(&running), &refused);
+        assert_eq!((notes.len(), notes[0].warns, notes[0].reason.as_str()), (1, true, "Refused"));
+        assert!(reasons(Some(&refused), &refused).is_empty());
+        assert_eq!(reasons(Some(&refused), &stalled("Refused", "another")), ["Refused"]);
+        assert!(reasons(Some(&stalled("QuorumLost", "one")), &stalled("QuorumLost", "another")).is_empty());
+    }
+
+    #[test]
+    fn a_cluster_that_cannot_be_made_is_told_of_once() {
         let creating = status(Phase::Creating, false, "MembersStarting");
-        let waiting = status(Phase::Creating, false, "WaitingForPeers");
-        assert!(reasons(Some(&creating), &waiting).is_empty());
-        let degraded = status(Phase::Degraded, false, "WaitingForPeers");
-        assert_eq!(reasons(Some(&degraded), &status(Phase::Degraded, false, "DiskFull")), ["DiskFull"]);
+        let refused = EtcdClusterStatus { phase: Some(Phase::Stalled), ..stalled("Refused", "one") };
+        assert_eq!(reasons(Some(&creating), &refused), ["Refused"]);
+    }
+
+    #[test]
+    fn no_change_of_the_phase_is_a_warning() {
+        let running = status(Phase::Running, true, "AllMembersServe");
+        for phase in [Phase::Creating, Phase::Upgrading, Phase::Scaling, Phase::Degraded, Phase::Unavailable] {
+            let notes = Note::changes(Some(&running), &status(phase, false, "NotAnswering"));
+            assert_eq!((notes.len(), notes[0].warns), (1, false), "{phase:?}");
+        }
     }
 }

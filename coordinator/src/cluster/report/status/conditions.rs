@@ -19,6 +19,9 @@ use crate::cluster::decide::step::{Step, Waiting};
 /// Reason and sentence.
 type Reason = (String, String);
 
+/// Reason of what the API server refuses.
+pub const REFUSED: &str = "Refused";
+
 pub fn of(
     mut conditions: Vec<Condition>,
     derived: &Derived<'_>,
@@ -44,14 +47,19 @@ fn because(reason: &str, message: impl Into<String>) -> Reason {
 fn ready(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
     let tally = &derived.tally;
     if derived.stopped {
-        return update("Ready", false, stopped(derived));
+        // With all pods gone the cluster is as its spec says, like a Deployment of none: tools that wait for what they
+        // have applied would else wait for ever. Whether anybody serves is the condition Available.
+        let wanted = derived.input.cluster.spec.size == 0;
+        return update("Ready", phase == Phase::Stopped && wanted, stopped(derived));
     }
     if derived.founded && tally.serving() == Serving::All {
         let leader = tally.leader.as_deref().unwrap_or_default();
         return match (tally.alarms.as_slice(), grave(tally)) {
             ([], None) => {
                 let all = format!("{}, {leader} leads", count(derived));
-                let known = tally.notices.iter().map(|(_, sentence)| format!("; {sentence}"));
+                let notices = tally.notices.iter().map(|(_, sentence)| sentence.clone());
+                let denials = derived.input.denials.iter().map(ToString::to_string);
+                let known = notices.chain(denials).map(|sentence| format!("; {sentence}"));
                 update("Ready", true, because("AllMembersServe", known.fold(all, |all, one| all + &one)))
             }
             ([], Some((reason, sentence))) => update("Ready", false, because(reason, sentence)),
@@ -84,9 +92,6 @@ fn available(derived: &Derived<'_>) -> ConditionUpdate {
 
 /// True while something is being changed that needs no person.
 fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
-    if stalling(derived).is_some() {
-        return update("Reconciling", false, because("Stalled", "a person must act first: see the condition Stalled"));
-    }
     let step = match &derived.input.decision.step {
         Step::SetReplicas(n) => Some(because("SettingReplicas", pods(derived, *n))),
         Step::Replace(pods) => {
@@ -99,6 +104,12 @@ fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
         Step::MakeMembers => Some(because("Founding", "the first members are being made")),
         Step::Look(_) | Step::Nothing => None,
     };
+    if stalling(derived).is_some() {
+        // Tools read Reconciling first: it must not hide that a person is needed.
+        let besides = step.map(|(_, sentence)| format!("; besides, {sentence}")).unwrap_or_default();
+        let message = format!("a person must act first: see the condition Stalled{besides}");
+        return update("Reconciling", false, because("Stalled", message));
+    }
     match (phase, step) {
         (_, Some(step)) => update("Reconciling", true, step),
         (Phase::Creating, None) => update("Reconciling", true, because("MembersStarting", count(derived))),
@@ -149,21 +160,32 @@ fn stalled(derived: &Derived<'_>) -> ConditionUpdate {
 
 fn stalling(derived: &Derived<'_>) -> Option<Reason> {
     let refused = derived.input.decision.refusal.as_ref().map(|r| because(r.reason(), r.to_string()));
-    refused.or_else(|| derived.held().map(|p| (p.reason.clone(), p.message.clone())))
+    let held = || derived.held().map(|p| (p.reason.clone(), p.message.clone()));
+    refused.or_else(|| denied(derived)).or_else(held)
 }
 
-/// ClusterKey fault it is, in one sentence.
+/// What the API server refuses.
+fn denied(derived: &Derived<'_>) -> Option<Reason> {
+    let denials: Vec<String> = derived.input.denials.iter().map(ToString::to_string).collect();
+    (!denials.is_empty()).then(|| because(REFUSED, denials.join("; ")))
+}
+
+/// Whose fault it is, in one sentence. What keeps the StatefulSet from being made comes first.
 fn culprit(derived: &Derived<'_>) -> Option<Reason> {
-    let refused = derived.input.decision.refusal.as_ref().filter(|_| derived.input.facts.set.is_none());
+    let unmade = derived.input.facts.set.is_none();
+    let refused = derived.input.decision.refusal.as_ref().filter(|_| unmade);
     if let Some(refusal) = refused {
         return Some(because(refusal.reason(), refusal.to_string()));
     }
-    let first = derived.problems.first()?;
-    let message = match derived.problems.len() - 1 {
-        0 => first.message.clone(),
-        others => format!("{} (and {others} more)", first.message),
+    let of_members = || {
+        let first = derived.problems.first()?;
+        let message = match derived.problems.len() - 1 {
+            0 => first.message.clone(),
+            others => format!("{} (and {others} more)", first.message),
+        };
+        Some((first.reason.clone(), message))
     };
-    Some((first.reason.clone(), message))
+    denied(derived).filter(|_| unmade).or_else(of_members).or_else(|| denied(derived))
 }
 
 fn waiting(derived: &Derived<'_>, phase: Phase) -> Reason {

@@ -13,6 +13,9 @@ mod phase;
 pub mod problems;
 mod tally;
 
+use std::time::Duration;
+
+pub use conditions::REFUSED;
 use etcd_operator_shared::{
     api::{EtcdCluster, EtcdClusterStatus},
     names,
@@ -24,7 +27,7 @@ use tally::Tally;
 
 use crate::cluster::{
     decide::{Decision, step::Step},
-    facts::Facts,
+    facts::{Facts, denial::Denial},
 };
 
 /// All that a status is made from.
@@ -34,7 +37,14 @@ pub struct Input<'a> {
     pub cluster: &'a EtcdCluster,
     pub facts: &'a Facts,
     pub decision: &'a Decision,
+    /// What the API server refuses.
+    pub denials: &'a [Denial],
+    /// How long some voter has not served.
+    pub lacking: Duration,
 }
+
+/// A voter that does not serve for longer is missing, whatever else is under way: a roll replaces a pod in less.
+const UNDER_WAY: Duration = Duration::from_secs(120);
 
 /// What a status is told from: the facts, added up.
 struct Derived<'a> {
@@ -75,9 +85,22 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     }
 }
 
+/// Whether some voter does not serve.
+#[must_use]
+pub fn lacks(input: Input<'_>) -> bool {
+    let Tally { voters, voting, .. } = tally::of(input);
+    input.decision.size > 0 && voting < voters
+}
+
+/// How long until a voter that does not serve counts as missing.
+#[must_use]
+pub fn patience(input: Input<'_>, lacking: Duration) -> Option<Duration> {
+    UNDER_WAY.checked_sub(lacking).filter(|rest| !rest.is_zero() && lacks(input))
+}
+
 impl<'a> Derived<'a> {
     fn of(input: Input<'a>) -> Self {
-        let Input { cluster, facts, decision } = input;
+        let Input { cluster, facts, decision, denials: _, lacking: _ } = input;
         let Decision { membership, size, step, .. } = decision;
         let size = *size;
         let incarnation = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
@@ -94,6 +117,11 @@ impl<'a> Derived<'a> {
             rolling: size > 0 && facts.pods().any(|(_, pod)| old(&pod.revision)),
             moving: surplus || facts.replicas() != size || matches!(step, Step::SetReplicas(_)),
         }
+    }
+
+    /// Whether a voter has not served for so long that no change of the cluster is the reason.
+    fn is_lacking(&self) -> bool {
+        self.input.lacking >= UNDER_WAY
     }
 
     /// What holds the cluster until a person acts.

@@ -6,8 +6,8 @@
 //!      │ wake        fewer  ▼  │ all serve
 //!   Stopped ◀── Scaling   Degraded ◀──▶ Unavailable         Stalled: a person must act first
 //! ```
-//! An upgrade and a change of the size keep their word until all serve; losing the quorum meanwhile does not hide
-//! behind it.
+//! An upgrade and a change of the size keep their word until all serve; neither a lost quorum nor a voter that has not
+//! served for long hides behind it.
 
 use etcd_operator_shared::api::cluster::Phase;
 
@@ -18,14 +18,16 @@ pub fn of(was: Option<Phase>, formed: bool, derived: &Derived<'_>) -> Phase {
         return if derived.pods == 0 { Phase::Stopped } else { Phase::Scaling };
     }
     let serving = if derived.founded { derived.tally.serving() } else { Serving::TooFew };
-    let held =
-        derived.held().is_some() || (derived.input.decision.refusal.is_some() && derived.input.facts.set.is_none());
+    let refused = derived.input.decision.refusal.is_some() || !derived.input.denials.is_empty();
+    let held = derived.held().is_some() || (refused && derived.input.facts.set.is_none());
     let wakes = derived.input.facts.replicas() == 0;
     match (serving, was) {
         (Serving::All, _) if derived.rolling => Phase::Upgrading,
         (Serving::All, _) if derived.moving => Phase::Scaling,
         (Serving::All, _) => Phase::Running,
         (Serving::TooFew, _) if held => Phase::Stalled,
+        (Serving::Quorum | Serving::Unclear, _) if formed && derived.is_lacking() => Phase::Degraded,
+        (Serving::TooFew, _) if formed && !wakes && derived.is_lacking() => Phase::Unavailable,
         (Serving::Quorum | Serving::Unclear, Some(Phase::Upgrading)) => Phase::Upgrading,
         _ if derived.rolling => Phase::Upgrading,
         (_, None | Some(Phase::Creating | Phase::Stopped)) => Phase::Creating,

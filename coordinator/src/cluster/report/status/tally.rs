@@ -48,7 +48,7 @@ pub enum Serving {
 }
 
 pub fn of(input: Input<'_>) -> Tally {
-    let Input { facts, decision: Decision { membership, size: wanted, .. }, cluster: _ } = input;
+    let Input { facts, decision: Decision { membership, size: wanted, .. }, .. } = input;
     let wanted = *wanted;
     let electorate = membership.electorate(facts);
     let voters = u32::try_from(electorate.len()).unwrap_or(u32::MAX);

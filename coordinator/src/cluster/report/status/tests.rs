@@ -1,5 +1,7 @@
 //! Claims about what a cluster says of itself.
 
+mod told;
+
 use std::sync::Arc;
 
 use etcd_operator_shared::api::{
@@ -39,7 +41,20 @@ fn founded(cluster: &EtcdCluster) -> EtcdCluster {
     cluster
 }
 
+/// What befell it beside the facts.
+#[derive(Clone, Copy, Default)]
+struct Besides<'a> {
+    refusal: Option<&'a Refusal>,
+    denials: &'a [Denial],
+    lacking: Duration,
+}
+
 fn stepped(cluster: &EtcdCluster, facts: &Facts, refusal: Option<&Refusal>, step: &Step) -> EtcdClusterStatus {
+    besides(cluster, facts, step, Besides { refusal, ..Besides::default() })
+}
+
+fn besides(cluster: &EtcdCluster, facts: &Facts, step: &Step, besides: Besides<'_>) -> EtcdClusterStatus {
+    let Besides { refusal, denials, lacking } = besides;
     let cluster = if facts.set.is_some() { founded(cluster) } else { cluster.clone() };
     let status = cluster.status.as_ref();
     let incarnation = status.and_then(|s| s.incarnation.as_ref());
@@ -49,7 +64,7 @@ fn stepped(cluster: &EtcdCluster, facts: &Facts, refusal: Option<&Refusal>, step
     let size = cluster.spec.size.unsigned_abs();
     let (step, refusal) = (step.clone(), refusal.cloned());
     let decision = Decision { step, refusal, membership, size, care: None, again: None };
-    let input = Input { cluster: &cluster, facts, decision: &decision };
+    let input = Input { cluster: &cluster, facts, decision: &decision, denials, lacking };
     of(input, Timestamp::from_second(100).unwrap())
 }
 
