@@ -9,6 +9,7 @@ pub mod args;
 pub mod cluster;
 mod crds;
 mod metrics;
+mod ownership;
 mod process;
 #[cfg(test)]
 mod rooms;

@@ -7,7 +7,8 @@ use std::{
 };
 
 /// All rooms, the lowest first.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 19] = [
+    "ownership",
     "metrics",
     "apiserver",
     "cluster/facts",
@@ -29,7 +30,7 @@ const ROOMS: [&str; 18] = [
 ];
 
 /// These decide or derive, and do nothing.
-const PURE: [&str; 4] = ["cluster/facts", "cluster/decide", "cluster/build", "cluster/report/status"];
+const PURE: [&str; 5] = ["ownership", "cluster/facts", "cluster/decide", "cluster/build", "cluster/report/status"];
 
 /// What a pure room has no word for.
 const IMPURE: [&str; 6] = ["tokio", "async ", "crate::apiserver", "::now()", "kube::Client", "std::env"];

@@ -4,7 +4,7 @@
 pub const GROUP: &str = "etcd.etcd.io";
 /// Label on every object of a cluster: the cluster's name.
 pub const LABEL_CLUSTER: &str = "etcd.etcd.io/cluster";
-/// Label on pods and volume claims: the UID of the EtcdCluster that they were made for.
+/// Label on every object of a cluster: the UID of the EtcdCluster that it was made for.
 pub const LABEL_CLUSTER_UID: &str = "etcd.etcd.io/cluster-uid";
 /// Label on pods, and part of the client Service's selector: the incarnation's number.
 pub const LABEL_INCARNATION: &str = "etcd.etcd.io/incarnation";

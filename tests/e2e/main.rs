@@ -24,3 +24,4 @@ mod refused;
 mod services;
 mod sizes;
 mod status_cli;
+mod strangers;

@@ -22,7 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, ownership::Stranger};
 
 /// No answer for so long is a failure. The API server itself gives up after 60 s, but a slow one should not hold a
 /// place.
@@ -44,6 +44,23 @@ pub struct Failed {
     pub cause: Cause,
 }
 
+impl Failed {
+    /// Whose object was met in place of ours.
+    #[must_use]
+    pub fn stranger(&self) -> Option<&Stranger> {
+        match &self.cause {
+            Cause::Foreign(stranger) => Some(stranger),
+            Cause::Conflict
+            | Cause::Exists
+            | Cause::Missing
+            | Cause::Timeout
+            | Cause::Refused(_)
+            | Cause::Unavailable(_)
+            | Cause::Broken(_) => None,
+        }
+    }
+}
+
 /// Why a call failed, as far as it makes a difference.
 #[derive(Debug, Error)]
 pub enum Cause {
@@ -51,6 +68,8 @@ pub enum Cause {
     Conflict,
     #[error("it exists")]
     Exists,
+    #[error("{0} exists and is not this cluster's")]
+    Foreign(Stranger),
     #[error("it does not exist")]
     Missing,
     #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
@@ -137,9 +156,11 @@ impl ApiServer {
 
     /// Replaces an object, if it still has this resourceVersion.
     pub async fn replace<K: Kind>(&self, object: &K) -> Result<K, Failed> {
+        self.metrics.wrote(&K::kind(&()), "replace");
         let name = object.name_any();
+        let params = PostParams { field_manager: Some(MANAGER_COORDINATOR.into()), ..PostParams::default() };
         let api = self.api::<K>(&object.namespace().unwrap_or_default());
-        self.call(|| say::<K>("replace", &name), api.replace(&name, &PostParams::default(), object)).await
+        self.call(|| say::<K>("replace", &name), api.replace(&name, &params, object)).await
     }
 
     /// Server-side apply: what is named is ours, by force. Gives the metadata after it.

@@ -20,6 +20,7 @@ use kube::{Resource, ResourceExt, core::PartialObjectMeta};
 use crate::{
     apiserver::cache::Cache,
     cluster::facts::{Claim, ClusterKey, Facts},
+    ownership::owner,
 };
 
 /// One cache a kind.
@@ -93,7 +94,7 @@ impl Caches {
     pub fn facts(&self, cluster: &EtcdCluster) -> Facts {
         let (name, uid, now) = (cluster.name_any(), cluster.uid().unwrap_or_default(), Timestamp::now());
         let set = self.sets.get(&namespace(cluster), &names::stateful_set(&name));
-        let set = set.filter(|s| s.owner_references().iter().any(|o| o.uid == uid));
+        let set = set.filter(|s| owner(&**s).as_ref() == Some(&uid));
         let same = |member| member;
         let (members, pods) = (of(&self.members, cluster, same), of(&self.pods, cluster, same));
         let claims = of(&self.claims, cluster, |member| names::volume_claim(&member));

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   EtcdCluster ───────────────▶ itself ┐
-//!   StatefulSet, EtcdMember ───▶ owner  ├─▶ queue (one entry a cluster) ─▶ reconcile, many clusters at a time
-//!   Pod, PersistentVolumeClaim ▶ label  │
-//!   Service, ConfigMap, budget … ▶ owner┘      (metadata only: what was applied is known by version, not contents)
+//!   StatefulSet, EtcdMember ───▶ label, ├─▶ queue (one entry a cluster) ─▶ reconcile, many clusters at a time
+//!   Pod, PersistentVolumeClaim ▶ owner  │
+//!   Service, ConfigMap, budget … ▶ both ┘      (metadata only: what was applied is known by version, not contents)
 //! ```
 
 use std::{sync::Arc, time::Duration};
@@ -21,7 +21,7 @@ use k8s_openapi::api::{
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
-    ResourceExt,
+    Resource, ResourceExt,
     runtime::{Config, Controller, reflector::ObjectRef, watcher},
 };
 use tokio_util::sync::CancellationToken;
@@ -50,16 +50,16 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
     let watches = Watches { scope, client: ctx.api.client(), applied: Arc::clone(&ctx.applied), listed };
     let controller =
         Controller::for_stream(watches.cached(watcher::Config::default(), clusters), ctx.caches.clusters.store())
-            .owns_stream(watches.cached::<StatefulSet>(ours(), sets))
-            .owns_stream(watches.cached::<EtcdMember>(ours(), members))
-            .watches_stream(watches.cached(ours(), pods), |pod| by_label(&pod))
-            .watches_stream(watches.cached(ours(), claims), |claim| by_label(&claim))
-            .owns_stream(watches.noticed::<Service>())
-            .owns_stream(watches.noticed::<ConfigMap>())
-            .owns_stream(watches.noticed::<ServiceAccount>())
-            .owns_stream(watches.noticed::<PodDisruptionBudget>())
-            .owns_stream(watches.noticed::<Role>())
-            .owns_stream(watches.noticed::<RoleBinding>())
+            .watches_stream(watches.cached::<StatefulSet>(ours(), sets), |set| clusters_of(&set))
+            .watches_stream(watches.cached::<EtcdMember>(ours(), members), |member| clusters_of(&member))
+            .watches_stream(watches.cached(ours(), pods), |pod| clusters_of(&pod))
+            .watches_stream(watches.cached(ours(), claims), |claim| clusters_of(&claim))
+            .watches_stream(watches.noticed::<Service>(), |object| clusters_of(&object))
+            .watches_stream(watches.noticed::<ConfigMap>(), |object| clusters_of(&object))
+            .watches_stream(watches.noticed::<ServiceAccount>(), |object| clusters_of(&object))
+            .watches_stream(watches.noticed::<PodDisruptionBudget>(), |object| clusters_of(&object))
+            .watches_stream(watches.noticed::<Role>(), |object| clusters_of(&object))
+            .watches_stream(watches.noticed::<RoleBinding>(), |object| clusters_of(&object))
             .reconcile_all_on(lists);
     let running = controller
         .with_config(Config::default().concurrency(CONCURRENCY))
@@ -91,8 +91,11 @@ async fn drained(caches: &Caches, shutdown: CancellationToken) {
     }
 }
 
-/// The cluster that an object is labelled for.
-fn by_label<K: ResourceExt>(object: &K) -> Option<ObjectRef<EtcdCluster>> {
-    let cluster = object.labels().get(LABEL_CLUSTER)?;
-    Some(ObjectRef::new(cluster).within(object.meta().namespace.as_deref()?))
+/// The clusters that an object is labelled for or owned by: one of both may have been taken away.
+fn clusters_of<K: ResourceExt>(object: &K) -> Vec<ObjectRef<EtcdCluster>> {
+    let Some(namespace) = object.meta().namespace.as_deref() else { return vec![] };
+    let owners = object.owner_references().iter().filter(|owner| owner.kind == EtcdCluster::kind(&()));
+    let mut names: Vec<&String> = owners.map(|owner| &owner.name).chain(object.labels().get(LABEL_CLUSTER)).collect();
+    names.dedup();
+    names.into_iter().map(|name| ObjectRef::new(name).within(namespace)).collect()
 }

@@ -19,9 +19,10 @@ use crate::{
         decide::incarnation::initial_members,
         facts::{
             Claim, ClusterKey, Facts, Source,
-            ground::{Class, FoundVolumeClaim, Ground},
+            ground::{Class, FoundSet, FoundVolumeClaim, Ground},
         },
     },
+    ownership::{owner, stranger},
 };
 
 /// What marks the class that claims without a class get.
@@ -32,7 +33,7 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Failed> {
     let (name, namespace, uid) = identity(cluster);
     let set: Option<StatefulSet> = api.get(&namespace, &names::stateful_set(&name)).await?;
-    let set = set.filter(|s| s.owner_references().iter().any(|o| o.uid == uid));
+    let set = set.filter(|s| owner(s).as_ref() == Some(&uid));
     let labels = format!("{}={name}", names::LABEL_CLUSTER);
     let ours = format!("{labels},{}={uid}", names::LABEL_CLUSTER_UID);
     let (members, pods, claims) = try_join3(
@@ -65,14 +66,15 @@ pub async fn ground(api: &ApiServer, cluster: &EtcdCluster) -> Result<Ground, Fa
     };
     let there = async { api.get_metadata::<EtcdCluster>(&namespace, &name).await };
     let (class, set, there, claims) = try_join4(class, set, there, try_join_all(claims)).await?;
-    if there.is_none_or(|c| c.metadata.uid != Some(uid) || c.metadata.deletion_timestamp.is_some()) {
+    if there.is_none_or(|c| c.metadata.uid.as_ref() != Some(&uid) || c.metadata.deletion_timestamp.is_some()) {
         // Nothing is made for a cluster that is gone: a watch may be late to tell.
         return Err(Failed { attempt: format!("found EtcdCluster {name}"), cause: Cause::Missing });
     }
-    let owner = |set: kube::core::PartialObjectMeta<StatefulSet>| {
-        set.owner_references().iter().find(|o| o.controller == Some(true)).map(|o| o.uid.clone()).unwrap_or_default()
-    };
-    Ok(Ground { class, claims: claims.into_iter().flatten().collect(), set_owner: set.map(owner) })
+    let set = set.map(|set| match owner(&set) {
+        ours if ours == Some(uid) => FoundSet::Ours,
+        _ => FoundSet::Foreign(stranger("StatefulSet", &name, &set)),
+    });
+    Ok(Ground { class, claims: claims.into_iter().flatten().collect(), set })
 }
 
 async fn claim(api: &ApiServer, namespace: &str, name: String) -> Result<Option<FoundVolumeClaim>, Failed> {

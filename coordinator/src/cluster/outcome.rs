@@ -7,7 +7,7 @@ use etcd_operator_shared::api::EtcdCluster;
 use crate::{
     apiserver::Failed,
     cluster::{
-        decide::Decision,
+        decide::{Decision, refusal::Refusal},
         facts::{Facts, denial::Denial},
     },
 };
@@ -42,6 +42,20 @@ impl Outcome {
     #[must_use]
     pub fn new(seen: Seen, decision: Decision, failed: Vec<Failed>) -> Self {
         Self { seen, decision, failed, denials: vec![] }
+    }
+}
+
+impl Outcome {
+    /// What belongs to somebody else and stays is no failure that another try mends: a person is told of the first, and
+    /// all else goes on.
+    #[must_use]
+    pub fn refusing_strangers(mut self) -> Self {
+        let stays = |one: &Failed| one.stranger().is_some_and(|stranger| !stranger.leaves);
+        let (strangers, failed) = self.failed.into_iter().partition::<Vec<_>, _>(stays);
+        self.failed = failed;
+        let first = strangers.iter().find_map(Failed::stranger).cloned();
+        self.decision.refusal = self.decision.refusal.or(first.map(Refusal::ForeignObject));
+        self
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reconciliation as a sentence: observe, decide, act, tell.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use etcd_operator_shared::api::EtcdCluster;
 use kube::{ResourceExt, runtime::controller::Action};
@@ -20,6 +20,7 @@ use crate::{
         fetch, incarnation,
         outcome::{Outcome, Seen, Unfinished},
         report,
+        timers::Retry,
     },
 };
 
@@ -27,7 +28,7 @@ use crate::{
 pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<Action, Unfinished> {
     let Some(seen) = observe(&ctx, &cluster).await? else { return Ok(Action::await_change()) };
     let uid = cluster.uid().unwrap_or_default();
-    let mut outcome = advance(&ctx, seen).await;
+    let mut outcome = advance(&ctx, seen).await.refusing_strangers();
     outcome.denials = ctx.timers.denied(&uid, &outcome.failed);
     // Told whatever failed: a status that stands still is a lie.
     let told = report::tell(&ctx, &outcome).await;
@@ -121,11 +122,11 @@ async fn act(ctx: &Context, mut seen: Seen, decision: Decision) -> Outcome {
 pub fn after_failure(cluster: &EtcdCluster, unfinished: &Unfinished, ctx: &Context) -> Action {
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
     let conflicts = unfinished.failed.iter().all(|failed| matches!(failed.cause, Cause::Conflict));
-    let wait =
-        if conflicts { Duration::from_millis(100) } else { ctx.timers.failed(&cluster.uid().unwrap_or_default()) };
+    let uid = cluster.uid().unwrap_or_default();
+    let Retry { wait, often } = if conflicts { ctx.timers.conflicted(&uid) } else { ctx.timers.failed(&uid) };
     // What is due sooner does not wait for what fails.
     let wait = unfinished.again.map_or(wait, |again| wait.min(again));
-    if conflicts {
+    if conflicts && !often {
         debug!(%namespace, %name, %unfinished, "somebody was faster");
     } else {
         warn!(%namespace, %name, %unfinished, again_in = ?wait, "reconciliation failed");

@@ -23,10 +23,23 @@ const LOOK_LIVE_AFTER: Duration = Duration::from_secs(20);
 /// First wait after a failure; it doubles up to [`LONGEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// First wait after a conflict: the cache will know in a moment. It doubles too, for a cache that does not.
+const FIRST_CONFLICT: Duration = Duration::from_millis(100);
+const LONGEST_CONFLICT: Duration = Duration::from_secs(5);
+/// More in a row are no coincidence.
+const OFTEN: u32 = 5;
 
 /// The clocks of all clusters, by UID.
 #[derive(Debug, Default)]
 pub struct Timers(Mutex<HashMap<String, Clocks>>);
+
+/// When to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    pub wait: Duration,
+    /// Whether it has failed many times in a row.
+    pub often: bool,
+}
 
 /// Since when something has been so, of one cluster; `None` while it is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,12 +95,21 @@ impl Timers {
     }
 
     /// Notes a failure. Gives the time to wait: longer each time.
-    pub fn failed(&self, uid: &str) -> Duration {
+    pub fn failed(&self, uid: &str) -> Retry {
+        self.again(uid, FIRST_RETRY, LONGEST_RETRY)
+    }
+
+    /// Notes that somebody else was faster.
+    pub fn conflicted(&self, uid: &str) -> Retry {
+        self.again(uid, FIRST_CONFLICT, LONGEST_CONFLICT)
+    }
+
+    fn again(&self, uid: &str, first: Duration, longest: Duration) -> Retry {
         let mut all = self.lock();
         let failures = &mut all.entry(uid.to_owned()).or_default().failures;
-        let wait = FIRST_RETRY.saturating_mul(1 << (*failures).min(10)).min(LONGEST_RETRY);
+        let wait = first.saturating_mul(1 << (*failures).min(10)).min(longest);
         *failures += 1;
-        wait
+        Retry { wait, often: *failures > OFTEN }
     }
 
     /// What the API server refuses, after a reconciliation in which these failed. Where a call was not answered or
@@ -97,6 +119,7 @@ impl Timers {
             Cause::Refused(words) => Some(Denial { attempt: failed.attempt.clone(), words: words.clone() }),
             Cause::Conflict
             | Cause::Exists
+            | Cause::Foreign(_)
             | Cause::Missing
             | Cause::Timeout
             | Cause::Unavailable(_)
@@ -223,9 +246,17 @@ mod tests {
     #[test]
     fn each_failure_in_a_row_is_waited_for_longer_up_to_a_minute() {
         let timers = Timers::default();
-        let waits: Vec<Duration> = (0..12).map(|_| timers.failed("u")).collect();
+        let waits: Vec<Duration> = (0..12).map(|_| timers.failed("u").wait).collect();
         assert_eq!((waits[0], waits[1], waits[11]), (FIRST_RETRY, 2 * FIRST_RETRY, LONGEST_RETRY));
         timers.succeeded("u");
-        assert_eq!(timers.failed("u"), FIRST_RETRY);
+        assert_eq!(timers.failed("u").wait, FIRST_RETRY);
+    }
+
+    #[test]
+    fn a_conflict_is_soon_over_and_a_row_of_them_is_told() {
+        let timers = Timers::default();
+        let retries: Vec<Retry> = (0..12).map(|_| timers.conflicted("u")).collect();
+        assert_eq!((retries[0].wait, retries[11].wait), (FIRST_CONFLICT, LONGEST_CONFLICT));
+        assert_eq!(retries.iter().position(|retry| retry.often), Some(5));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use etcd_operator_shared::api::EtcdMember;
 use futures::future::join_all;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use serde_json::json;
 use tracing::info;
 
@@ -22,6 +22,7 @@ use crate::{
         },
         facts::{Facts, Version},
     },
+    ownership::stranger,
 };
 
 /// Brings the EtcdMembers up to date: missing ones are made, and each gets the difference only. Those that are cleared
@@ -31,9 +32,13 @@ pub async fn all(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, care: &Care
     let there = facts.slots.iter().filter(|(_, slot)| slot.member.is_some()).map(|(ordinal, _)| *ordinal);
     let mut all: BTreeSet<u32> = there.chain(0..care.members).collect();
     all.retain(|ordinal| care.departed.iter().all(|departed| departed.ordinal != *ordinal));
-    let one = async |ordinal: u32| match facts.slot(ordinal).member {
-        Some(member) => tell(ctx, plan, &member).await,
-        None => make(ctx, plan, ordinal).await.map(|_| ()),
+    let one = async |ordinal: u32| {
+        let member = match facts.slot(ordinal).member {
+            Some(member) => member,
+            // One that is there, and that no watch shows: it has lost its label.
+            None => make(ctx, plan, ordinal).await?.into(),
+        };
+        tell(ctx, plan, &member).await
     };
     join_all(all.into_iter().map(one)).await.into_iter().filter_map(Result::err).collect()
 }
@@ -57,8 +62,11 @@ pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<E
         Err(failed @ Failed { cause: Cause::Exists, .. }) => failed,
         made => return made,
     };
-    let there = ctx.api.get::<EtcdMember>(&namespace, &name).await?;
-    let Some(there) = there.filter(|m| m.spec.cluster_uid == plan.uid()) else { return Err(failed) };
+    let Some(there) = ctx.api.get::<EtcdMember>(&namespace, &name).await? else { return Err(failed) };
+    if there.spec.cluster_uid != plan.uid() {
+        let cause = Cause::Foreign(stranger(&EtcdMember::kind(&()), &plan.name(), &there));
+        return Err(Failed { cause, ..failed });
+    }
     match there.spec.incarnation {
         number if number == plan.incarnation.number => Ok(there),
         number if number < plan.incarnation.number => {

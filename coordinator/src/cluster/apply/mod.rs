@@ -25,6 +25,7 @@ use crate::{
 };
 
 pub use objects::objects;
+use stateful_set::Written;
 
 /// What later steps may rest on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,25 +60,30 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Vec<Failed>
         | Step::Nothing => before,
     };
     let mut failed: Vec<Failed> = [untold, unmade, others].into_iter().flatten().collect();
-    let mut trust = told;
+    let (mut trust, mut set) = (told, Written::Same);
     if let Some(replicas) = replicas {
-        let set: Vec<Failed> =
-            stateful_set::stateful_set(ctx, &plan, replicas, facts).await.err().into_iter().collect();
-        trust = trust.min(Trust::after(&set));
-        failed.extend(set);
+        match stateful_set::stateful_set(ctx, &plan, replicas, facts).await {
+            Ok(written) => set = written,
+            Err(error) => {
+                trust = trust.min(Trust::after(std::slice::from_ref(&error)));
+                failed.push(error);
+            }
+        }
     }
     if trust >= Trust::Holds {
-        failed.extend(take(ctx, &plan, decision, care).await);
+        failed.extend(take(ctx, &plan, decision, care, set).await);
     }
     failed.extend(volumes::ownership(ctx, &plan, &care.volumes).await);
     failed
 }
 
-/// Takes away what is to go.
-async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &Care) -> Vec<Failed> {
+/// Takes away what is to go. A pod was old against the template that was read: where that has changed since, be it
+/// because somebody else's was put back, nothing is known of it.
+async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &Care, set: Written) -> Vec<Failed> {
     let pods = match &decision.step {
-        Step::Replace(deletions) => pods::delete(ctx, plan, deletions).await,
-        Step::SetReplicas(_)
+        Step::Replace(deletions) if set == Written::Same => pods::delete(ctx, plan, deletions).await,
+        Step::Replace(_)
+        | Step::SetReplicas(_)
         | Step::Look(_)
         | Step::Begin(_)
         | Step::MakeMembers
@@ -108,7 +114,7 @@ pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care
 impl Trust {
     fn after(failed: &[Failed]) -> Self {
         let doubtful = |failed: &Failed| match failed.cause {
-            Cause::Refused(_) => false,
+            Cause::Refused(_) | Cause::Foreign(_) => false,
             Cause::Conflict
             | Cause::Exists
             | Cause::Missing

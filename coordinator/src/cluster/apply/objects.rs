@@ -1,16 +1,24 @@
 //! Everything but members and StatefulSet.
+//!
+//! ```text
+//!   not heard of ──▶ create ──exists──▶ read: ours? ──no──▶ left alone, and told
+//!   ours         ──▶ apply, with its UID                ──▶ another one, or gone: forgotten, and asked again
+//! ```
+//! An apply that carries a UID never creates, and never hits a successor that somebody else made.
 
-use kube::ResourceExt;
+use kube::{ResourceExt, core::PartialObjectMeta};
+use serde_json::json;
 
 use crate::{
     apiserver::{
-        Failed, Kind,
-        applied::{Key, fingerprint},
+        Cause, Failed, Kind,
+        applied::{Key, There, fingerprint},
     },
     cluster::{
         build::{Blueprint, Objects},
         context::Context,
     },
+    ownership::stranger,
 };
 
 /// Applies everything but members and StatefulSet, all at once. One that fails does not keep the others from being
@@ -19,28 +27,87 @@ pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> (Vec<Failed>, Vec<F
     let Objects { peer_service, client_service, config_map, budget, account, role, binding } = plan.objects();
     // One who binds a role must hold all that it grants, so it must be there to be looked at.
     let rights = async {
-        put(ctx, &role).await?;
-        put(ctx, &binding).await
+        put(ctx, plan, &role).await?;
+        put(ctx, plan, &binding).await
     };
     let (peers, clients, options, drains, account, rights) = futures::join!(
-        put(ctx, &peer_service),
-        put(ctx, &client_service),
-        put(ctx, &config_map),
-        put(ctx, &budget),
-        put(ctx, &account),
+        put(ctx, plan, &peer_service),
+        put(ctx, plan, &client_service),
+        put(ctx, plan, &config_map),
+        put(ctx, plan, &budget),
+        put(ctx, plan, &account),
         rights,
     );
     let failed = |all: [Result<(), Failed>; 3]| all.into_iter().filter_map(Result::err).collect();
     (failed([account, rights, peers]), failed([clients, options, drains]))
 }
 
-/// Applies one object, unless the very same was applied before and nobody has touched it since.
-async fn put<K: Kind>(ctx: &Context, object: &K) -> Result<(), Failed> {
-    let (key, print) = (Key::of(object), fingerprint(object));
+/// Brings one object about, unless the very same was before and nobody has touched it since.
+async fn put<K: Kind>(ctx: &Context, plan: &Blueprint<'_>, object: &K) -> Result<(), Failed> {
+    let (key, print, ours) = (Key::of(object), fingerprint(object), Some(plan.uid()));
     if ctx.applied.holds(&key, print) {
         return Ok(());
     }
-    let after = ctx.api.apply::<K, K>(&object.namespace().unwrap_or_default(), &object.name_any(), object).await?;
-    ctx.applied.note(key, print, &after);
+    let there = match ctx.applied.there(&key) {
+        Some(there) if there.owner == ours => there,
+        Some(_) => ours_or_foreign(ctx, plan, object).await?,
+        None => match ctx.api.create(object).await {
+            Ok(made) => {
+                ctx.applied.note(key, print, &made);
+                return Ok(());
+            }
+            Err(Failed { cause: Cause::Exists, .. }) => ours_or_foreign(ctx, plan, object).await?,
+            Err(failed) => return Err(failed),
+        },
+    };
+    match apply(ctx, object, &there).await {
+        Ok(after) => ctx.applied.note(key, print, &after),
+        Err(failed) => {
+            if matches!(failed.cause, Cause::Conflict | Cause::Missing) {
+                ctx.applied.forget(&key);
+            }
+            return Err(failed);
+        }
+    }
     Ok(())
+}
+
+/// Looks with the API server's own eyes at what has our name.
+async fn ours_or_foreign<K: Kind>(ctx: &Context, plan: &Blueprint<'_>, object: &K) -> Result<There, Failed> {
+    let (kind, name) = (K::kind(&()), object.name_any());
+    let attempt = || format!("apply {kind} {name}");
+    let found = ctx.api.get_metadata::<K>(&object.namespace().unwrap_or_default(), &name).await?;
+    // Gone again: the next turn creates it.
+    let found = found.ok_or_else(|| Failed { attempt: attempt(), cause: Cause::Conflict })?;
+    let there = There::of(&found);
+    if there.owner == Some(plan.uid()) {
+        return Ok(there);
+    }
+    let cause = Cause::Foreign(stranger(&kind, &plan.name(), &found));
+    Err(Failed { attempt: attempt(), cause })
+}
+
+/// Applies over our own object.
+async fn apply<K: Kind>(ctx: &Context, object: &K, there: &There) -> Result<PartialObjectMeta<K>, Failed> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    if there.as_created {
+        take_over(ctx, object).await?;
+    }
+    let mut sent = object.clone();
+    sent.meta_mut().uid = Some(there.uid.clone());
+    ctx.api.apply::<K, K>(&namespace, &name, &sent).await
+}
+
+/// Makes the fields that a create has set fields of our applies. Else one that is not wanted any more would stay:
+/// created fields are owned by the write that created them, whatever is applied later. client-go's `csaupgrade` does the
+/// same.
+async fn take_over<K: Kind>(ctx: &Context, object: &K) -> Result<(), Failed> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let Some(found) = ctx.api.get_metadata::<K>(&namespace, &name).await? else { return Ok(()) };
+    let mut fields = found.managed_fields().to_vec();
+    let manager = Some(etcd_operator_shared::names::MANAGER_COORDINATOR);
+    let created = fields.iter_mut().filter(|one| one.manager.as_deref() == manager && one.subresource.is_none());
+    created.for_each(|one| one.operation = Some("Apply".into()));
+    let patch = json!({"metadata": {"resourceVersion": found.resource_version(), "managedFields": fields}});
+    ctx.api.merge::<K>(&namespace, &name, &patch).await.map(|_| ())
 }

@@ -1,8 +1,8 @@
-//! The StatefulSet, by compare-and-swap.
+//! The StatefulSet, by compare-and-swap. Its spec is ours as a whole: a container, a variable or a probe that somebody
+//! else has added is not kept, since it would act in the next pod that is made.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::ResourceExt;
-use serde_json::json;
+use kube::{Resource, ResourceExt};
 use tracing::info;
 
 use crate::{
@@ -12,63 +12,101 @@ use crate::{
         recorder::Note,
     },
     cluster::{
-        build::Blueprint,
+        build::{Blueprint, stateful_set::over},
         context::Context,
         facts::{Facts, Version},
     },
+    ownership::{owner, stranger},
 };
 
-/// Applies the StatefulSet, if it is still the one that the decision was made on: whatever has been decided about
-/// members then still holds.
-pub async fn stateful_set(ctx: &Context, plan: &Blueprint<'_>, replicas: u32, facts: &Facts) -> Result<(), Failed> {
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The spec is what it was when it was read.
+    Same,
+    /// The spec has changed: which pods are old is not known until its controller has seen that.
+    Changed,
+}
+
+/// Writes the StatefulSet, if it is still the one that the decision was made on: whatever has been decided about members
+/// then still holds.
+pub async fn stateful_set(
+    ctx: &Context,
+    plan: &Blueprint<'_>,
+    replicas: u32,
+    facts: &Facts,
+) -> Result<Written, Failed> {
     let set = plan.stateful_set(replicas);
     let (key, print) = (Key::of(&set), fingerprint(&set));
-    if ctx.applied.holds(&key, print) {
-        return Ok(());
+    let read = facts.set.as_ref().map(|set| &set.version);
+    let generation = read.and_then(|read| read.generation);
+    if read.is_some() && ctx.applied.holds_at(&key, print, generation) {
+        return Ok(Written::Same);
     }
-    let (namespace, name) = (set.namespace().unwrap_or_default(), set.name_any());
-    let read = facts.set.as_ref().map(|set| set.version.clone()).unwrap_or_default();
-    let mut sent = set;
-    sent.metadata.resource_version.clone_from(&read.resource);
     let before = facts.set.as_ref().map(|set| set.replicas);
-    let after = loop {
-        match ctx.api.apply::<StatefulSet, _>(&namespace, &name, &sent).await {
-            Ok(after) => break after,
-            Err(failed @ Failed { cause: Cause::Refused(_), .. }) => {
+    let after = match read {
+        None => create(ctx, plan, &set).await?,
+        Some(read) => match swap(ctx, plan, read, |there| over(there, set.clone())).await {
+            Err(failed @ Failed { cause: Cause::Refused(_), .. }) if before != Some(replicas) => {
                 // The pods keep the template that they have. How many there are does not depend on it.
-                if before.is_some_and(|before| before != replicas) {
-                    scale(ctx, &namespace, &name, replicas, &sent.metadata.resource_version).await?;
-                    scaled(ctx, plan, before, replicas);
-                }
+                swap(ctx, plan, read, |there| with_replicas(there, replicas)).await?;
+                scaled(ctx, plan, before, replicas);
                 return Err(failed);
             }
-            Err(failed) => {
-                let since = unless_told::<StatefulSet>(ctx, &namespace, &name, &read, failed).await?;
-                sent.metadata.resource_version = since;
-            }
-        }
+            written => written?,
+        },
     };
     ctx.applied.note(key, print, &after);
     scaled(ctx, plan, before, replicas);
-    Ok(())
+    Ok(if after.metadata.generation == generation { Written::Same } else { Written::Changed })
 }
 
-/// Sets the number of replicas alone, if the StatefulSet still has this version.
-async fn scale(
+/// Makes it. One that exists is looked at in the next turn, when it is known whose it is.
+async fn create(ctx: &Context, plan: &Blueprint<'_>, set: &StatefulSet) -> Result<StatefulSet, Failed> {
+    let failed = match ctx.api.create(set).await {
+        Err(failed) if matches!(failed.cause, Cause::Exists) => failed,
+        made => return made,
+    };
+    match ctx.api.get_metadata::<StatefulSet>(&set.namespace().unwrap_or_default(), &set.name_any()).await? {
+        Some(there) if owner(&there) != Some(plan.uid()) => {
+            let cause = Cause::Foreign(stranger(&StatefulSet::kind(&()), &plan.name(), &there));
+            Err(Failed { cause, ..failed })
+        }
+        Some(_) | None => Err(Failed { cause: Cause::Conflict, ..failed }),
+    }
+}
+
+/// Replaces it by what `change` makes of it, if its spec is still the one that was read. Statuses are busy while pods
+/// come and go: one that a status alone has changed is no reason to decide again.
+async fn swap(
     ctx: &Context,
-    namespace: &str,
-    name: &str,
-    replicas: u32,
-    version: &Option<String>,
-) -> Result<(), Failed> {
-    let patch = json!({ "metadata": { "resourceVersion": version }, "spec": { "replicas": replicas } });
-    ctx.api.merge::<StatefulSet>(namespace, name, &patch).await.map(|_| ())
+    plan: &Blueprint<'_>,
+    read: &Version,
+    change: impl Fn(StatefulSet) -> StatefulSet,
+) -> Result<StatefulSet, Failed> {
+    let (namespace, name) = (plan.cluster.namespace().unwrap_or_default(), plan.name());
+    let changed = || Failed { attempt: format!("replace StatefulSet {name}"), cause: Cause::Conflict };
+    loop {
+        let there = ctx.api.get::<StatefulSet>(&namespace, &name).await?.ok_or_else(changed)?;
+        if !Version::of(&there).is_same_spec(read) || owner(&there) != Some(plan.uid()) {
+            return Err(changed());
+        }
+        match ctx.api.replace(&change(there)).await {
+            Err(Failed { cause: Cause::Conflict, .. }) => {}
+            written => return written,
+        }
+    }
+}
+
+fn with_replicas(mut there: StatefulSet, replicas: u32) -> StatefulSet {
+    there.spec.get_or_insert_default().replicas = Some(i32::try_from(replicas).unwrap_or(i32::MAX));
+    there
 }
 
 fn scaled(ctx: &Context, plan: &Blueprint<'_>, before: Option<u32>, replicas: u32) {
     let (namespace, name) = (plan.cluster.namespace().unwrap_or_default(), plan.name());
     if before != Some(replicas) {
-        info!(%namespace, %name, replicas, "StatefulSet applied");
+        info!(%namespace, %name, replicas, "StatefulSet written");
     }
     if let Some(before) = before.filter(|before| *before != replicas) {
         ctx.events.note(plan.cluster, Note::scaled(before, replicas));

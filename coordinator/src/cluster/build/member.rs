@@ -6,9 +6,10 @@ use etcd_operator_shared::{
     api::{EtcdMember, EtcdMemberSpec},
     names,
 };
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use super::Blueprint;
+use super::{Blueprint, owner};
 
 /// A new EtcdMember. Only one that is made before the StatefulSet exists is `initial`: the founding latch says so, and
 /// one that is made again after it never is.
@@ -39,15 +40,35 @@ pub fn update(plan: &Blueprint<'_>, member: &EtcdMember) -> Option<Value> {
     if have.peers != desired.peers {
         spec.insert("peers", json!(desired.peers));
     }
-    let mut patch = json!({});
+    let mut metadata = marks(plan, member);
     if (have.size, have.stopped) != (size, stopped) {
         spec.insert("size", json!(size));
         spec.insert("stopped", json!(stopped));
-        patch["metadata"] = json!({ "resourceVersion": member.metadata.resource_version });
+        metadata.insert("resourceVersion", json!(member.metadata.resource_version));
     }
-    if spec.is_empty() {
+    if spec.is_empty() && metadata.is_empty() {
         return None;
     }
-    patch["spec"] = json!(spec);
+    let mut patch = json!({});
+    let parts = [("metadata", metadata), ("spec", spec)];
+    parts.into_iter().filter(|(_, part)| !part.is_empty()).for_each(|(name, part)| patch[name] = json!(part));
     Some(patch)
+}
+
+/// What of labels and owner somebody has taken away. Without them no watch sees it, and nothing clears it away.
+fn marks(plan: &Blueprint<'_>, member: &EtcdMember) -> BTreeMap<&'static str, Value> {
+    let mut marks = BTreeMap::new();
+    let labels = plan.labels();
+    if labels.iter().any(|(key, value)| member.labels().get(key) != Some(value)) {
+        marks.insert("labels", json!(labels));
+    }
+    let owner = owner(plan.cluster);
+    if !member.owner_references().iter().any(|one| one.uid == owner.uid) {
+        let others = member.owner_references().iter().filter(|one| one.controller != Some(true)).cloned();
+        let all: Vec<_> = std::iter::once(owner).chain(others).collect();
+        marks.insert("ownerReferences", json!(all));
+        // In a merge, a list is replaced as a whole.
+        marks.insert("resourceVersion", json!(member.metadata.resource_version));
+    }
+    marks
 }

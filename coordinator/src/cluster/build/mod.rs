@@ -1,7 +1,8 @@
 //! From what is wanted to Kubernetes objects: pure, a kind a file.
 //!
-//! Everything here is applied server-side, with force, under one field manager: a field that is named here is ours, a
-//! field that is not is somebody else's. Hence defaults are left to the API server, and fields that old servers do not
+//! Everything here is created, and from then on applied server-side, with force, under one field manager: a field that
+//! is named here is ours, a field that is not is somebody else's. The StatefulSet's spec is ours as a whole: what others
+//! add to it would act in the members' pods. Defaults are left to the API server, and fields that old servers do not
 //! know are named only where [`ServerVersion`] says that they do (an unknown field makes the whole apply fail).
 
 pub mod access;
@@ -96,7 +97,7 @@ impl Blueprint<'_> {
         self.cluster.uid().unwrap_or_default()
     }
 
-    /// Labels of every object.
+    /// Labels of every object. The UID tells whose it is where somebody takes the owner reference away.
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {
         labels([
@@ -104,6 +105,7 @@ impl Blueprint<'_> {
             ("app.kubernetes.io/instance", self.name()),
             ("app.kubernetes.io/managed-by", names::MANAGER_COORDINATOR.into()),
             (names::LABEL_CLUSTER, self.name()),
+            (names::LABEL_CLUSTER_UID, self.uid()),
         ])
     }
 

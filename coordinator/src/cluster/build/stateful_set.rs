@@ -14,6 +14,7 @@ use k8s_openapi::{
         apis::meta::v1::{LabelSelector, ObjectMeta},
     },
 };
+use kube::ResourceExt;
 
 use super::{Blueprint, ServerVersion, pod};
 use crate::cluster::facts::Storage;
@@ -40,6 +41,36 @@ pub fn stateful_set(plan: &Blueprint<'_>, replicas: u32) -> StatefulSet {
         }),
         status: None,
     }
+}
+
+/// Where `kubectl rollout restart` writes when. A wish for new pods and nothing else: it is kept, and the roll obeys.
+const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// Our StatefulSet over the one that is there. Labels, annotations and further owners that others have put on it are
+/// theirs. Its spec is not: what they have added there is dropped.
+#[must_use]
+pub fn over(mut there: StatefulSet, ours: StatefulSet) -> StatefulSet {
+    there.labels_mut().extend(ours.metadata.labels.unwrap_or_default());
+    let mut owners = ours.metadata.owner_references.unwrap_or_default();
+    let further = std::mem::take(there.owner_references_mut()).into_iter();
+    let further = further.filter(|one| one.controller != Some(true) && owners.iter().all(|ours| ours.uid != one.uid));
+    owners.extend(further.collect::<Vec<_>>());
+    *there.owner_references_mut() = owners;
+    (there.metadata.managed_fields, there.status) = (None, None);
+    let (was, mut spec) = (there.spec.take().unwrap_or_default(), ours.spec.unwrap_or_default());
+    let restarted = was.template.metadata.and_then(|meta| meta.annotations?.remove(RESTARTED));
+    if let (Some(at), Some(meta)) = (restarted, &mut spec.template.metadata) {
+        meta.annotations.get_or_insert_default().insert(RESTARTED.into(), at);
+    }
+    there.spec = Some(StatefulSetSpec {
+        // Fixed when it was made: the API server refuses any other.
+        selector: was.selector,
+        service_name: was.service_name,
+        pod_management_policy: was.pod_management_policy,
+        volume_claim_templates: was.volume_claim_templates,
+        ..spec
+    });
+    there
 }
 
 /// A stop is a scale to zero, so `whenScaled: Delete` would delete every volume at a stop. Claims are the

@@ -251,3 +251,84 @@ fn pods_know_the_cluster_id_of_their_incarnation() {
     assert_eq!(id(1), expected);
     assert_ne!(id(1), id(2));
 }
+
+#[test]
+fn what_others_add_to_the_spec_of_the_stateful_set_is_dropped_and_what_they_put_on_its_metadata_stays() {
+    let plan = plan(json!({}));
+    let ours = plan.blueprint().stateful_set(3);
+    let mut there = serde_json::to_value(&ours).unwrap();
+    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"});
+    there["metadata"]["ownerReferences"] = json!([theirs]);
+    there["metadata"]["labels"] = json!({"team": "a"});
+    there["metadata"]["resourceVersion"] = json!("7");
+    there["spec"]["replicas"] = json!(0);
+    there["spec"]["updateStrategy"] = json!({"type": "RollingUpdate"});
+    let pod = &mut there["spec"]["template"]["spec"];
+    pod["containers"][1]["env"] = json!([{"name": "ETCD_FORCE_NEW_CLUSTER", "value": "true"}]);
+    pod["containers"][1]["livenessProbe"] = json!({"exec": {"command": ["false"]}});
+    pod["containers"].as_array_mut().unwrap().push(json!({"name": "sidecar", "image": "x"}));
+    pod["hostNetwork"] = json!(true);
+    let there = serde_json::from_value(there).unwrap();
+    let over = stateful_set::over(there, ours.clone());
+    assert_eq!(over.spec, ours.spec);
+    let over = serde_json::to_value(over).unwrap();
+    assert_eq!(over["metadata"]["resourceVersion"], "7", "a compare-and-swap");
+    assert_eq!(
+        (&over["metadata"]["labels"]["team"], &over["metadata"]["labels"][names::LABEL_CLUSTER]),
+        (&json!("a"), &json!("demo"))
+    );
+    let owners: Vec<_> =
+        over["metadata"]["ownerReferences"].as_array().unwrap().iter().map(|o| o["uid"].clone()).collect();
+    assert_eq!(owners, [json!("u"), json!("x")]);
+}
+
+#[test]
+fn a_rollout_restart_is_a_wish_that_is_kept() {
+    let plan = plan(json!({}));
+    let ours = plan.blueprint().stateful_set(3);
+    let mut there = ours.clone();
+    let notes = there.spec.as_mut().unwrap().template.metadata.as_mut().unwrap().annotations.as_mut().unwrap();
+    notes.insert("kubectl.kubernetes.io/restartedAt".into(), "now".into());
+    notes.insert("other".into(), "x".into());
+    let over = stateful_set::over(there, ours).spec.unwrap().template.metadata.unwrap().annotations.unwrap();
+    assert_eq!(over.get("kubectl.kubernetes.io/restartedAt").map(String::as_str), Some("now"));
+    assert!(!over.contains_key("other"));
+}
+
+#[test]
+fn every_object_says_whose_it_is_twice() {
+    let plan = plan(json!({}));
+    let Objects { peer_service, client_service, config_map, budget, account, role, binding } =
+        plan.blueprint().objects();
+    let set = plan.blueprint().stateful_set(3);
+    let metas = [
+        peer_service.metadata,
+        client_service.metadata,
+        config_map.metadata,
+        budget.metadata,
+        account.metadata,
+        role.metadata,
+        binding.metadata,
+        set.metadata,
+        member::member(&plan.blueprint(), 0).metadata,
+    ];
+    for meta in metas {
+        let name = meta.name.unwrap_or_default();
+        let label = meta.labels.and_then(|labels| labels.get(names::LABEL_CLUSTER_UID).cloned());
+        let owner = meta.owner_references.and_then(|owners| Some(owners.first()?.uid.clone()));
+        assert_eq!((label.as_deref(), owner.as_deref()), (Some("u"), Some("u")), "{name}");
+    }
+}
+
+#[test]
+fn labels_and_owner_of_an_etcd_member_that_somebody_took_come_back() {
+    let plan = plan(json!({}));
+    let made = member::member(&plan.blueprint(), 1);
+    assert_eq!(member::update(&plan.blueprint(), &made), None);
+    let mut bare = made.clone();
+    (bare.metadata.labels, bare.metadata.owner_references) = (None, None);
+    let patch = member::update(&plan.blueprint(), &bare).unwrap();
+    assert_eq!(patch["metadata"]["labels"], json!(made.metadata.labels));
+    assert_eq!(patch["metadata"]["ownerReferences"], json!(made.metadata.owner_references));
+    assert_eq!(patch.get("spec"), None);
+}

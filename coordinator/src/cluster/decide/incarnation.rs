@@ -28,7 +28,7 @@ use crate::cluster::{
     },
     facts::{
         Facts, Source,
-        ground::{Class, FoundVolumeClaim, Ground},
+        ground::{Class, FoundSet, FoundVolumeClaim, Ground},
     },
 };
 
@@ -38,6 +38,8 @@ pub enum Stage {
     /// Size 0 from the beginning: there is nothing to found yet.
     NotWanted,
     Refused(Refusal),
+    /// What is in the way goes by itself.
+    Waits(Waiting),
     /// This must be known first.
     Unknown(Look),
     /// This incarnation begins.
@@ -60,10 +62,14 @@ pub fn stage(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
     }
     if facts.set.is_none() {
         let Some(ground) = &facts.ground else { return Stage::Unknown(Look::Ground) };
-        if let Err(refusal) = check(&cluster.uid().unwrap_or_default(), &cluster.name_any(), ground) {
+        if let Some(FoundSet::Foreign(former)) = ground.set.as_ref().filter(|set| set.leaves()) {
+            let message = format!("{former} of a former cluster is still being deleted");
+            return Stage::Waits(Waiting::new("FormerLeaving", message));
+        }
+        if let Err(refusal) = check(&cluster.uid().unwrap_or_default(), ground) {
             return Stage::Refused(refusal);
         }
-        if ground.set_owner.is_some() && facts.source == Source::Cache {
+        if ground.set == Some(FoundSet::Ours) && facts.source == Source::Cache {
             // It is ours, and the cache does not know it.
             return Stage::Unknown(Look::Live);
         }
@@ -105,8 +111,12 @@ pub fn initial_members(cluster: &str, size: u32) -> Vec<String> {
 }
 
 /// Whether anything forbids founding.
-fn check(cluster_uid: &str, cluster: &str, ground: &Ground) -> Result<(), Refusal> {
-    let Ground { class, claims, set_owner } = ground;
+fn check(cluster_uid: &str, ground: &Ground) -> Result<(), Refusal> {
+    let Ground { class, claims, set } = ground;
+    // First: its pods may be at work on the claims.
+    if let Some(FoundSet::Foreign(stranger)) = set {
+        return Err(Refusal::ForeignObject(stranger.clone()));
+    }
     match class {
         Class::Found | Class::Unknown => {}
         Class::Missing(Some(name)) => return Err(Refusal::StorageClassNotFound(name.clone())),
@@ -116,10 +126,7 @@ fn check(cluster_uid: &str, cluster: &str, ground: &Ground) -> Result<(), Refusa
         let FoundVolumeClaim { name, deleting, .. } = claim.clone();
         return Err(if deleting { Refusal::VolumeLeaving(name) } else { Refusal::StaleVolume(name) });
     }
-    match set_owner {
-        Some(owner) if owner != cluster_uid => Err(Refusal::ForeignStatefulSet(names::stateful_set(cluster))),
-        Some(_) | None => Ok(()),
-    }
+    Ok(())
 }
 
 /// How many members an incarnation begins with.

@@ -92,6 +92,7 @@ pub fn decide(cluster: &EtcdCluster, facts: &Facts, waited: Waited) -> Decision 
     match incarnation::stage(cluster, &wanted, facts) {
         Stage::NotWanted => untouched(Step::Nothing, None),
         Stage::Refused(refusal) => untouched(Step::Nothing, Some(refusal)),
+        Stage::Waits(waiting) => untouched(Step::Wait(waiting), None),
         Stage::Unknown(look) => untouched(Step::Look(look), None),
         Stage::Begins(incarnation) => untouched(Step::Begin(incarnation), None),
         Stage::Present(incarnation) => Decision::cared_for(cluster, wanted, incarnation, facts, waited),

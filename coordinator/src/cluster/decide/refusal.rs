@@ -7,7 +7,7 @@ use etcd_operator_shared::{
 };
 use thiserror::Error;
 
-use crate::cluster::facts::Facts;
+use crate::{cluster::facts::Facts, ownership::Stranger};
 
 /// Why the coordinator does not do what the spec says.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub enum Refusal {
     StaleVolume(String),
     #[error("PersistentVolumeClaim {0} of a former cluster is still being deleted")]
     VolumeLeaving(String),
-    #[error("StatefulSet {0} exists and belongs to something else: wait until it is gone, or delete it")]
-    ForeignStatefulSet(String),
+    #[error("{}", foreign(.0))]
+    ForeignObject(Stranger),
     #[error(
         "spec.recovery.abandonIncarnation is {asked} and the present incarnation is {present}: name the present one to give its \
          data up, or remove the field"
@@ -37,14 +37,8 @@ pub enum Refusal {
 }
 
 /// All reasons.
-pub const REASONS: [&str; 6] = [
-    "InvalidSpec",
-    "StorageClassNotFound",
-    "StaleVolume",
-    "ForeignStatefulSet",
-    "NoSuchIncarnation",
-    "GrowthUnsupported",
-];
+pub const REASONS: [&str; 6] =
+    ["InvalidSpec", "StorageClassNotFound", "StaleVolume", "ForeignObject", "NoSuchIncarnation", "GrowthUnsupported"];
 
 impl Refusal {
     /// The condition's reason.
@@ -54,11 +48,23 @@ impl Refusal {
             Self::InvalidSpec(_) => "InvalidSpec",
             Self::StorageClassNotFound(_) | Self::NoDefaultStorageClass => "StorageClassNotFound",
             Self::StaleVolume(_) | Self::VolumeLeaving(_) => "StaleVolume",
-            Self::ForeignStatefulSet(_) => "ForeignStatefulSet",
+            Self::ForeignObject(_) => "ForeignObject",
             Self::NoSuchIncarnation { .. } => "NoSuchIncarnation",
             Self::GrowthUnsupported { .. } => "GrowthUnsupported",
         }
     }
+}
+
+fn foreign(stranger: &Stranger) -> String {
+    let Stranger { kind, name, leaves: _ } = stranger;
+    let way = match kind.as_str() {
+        "StatefulSet" => "its pods may be at work on the volumes that have this cluster's names: ",
+        _ => "",
+    };
+    format!(
+        "{kind} {name} exists, was not made for this cluster and is left alone: {way}give the cluster another name, or \
+         rename or remove the {kind} if nobody needs it"
+    )
 }
 
 /// What of the spec is not done although the rest is.

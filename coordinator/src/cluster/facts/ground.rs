@@ -1,13 +1,33 @@
 //! What lies where a cluster is to be, as the API server itself says: no cache is asked.
 
+use crate::ownership::Stranger;
+
 /// What was looked at before founding, with the API server's own eyes (no cache).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ground {
     pub class: Class,
     /// Claims that the StatefulSet would take for its own.
     pub claims: Vec<FoundVolumeClaim>,
-    /// UID of the owner of a StatefulSet that has our name; empty when it has none.
-    pub set_owner: Option<String>,
+    /// A StatefulSet that has our name.
+    pub set: Option<FoundSet>,
+}
+
+/// Whose StatefulSet it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoundSet {
+    Ours,
+    Foreign(Stranger),
+}
+
+impl FoundSet {
+    /// Whether it goes by itself.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        match self {
+            Self::Ours => false,
+            Self::Foreign(stranger) => stranger.leaves,
+        }
+    }
 }
 
 /// The StatefulSet's StorageClass.

@@ -88,7 +88,7 @@ async fn write(ctx: &Context, cluster: &Arc<EtcdCluster>, status: EtcdClusterSta
 pub fn next(outcome: &Outcome, overdue: Option<Duration>) -> Next {
     let waits = matches!(outcome.decision.step, Step::Wait(_));
     let rest = match &outcome.decision.refusal {
-        Some(Refusal::VolumeLeaving(_) | Refusal::ForeignStatefulSet(_)) => LEAVING_POLL,
+        Some(Refusal::VolumeLeaving(_) | Refusal::ForeignObject(_)) => LEAVING_POLL,
         _ if waits => WAITING_POLL,
         Some(Refusal::StorageClassNotFound(_) | Refusal::NoDefaultStorageClass | Refusal::StaleVolume(_)) => {
             WAITING_POLL

@@ -5,9 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::cluster::{
-    decide::{Decision, Waited, decide, step::Step, volumes::Change},
-    facts::tests::{claim as volume, healthy, set},
+use crate::{
+    cluster::{
+        decide::{Decision, Waited, decide, step::Step, volumes::Change},
+        facts::tests::{claim as volume, healthy, set},
+    },
+    ownership::Stranger,
 };
 
 fn claim(uid: Option<&str>) -> FoundVolumeClaim {
@@ -33,26 +36,39 @@ fn a_next_incarnation_begins_with_the_size_of_today_and_another_token() {
 fn a_volume_of_another_incarnation_is_not_taken() {
     for foreign in [None, Some("old")] {
         let ground = Ground { claims: vec![claim(Some("u")), claim(foreign)], ..Ground::default() };
-        assert_eq!(check("u", "demo", &ground), Err(Refusal::StaleVolume("data-demo-0".into())));
+        assert_eq!(check("u", &ground), Err(Refusal::StaleVolume("data-demo-0".into())));
     }
 }
 
 #[test]
 fn a_volume_of_this_very_cluster_is() {
-    let ground = Ground { claims: vec![claim(Some("u"))], set_owner: Some("u".into()), class: Class::Unknown };
-    assert_eq!(check("u", "demo", &ground), Ok(()));
+    let ground = Ground { claims: vec![claim(Some("u"))], set: Some(FoundSet::Ours), class: Class::Unknown };
+    assert_eq!(check("u", &ground), Ok(()));
 }
 
 #[test]
 fn a_missing_class_comes_before_everything() {
-    let ground = Ground { class: Class::Missing(None), claims: vec![claim(None)], set_owner: None };
-    assert_eq!(check("u", "demo", &ground), Err(Refusal::NoDefaultStorageClass));
+    let ground = Ground { class: Class::Missing(None), claims: vec![claim(None)], set: None };
+    assert_eq!(check("u", &ground), Err(Refusal::NoDefaultStorageClass));
 }
 
 #[test]
 fn the_stateful_set_of_a_former_cluster_is_not_adopted() {
-    let ground = Ground { set_owner: Some(String::new()), ..Ground::default() };
-    assert_eq!(check("u", "demo", &ground), Err(Refusal::ForeignStatefulSet("demo".into())));
+    let ground = Ground { set: Some(foreign(false)), claims: vec![claim(Some("old"))], ..Ground::default() };
+    let refusal = check("u", &ground).unwrap_err();
+    assert_eq!(refusal.reason(), "ForeignObject", "before its volumes: its pods may serve");
+    assert!(refusal.to_string().contains("StatefulSet demo"));
+}
+
+#[test]
+fn the_stateful_set_of_a_former_cluster_that_goes_is_waited_for() {
+    let ground = Ground { set: Some(foreign(true)), ..Ground::default() };
+    let decision = asked(3, None, &Facts { ground: Some(ground), ..free() });
+    assert!(matches!(decision.step, Step::Wait(_)) && decision.refusal.is_none() && decision.care.is_none());
+}
+
+fn foreign(leaves: bool) -> FoundSet {
+    FoundSet::Foreign(Stranger { kind: "StatefulSet".into(), name: "demo".into(), leaves })
 }
 
 fn cluster(size: i32, present: Option<Incarnation>) -> EtcdCluster {
@@ -101,7 +117,7 @@ fn a_cluster_begins_in_four_steps_and_each_is_asked_for_again_after_a_crash() {
 
 #[test]
 fn nothing_is_made_and_nothing_touched_where_the_ground_is_taken_or_nothing_is_wanted() {
-    let ground = Ground { set_owner: Some("somebody".into()), ..Ground::default() };
+    let ground = Ground { set: Some(foreign(false)), ..Ground::default() };
     let taken = asked(3, None, &Facts { ground: Some(ground), ..free() });
     assert_eq!((taken.care, taken.step), (None, Step::Nothing));
     assert!(taken.refusal.is_some());
@@ -111,7 +127,7 @@ fn nothing_is_made_and_nothing_touched_where_the_ground_is_taken_or_nothing_is_w
 
 #[test]
 fn a_stateful_set_of_ours_that_the_cache_does_not_know_is_looked_at_live_and_not_made_again() {
-    let ground = Ground { set_owner: Some("u".into()), ..Ground::default() };
+    let ground = Ground { set: Some(FoundSet::Ours), ..Ground::default() };
     let facts = Facts { ground: Some(ground), ..free() };
     assert_eq!(asked(3, Some(present(true, None)), &facts).step, Step::Look(Look::Live));
     let live = Facts { source: Source::Live, ..facts };
