@@ -43,9 +43,7 @@ impl Outcome {
     pub fn new(seen: Seen, decision: Decision, failed: Vec<Failed>) -> Self {
         Self { seen, decision, failed, denials: vec![] }
     }
-}
 
-impl Outcome {
     /// What belongs to somebody else and stays is no failure that another try mends: a person is told of the first, and
     /// all else goes on.
     #[must_use]
