@@ -7,13 +7,14 @@ use std::{
 };
 
 /// All rooms, the lowest first.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 21] = [
     "ownership",
     "metrics",
     "apiserver",
     "cluster/facts",
     "cluster/decide",
     "cluster/build",
+    "cluster/salvage",
     "cluster/caches",
     "cluster/fetch",
     "cluster/timers",
@@ -22,6 +23,7 @@ const ROOMS: [&str; 19] = [
     "cluster/apply",
     "cluster/incarnation",
     "cluster/report",
+    "cluster/unreadable",
     "cluster/reconcile",
     "cluster/controller",
     "args",

@@ -4,6 +4,8 @@
 pub const GROUP: &str = "etcd.etcd.io";
 /// Label on every object of a cluster: the cluster's name.
 pub const LABEL_CLUSTER: &str = "etcd.etcd.io/cluster";
+/// Note on an EtcdMember whose status the coordinator cannot read, with the words why: in its memory only, never written.
+pub const NOTE_UNREADABLE: &str = "etcd.etcd.io/unreadable";
 /// Label on every object of a cluster: the UID of the EtcdCluster that it was made for.
 pub const LABEL_CLUSTER_UID: &str = "etcd.etcd.io/cluster-uid";
 /// Label on pods, and part of the client Service's selector: the incarnation's number.

@@ -25,3 +25,4 @@ mod services;
 mod sizes;
 mod status_cli;
 mod strangers;
+mod unreadable;

@@ -3,6 +3,7 @@
 pub mod applied;
 pub mod cache;
 pub mod events;
+pub mod guard;
 pub mod recorder;
 mod verbs;
 pub mod watch;

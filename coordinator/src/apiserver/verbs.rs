@@ -22,6 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
+use super::guard::{Guard, Salvage};
 use crate::{metrics::Metrics, ownership::Stranger};
 
 /// No answer for so long is a failure. The API server itself gives up after 60 s, but a slow one should not hold a
@@ -81,6 +82,8 @@ pub enum Cause {
     /// It is overloaded, or cannot say: the same may be taken a moment later.
     #[error("{0}")]
     Unavailable(String),
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
     #[error("{0}")]
     Broken(kube::Error),
 }
@@ -147,6 +150,32 @@ impl ApiServer {
         Ok(self.call(|| say::<K>("list", labels), self.api::<K>(namespace).list(&params)).await?.items)
     }
 
+    /// As [`Self::get`], of an object that may be unreadable.
+    pub async fn get_readable<K: Kind>(
+        &self,
+        namespace: &str,
+        name: &str,
+        salvage: Salvage<K>,
+    ) -> Result<Option<K>, Failed> {
+        let api = Api::<Guard<K>>::namespaced(self.client.clone(), namespace);
+        let found = self.call(|| say::<K>("read", name), api.get_opt(name)).await?;
+        found.map(|found| found.readable(salvage)).transpose()
+    }
+
+    /// As [`Self::list`], of objects that may be unreadable: one of which no part is of use is a failure, since what is
+    /// decided must not rest on a list that lacks it.
+    pub async fn list_readable<K: Kind>(
+        &self,
+        namespace: &str,
+        labels: &str,
+        salvage: Salvage<K>,
+    ) -> Result<Vec<K>, Failed> {
+        let api = Api::<Guard<K>>::namespaced(self.client.clone(), namespace);
+        let params = ListParams::default().labels(labels);
+        let found = self.call(|| say::<K>("list", labels), api.list(&params)).await?;
+        found.items.into_iter().map(|found| found.readable(salvage)).collect()
+    }
+
     pub async fn create<K: Kind>(&self, object: &K) -> Result<K, Failed> {
         self.metrics.wrote(&K::kind(&()), "create");
         let api = self.api::<K>(&object.namespace().unwrap_or_default());
@@ -177,11 +206,12 @@ impl ApiServer {
     }
 
     /// Merge patch.
-    pub async fn merge<K: Kind>(&self, namespace: &str, name: &str, patch: &serde_json::Value) -> Result<K, Failed> {
+    pub async fn merge<K: Kind>(&self, namespace: &str, name: &str, patch: &serde_json::Value) -> Result<(), Failed> {
         self.metrics.wrote(&K::kind(&()), "patch");
         let params = PatchParams { field_manager: Some(MANAGER_COORDINATOR.into()), ..PatchParams::default() };
         let api = self.api::<K>(namespace);
-        self.call(|| say::<K>("patch", name), api.patch(name, &params, &Patch::Merge(patch))).await
+        self.call(|| say::<K>("patch", name), api.patch_metadata(name, &params, &Patch::Merge(patch))).await?;
+        Ok(())
     }
 
     /// Merge patch of the status.
@@ -241,6 +271,18 @@ impl ApiServer {
 
     fn api<K: Kind>(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+impl<K: Kind> Guard<K> {
+    fn readable(self, salvage: Salvage<K>) -> Result<K, Failed> {
+        let Self(read) = self;
+        read.or_else(|unreadable| {
+            let name = unreadable.metadata.name.clone().unwrap_or_default();
+            let failed =
+                || Failed { attempt: say::<K>("read", &name), cause: Cause::Unreadable(unreadable.words.clone()) };
+            salvage(&unreadable).ok_or_else(failed)
+        })
     }
 }
 

@@ -17,7 +17,11 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use super::{applied::Applied, cache::Cache};
+use super::{
+    applied::Applied,
+    cache::Cache,
+    guard::{Guard, Salvage, Unreadable, readable},
+};
 
 /// Where to look: one namespace, or all.
 #[derive(Debug, Clone)]
@@ -66,6 +70,30 @@ impl Watches {
         let writer = cache.writer().expect("a cache is filled by one watch");
         // managedFields are half of an object, and nothing here reads them.
         let events = watcher(self.scope.api::<K>(&self.client), config).default_backoff();
+        let events = events.modify(|o| o.managed_fields_mut().clear());
+        triggers(events.inspect(self.listener()).reflect(writer), self.listed.clone())
+    }
+
+    /// A watch that fills a cache with what can be read, and tells of the rest.
+    pub fn guarded<K, T>(
+        &self,
+        config: watcher::Config,
+        cache: &Cache<K>,
+        salvage: Salvage<K>,
+        tell: T,
+    ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K, T>
+    where
+        K: Watched + Resource<Scope = NamespaceResourceScope>,
+        T: Fn(Unreadable) + Send + 'static,
+    {
+        let writer = cache.writer().expect("a cache is filled by one watch");
+        let api: Api<Guard<K>> = self.scope.api(&self.client);
+        let known = cache.clone();
+        let events = watcher(api, config).default_backoff();
+        let events = events.filter_map(move |event| {
+            let event = event.map(|event| readable(event, &known, salvage, &tell)).transpose();
+            std::future::ready(event)
+        });
         let events = events.modify(|o| o.managed_fields_mut().clear());
         triggers(events.inspect(self.listener()).reflect(writer), self.listed.clone())
     }

@@ -9,10 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use etcd_operator_shared::{
-    api::{EtcdCluster, EtcdMember},
-    names::LABEL_CLUSTER,
-};
+use etcd_operator_shared::{api::EtcdCluster, names::LABEL_CLUSTER};
 use futures::{StreamExt, channel::mpsc};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -28,12 +25,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    apiserver::watch::{Scope, Watches, ours},
+    apiserver::{
+        guard,
+        watch::{Scope, Watches, ours},
+    },
     cluster::{
         caches::Caches,
         context::Context,
         reconcile::{after_failure, reconcile},
-        report,
+        report, salvage, unreadable,
     },
 };
 
@@ -48,19 +48,25 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
     let Caches { clusters, sets, members, pods, claims, .. } = &ctx.caches;
     let (listed, lists) = mpsc::unbounded();
     let watches = Watches { scope, client: ctx.api.client(), applied: Arc::clone(&ctx.applied), listed };
-    let controller =
-        Controller::for_stream(watches.cached(watcher::Config::default(), clusters), ctx.caches.clusters.store())
-            .watches_stream(watches.cached::<StatefulSet>(ours(), sets), |set| clusters_of(&set))
-            .watches_stream(watches.cached::<EtcdMember>(ours(), members), |member| clusters_of(&member))
-            .watches_stream(watches.cached(ours(), pods), |pod| clusters_of(&pod))
-            .watches_stream(watches.cached(ours(), claims), |claim| clusters_of(&claim))
-            .watches_stream(watches.noticed::<Service>(), |object| clusters_of(&object))
-            .watches_stream(watches.noticed::<ConfigMap>(), |object| clusters_of(&object))
-            .watches_stream(watches.noticed::<ServiceAccount>(), |object| clusters_of(&object))
-            .watches_stream(watches.noticed::<PodDisruptionBudget>(), |object| clusters_of(&object))
-            .watches_stream(watches.noticed::<Role>(), |object| clusters_of(&object))
-            .watches_stream(watches.noticed::<RoleBinding>(), |object| clusters_of(&object))
-            .reconcile_all_on(lists);
+    let (found, unreadable) = mpsc::unbounded();
+    let telling = unreadable::tell(Arc::clone(&ctx), unreadable, found.clone());
+    // Nobody listens any more: the controller ends.
+    let tell = move |one| drop(found.unbounded_send(one));
+    let all = watches.guarded(watcher::Config::default(), clusters, guard::nothing, tell);
+    // An EtcdMember that cannot be read is named by its cluster.
+    let etcd_members = watches.guarded(ours(), members, salvage::without_status, drop);
+    let controller = Controller::for_stream(all, ctx.caches.clusters.store())
+        .watches_stream(watches.cached::<StatefulSet>(ours(), sets), |set| clusters_of(&set))
+        .watches_stream(etcd_members, |member| clusters_of(&member))
+        .watches_stream(watches.cached(ours(), pods), |pod| clusters_of(&pod))
+        .watches_stream(watches.cached(ours(), claims), |claim| clusters_of(&claim))
+        .watches_stream(watches.noticed::<Service>(), |object| clusters_of(&object))
+        .watches_stream(watches.noticed::<ConfigMap>(), |object| clusters_of(&object))
+        .watches_stream(watches.noticed::<ServiceAccount>(), |object| clusters_of(&object))
+        .watches_stream(watches.noticed::<PodDisruptionBudget>(), |object| clusters_of(&object))
+        .watches_stream(watches.noticed::<Role>(), |object| clusters_of(&object))
+        .watches_stream(watches.noticed::<RoleBinding>(), |object| clusters_of(&object))
+        .reconcile_all_on(lists);
     let running = controller
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
@@ -77,6 +83,7 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
     // Dropping the controller aborts it: reconciliations are safe to be cut short anywhere.
     tokio::select! {
         () = running => {}
+        () = telling => {}
         () = drained(&caches, shutdown) => {}
     }
 }

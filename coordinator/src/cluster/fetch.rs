@@ -1,9 +1,6 @@
 //! Reads that no cache may answer: the ground before founding, and everything before a step that cannot be taken back.
 
-use etcd_operator_shared::{
-    api::{EtcdCluster, EtcdMember},
-    names, validate,
-};
+use etcd_operator_shared::{api::EtcdCluster, names, validate};
 use futures::future::{try_join_all, try_join3, try_join4};
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -21,6 +18,7 @@ use crate::{
             Claim, ClusterKey, Facts, Source,
             ground::{Class, FoundSet, FoundVolumeClaim, Ground},
         },
+        salvage,
     },
     ownership::{owner, stranger},
 };
@@ -37,7 +35,7 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
     let labels = format!("{}={name}", names::LABEL_CLUSTER);
     let ours = format!("{labels},{}={uid}", names::LABEL_CLUSTER_UID);
     let (members, pods, claims) = try_join3(
-        api.list::<EtcdMember>(&namespace, &labels),
+        api.list_readable(&namespace, &labels, salvage::without_status),
         api.list::<Pod>(&namespace, &labels),
         api.list::<PersistentVolumeClaim>(&namespace, &ours),
     )

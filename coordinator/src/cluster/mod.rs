@@ -18,4 +18,6 @@ mod incarnation;
 mod outcome;
 mod reconcile;
 mod report;
+mod salvage;
 pub(crate) mod timers;
+mod unreadable;

@@ -122,6 +122,8 @@ impl Timers {
             | Cause::Foreign(_)
             | Cause::Missing
             | Cause::Timeout
+            | Cause::Unreadable(_)
+            | Cause::Dropped
             | Cause::Unavailable(_)
             | Cause::Broken(_) => None,
         };

@@ -220,6 +220,7 @@ pub struct Service {
     pub node_port: Option<i32>,
     /// Annotations of the Service, as load balancers read them.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = 128, "additionalProperties" = {"type": "string", "maxLength": 262144}))]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -244,24 +245,31 @@ pub struct PodTemplate {
     pub affinity: Option<Affinity>,
     /// Spread of the pods over zones and nodes.
     #[serde(default)]
+    #[schemars(length(max = 32))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// Taints that the pods tolerate.
     #[serde(default)]
+    #[schemars(length(max = 64))]
     pub tolerations: Vec<Toleration>,
     /// Labels that a node must have.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub node_selector: BTreeMap<String, String>,
     /// PriorityClass of the pods.
     #[serde(default)]
+    #[schemars(length(max = 253))]
     pub priority_class_name: String,
     /// Secrets for a private registry.
     #[serde(default)]
+    #[schemars(length(max = 16))]
     pub image_pull_secrets: Vec<LocalObjectReference>,
     /// Further labels of the pods.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub labels: BTreeMap<String, String>,
     /// Further annotations of the pods.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = 128, "additionalProperties" = {"type": "string", "maxLength": 262144}))]
     pub annotations: BTreeMap<String, String>,
 }
 

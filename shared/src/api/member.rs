@@ -6,7 +6,9 @@
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
+
+use super::word;
 
 /// What one member must know of its cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -76,22 +78,26 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 #[serde(rename_all = "camelCase")]
 pub struct EtcdMemberSpec {
     /// Name of the EtcdCluster.
+    #[schemars(length(max = 63))]
     pub cluster_name: String,
     /// UID of the EtcdCluster.
+    #[schemars(length(max = 64))]
     pub cluster_uid: String,
     /// Number of the incarnation that the member belongs to.
     pub incarnation: i64,
     /// etcd's --initial-cluster-token of that incarnation.
+    #[schemars(length(max = 512))]
     pub token: String,
     /// Whether this object was made before the StatefulSet existed. Only then may the member bootstrap; an object made
     /// again never has it.
     #[serde(default)]
     pub initial: bool,
     /// Names of the members that form the cluster.
+    #[schemars(length(max = 16), inner(length(max = 63)))]
     pub initial_members: Vec<String>,
     /// Where the members' pods are, as far as known.
     #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub peers: Vec<Peer>,
     /// Desired number of members of the cluster: a member whose ordinal is not below it leaves. While the cluster is stopped
     /// this is the size before.
@@ -106,8 +112,10 @@ pub struct EtcdMemberSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Peer {
     /// Name of the member.
+    #[schemars(length(max = 63))]
     pub name: String,
     /// IP address of its pod.
+    #[schemars(length(max = 64))]
     pub address: String,
 }
 
@@ -127,39 +135,47 @@ pub struct EtcdMemberStatus {
     pub counter: i64,
     /// UID of the pod whose agent wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub pod_uid: Option<String>,
     /// IP address of that pod. The agent knows it a second before kubelet tells the API server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub address: Option<String>,
     /// What the member is doing, in one word.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_word")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "word::known")]
     pub phase: Option<MemberPhase>,
     /// Whether the member serves.
     #[serde(default)]
     pub ready: bool,
     /// Why the member is not ready, CamelCase; empty when it is.
     #[serde(default)]
+    #[schemars(length(max = 64))]
     pub reason: String,
     /// The reason in a sentence.
     #[serde(default)]
+    #[schemars(length(max = 8192))]
     pub message: String,
     /// etcd's member ID, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
     pub member_id: Option<String>,
     /// etcd's cluster ID, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
     pub cluster_id: Option<String>,
     /// UID of the pod whose member has left the cluster for good: that pod never joins again, its successor may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub left_pod_uid: Option<String>,
     /// The membership of the cluster, told by the leader's agent and nobody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub membership: Option<Membership>,
     /// Part that the member plays in Raft.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_word")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "word::known")]
     pub role: Option<Role>,
     /// Member ID of the leader that this member follows, in hexadecimal; absent when it knows none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
     pub leader_id: Option<String>,
     /// Raft term in which the leader was last seen to change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,6 +185,7 @@ pub struct EtcdMemberStatus {
     pub settled: bool,
     /// Version that the member runs, such as `v3.5.21`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
     pub version: Option<String>,
     /// Revision of the store when this was written: it is not kept up to date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,10 +198,11 @@ pub struct EtcdMemberStatus {
     pub db_size_in_use: Option<i64>,
     /// Alarms that are raised for this member, such as NOSPACE.
     #[serde(default)]
+    #[schemars(length(max = 16), inner(length(max = 64)))]
     pub alarms: Vec<String>,
     /// What a person should know of the member while it serves, such as a full disk. At most one a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]))]
     pub notices: Vec<Notice>,
     /// How often etcd was started again in this pod.
     #[serde(default)]
@@ -194,16 +212,8 @@ pub struct EtcdMemberStatus {
     pub last_exit: Option<Exit>,
     /// Version of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub agent_version: Option<String>,
-}
-
-/// A word that a newer program wrote and this one does not know is no word: the rest of the object can be read all the same.
-fn known_word<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned,
-{
-    Ok(serde_json::from_value(serde_json::Value::deserialize(from)?).unwrap_or_default())
 }
 
 /// Something to know of a member that serves.
@@ -211,8 +221,10 @@ where
 #[serde(rename_all = "camelCase")]
 pub struct Notice {
     /// CamelCase, such as `DiskFull`.
+    #[schemars(length(max = 64))]
     pub reason: String,
     /// The reason in a sentence.
+    #[schemars(length(max = 8192))]
     pub message: String,
 }
 
@@ -223,6 +235,7 @@ pub struct Claim {
     /// Rises with each claim.
     pub number: i64,
     /// Random ID of the volume that claims.
+    #[schemars(length(max = 64))]
     pub volume_id: String,
 }
 
@@ -235,7 +248,7 @@ pub struct Membership {
     pub generation: i64,
     /// The entries, by ID.
     #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub members: Vec<MemberEntry>,
 }
 
@@ -244,8 +257,10 @@ pub struct Membership {
 #[serde(rename_all = "camelCase")]
 pub struct MemberEntry {
     /// etcd's member ID, in hexadecimal.
+    #[schemars(length(max = 16))]
     pub id: String,
     /// Name of the member that the entry's peer URL is of; the URL itself if it is nobody's here.
+    #[schemars(length(max = 2048))]
     pub name: String,
     /// Whether it is a learner.
     #[serde(default)]
@@ -299,10 +314,13 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// What it means, CamelCase: Stopped, Removed, Killed, OutOfMemory, DiskFull, CorruptWAL, CorruptDatabase, WrongFlags,
     /// AddressInUse, Crashed.
+    #[schemars(length(max = 64))]
     pub class: String,
     /// The telling line of etcd's output.
+    #[schemars(length(max = 4096))]
     pub message: String,
     /// When, in RFC 3339.
+    #[schemars(length(max = 64))]
     pub time: String,
 }
 

@@ -5,6 +5,8 @@
 pub mod cluster;
 #[allow(clippy::duplicated_attributes)]
 pub mod member;
+mod word;
 
 pub use cluster::{EtcdCluster, EtcdClusterSpec, EtcdClusterStatus, EtcdOptions};
 pub use member::{EtcdMember, EtcdMemberSpec, EtcdMemberStatus};
+pub use word::Word;

@@ -21,6 +21,7 @@ use crate::{
             volumes::Fate,
         },
         facts::{Facts, Version},
+        salvage,
     },
     ownership::stranger,
 };
@@ -62,7 +63,8 @@ pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<E
         Err(failed @ Failed { cause: Cause::Exists, .. }) => failed,
         made => return made,
     };
-    let Some(there) = ctx.api.get::<EtcdMember>(&namespace, &name).await? else { return Err(failed) };
+    let there = ctx.api.get_readable::<EtcdMember>(&namespace, &name, salvage::without_status).await?;
+    let Some(there) = there else { return Err(failed) };
     if there.spec.cluster_uid != plan.uid() {
         let cause = Cause::Foreign(stranger(&EtcdMember::kind(&()), &plan.name(), &there));
         return Err(Failed { cause, ..failed });

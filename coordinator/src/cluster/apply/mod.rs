@@ -120,6 +120,7 @@ impl Trust {
             | Cause::Missing
             | Cause::Timeout
             | Cause::Unavailable(_)
+            | Cause::Unreadable(_)
             | Cause::Broken(_) => true,
         };
         match failed {

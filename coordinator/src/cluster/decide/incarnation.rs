@@ -13,7 +13,7 @@
 
 use etcd_operator_shared::{
     api::{
-        EtcdCluster,
+        EtcdCluster, Word,
         cluster::{End, Incarnation},
     },
     names,
@@ -52,8 +52,10 @@ pub enum Stage {
 #[must_use]
 pub fn stage(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
     let present = cluster.status.as_ref().and_then(|status| status.incarnation.clone());
-    let ended = present.as_ref().and_then(|incarnation| incarnation.ended);
-    match (&present, ended) {
+    if let Some((number, Word::Unknown(why))) = present.as_ref().and_then(|i| Some((i.number, i.ended.as_ref()?))) {
+        return Stage::Refused(Refusal::UnknownEnd { number, why: why.clone() });
+    }
+    match (&present, present.as_ref().and_then(Incarnation::end)) {
         (None, _) if wanted.size == 0 => return Stage::NotWanted,
         (Some(over), Some(end)) if wanted.size == 0 || leftover(end, facts).is_some() => {
             return Stage::Present(over.clone());

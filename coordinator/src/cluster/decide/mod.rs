@@ -139,7 +139,7 @@ impl Decision {
         };
         let refusal = refusal::objection(cluster, &wanted, &incarnation, facts);
         let retention = cluster.spec.storage.retention.clone();
-        let is_cleared = incarnation.ended == Some(End::Stopped);
+        let is_cleared = incarnation.end() == Some(End::Stopped);
         let care = Care {
             departed: match target {
                 Target::Run(size) if incarnation.members_created => {
@@ -184,7 +184,7 @@ fn without_the_gone(told: Desired, incarnation: &Incarnation, formed: bool, fact
 
 /// What an incarnation that has ended waits for, where another is wanted.
 fn rest(wanted: &Wanted, incarnation: &Incarnation, facts: &Facts) -> Step {
-    let left = incarnation.ended.filter(|_| wanted.size > 0).and_then(|end| incarnation::leftover(end, facts));
+    let left = incarnation.end().filter(|_| wanted.size > 0).and_then(|end| incarnation::leftover(end, facts));
     left.map_or(Step::Nothing, Step::Wait)
 }
 

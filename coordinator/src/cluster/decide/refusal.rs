@@ -32,13 +32,24 @@ pub enum Refusal {
          data up, or remove the field"
     )]
     NoSuchIncarnation { asked: i64, present: i64 },
+    #[error(
+        "incarnation {number} is over for a reason that only a newer coordinator knows ({why}): run that coordinator again"
+    )]
+    UnknownEnd { number: i64, why: String },
     #[error("growing volumes from {have} to {want} is not supported yet: the members keep their volumes of {have}")]
     GrowthUnsupported { have: String, want: String },
 }
 
 /// All reasons.
-pub const REASONS: [&str; 6] =
-    ["InvalidSpec", "StorageClassNotFound", "StaleVolume", "ForeignObject", "NoSuchIncarnation", "GrowthUnsupported"];
+pub const REASONS: [&str; 7] = [
+    "InvalidSpec",
+    "StorageClassNotFound",
+    "StaleVolume",
+    "ForeignObject",
+    "NoSuchIncarnation",
+    "NewerCoordinator",
+    "GrowthUnsupported",
+];
 
 impl Refusal {
     /// The condition's reason.
@@ -50,6 +61,7 @@ impl Refusal {
             Self::StaleVolume(_) | Self::VolumeLeaving(_) => "StaleVolume",
             Self::ForeignObject(_) => "ForeignObject",
             Self::NoSuchIncarnation { .. } => "NoSuchIncarnation",
+            Self::UnknownEnd { .. } => "NewerCoordinator",
             Self::GrowthUnsupported { .. } => "GrowthUnsupported",
         }
     }

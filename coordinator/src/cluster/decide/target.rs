@@ -25,7 +25,7 @@ impl Target {
     #[must_use]
     pub fn of(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnation) -> Self {
         let abandoned = cluster.spec.recovery.as_ref().map(|r| r.abandon_incarnation);
-        match (incarnation.ended, wanted.size) {
+        match (&incarnation.ended, wanted.size) {
             (Some(_), _) => Self::Rest,
             (None, _) if abandoned == Some(incarnation.number) => Self::End(End::Abandoned),
             (None, 0) => match cluster.spec.storage.retention.when_stopped {
@@ -49,7 +49,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use etcd_operator_shared::validate;
+    use etcd_operator_shared::{api::Word, validate};
     use serde_json::json;
 
     fn target(spec: &serde_json::Value, ended: Option<End>) -> Target {
@@ -57,7 +57,10 @@ mod tests {
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         let cluster = EtcdCluster::new("demo", serde_json::from_value(whole).unwrap());
         let wanted = validate::cluster(&cluster).unwrap();
-        let incarnation = Incarnation { ended, ..crate::cluster::decide::incarnation::first(&cluster, &wanted) };
+        let incarnation = Incarnation {
+            ended: ended.map(Word::Known),
+            ..crate::cluster::decide::incarnation::first(&cluster, &wanted)
+        };
         Target::of(&cluster, &wanted, &incarnation)
     }
 

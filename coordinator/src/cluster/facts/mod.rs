@@ -254,6 +254,13 @@ impl Slot {
         (status.pod_uid.as_deref() == Some(&pod.uid)).then_some(status)
     }
 
+    /// Why what its agent says cannot be read.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<&str> {
+        let member = self.member.as_ref().filter(|member| member.status.is_none())?;
+        member.annotations().get(names::NOTE_UNREADABLE).map(String::as_str)
+    }
+
     /// Whether the member of the very pod that is there has left the cluster for good.
     #[must_use]
     pub fn has_left(&self) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use etcd_operator_shared::{
     api::{
-        EtcdCluster,
+        EtcdCluster, Word,
         cluster::{End, Incarnation},
     },
     names,
@@ -53,7 +53,8 @@ pub async fn make_members(ctx: &Context, seen: &Seen, decision: &Decision, care:
 
 /// Latches that the present incarnation is over. It was seen, live, that no pod of it is left.
 pub async fn end(ctx: &Context, seen: &Seen, incarnation: &Incarnation, why: End) -> Result<Seen, Failed> {
-    let cluster = write(ctx, &seen.cluster, &Incarnation { ended: Some(why), ..incarnation.clone() }).await?;
+    let cluster =
+        write(ctx, &seen.cluster, &Incarnation { ended: Some(Word::Known(why)), ..incarnation.clone() }).await?;
     info!(cluster = cluster.name_any(), number = incarnation.number, ?why, "incarnation ended");
     Ok(Seen { cluster, facts: seen.facts.clone() })
 }
@@ -75,7 +76,7 @@ async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) 
     let written = Arc::new(ctx.api.merge_status::<EtcdCluster>(&namespace, &name, &patch).await?);
     if begins {
         info!(%namespace, %name, number = incarnation.number, token = incarnation.token, "incarnation written");
-        ctx.events.note(cluster, Note::founded(incarnation, before.and_then(|before| before.ended)));
+        ctx.events.note(cluster, Note::founded(incarnation, before.and_then(Incarnation::end)));
     }
     ctx.caches.wrote(Arc::clone(&written));
     Ok(written)

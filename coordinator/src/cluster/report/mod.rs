@@ -90,10 +90,17 @@ pub fn next(outcome: &Outcome, overdue: Option<Duration>) -> Next {
     let rest = match &outcome.decision.refusal {
         Some(Refusal::VolumeLeaving(_) | Refusal::ForeignObject(_)) => LEAVING_POLL,
         _ if waits => WAITING_POLL,
-        Some(Refusal::StorageClassNotFound(_) | Refusal::NoDefaultStorageClass | Refusal::StaleVolume(_)) => {
-            WAITING_POLL
-        }
-        Some(Refusal::InvalidSpec(_) | Refusal::NoSuchIncarnation { .. } | Refusal::GrowthUnsupported { .. })
+        Some(
+            Refusal::StorageClassNotFound(_)
+            | Refusal::NoDefaultStorageClass
+            | Refusal::StaleVolume(_)
+        ) => WAITING_POLL,
+        Some(
+            Refusal::InvalidSpec(_)
+            | Refusal::NoSuchIncarnation { .. }
+            | Refusal::UnknownEnd { .. }
+            | Refusal::GrowthUnsupported { .. },
+        )
         | None => RESYNC.mul_f64(rand::rng().random_range(0.8..1.2)),
     };
     Next { soon: [outcome.decision.again, overdue].into_iter().flatten().min(), rest }

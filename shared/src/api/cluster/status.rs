@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::word::{self, Word};
+
 /// What the coordinator adds up from the members.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -12,39 +14,45 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// What the cluster is doing, in one word.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "word::known")]
     pub phase: Option<Phase>,
     /// Ready, Reconciling and Stalled as kstatus reads them, and conditions of etcd's own world.
     #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The present life of the cluster's data. Written before anything else is made; the number only rises.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<Incarnation>,
     /// etcd's cluster ID, in hexadecimal as etcdctl prints it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
     pub cluster_id: Option<String>,
     /// Name of the member that leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
     pub leader: Option<String>,
     /// Version that the members run: the lowest while they differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
     pub version: Option<String>,
     /// Members that serve, of those wanted, such as `3/3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
     pub ready: Option<String>,
     /// Number of pods.
     #[serde(default)]
     pub replicas: i32,
     /// Label selector of the pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
     pub selector: Option<String>,
     /// Largest database file of a member, rounded, such as `20Mi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 24))]
     pub db_size: Option<String>,
     /// The members, by ordinal.
     #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub members: Vec<MemberSummary>,
 }
 
@@ -76,15 +84,28 @@ pub struct Incarnation {
     /// 1 for the first life; it only rises.
     pub number: i64,
     /// etcd's --initial-cluster-token.
+    #[schemars(length(max = 512))]
     pub token: String,
     /// Names of the members that form the cluster. Fixed for the incarnation.
+    #[schemars(length(max = 16), inner(length(max = 63)))]
     pub initial_members: Vec<String>,
     /// Whether all of these members' EtcdMembers were made. From then on one made again can never bootstrap.
     #[serde(default)]
     pub members_created: bool,
     /// Why this life is over, once no pod of it is left. Only then is the next one begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<End>,
+    pub ended: Option<Word<End>>,
+}
+
+impl Incarnation {
+    /// Why it is over, where this program knows the word.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        match self.ended.as_ref()? {
+            Word::Known(end) => Some(*end),
+            Word::Unknown(_) => None,
+        }
+    }
 }
 
 /// Why a life of a cluster's data is over.
@@ -101,15 +122,20 @@ pub enum End {
 #[serde(rename_all = "camelCase")]
 pub struct MemberSummary {
     /// Name of the member, its pod and its EtcdMember.
+    #[schemars(length(max = 63))]
     pub name: String,
     /// etcd's member ID, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
     pub id: Option<String>,
     /// Leader, Follower, Learner or Unknown.
+    #[schemars(length(max = 16))]
     pub role: String,
     /// True, False or Unknown: a silent member is Unknown, not dead.
+    #[schemars(length(max = 16))]
     pub ready: String,
     /// Why it is not ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub reason: Option<String>,
 }

@@ -81,7 +81,7 @@ fn cluster(size: i32, present: Option<Incarnation>) -> EtcdCluster {
 
 fn present(members_created: bool, ended: Option<End>) -> Incarnation {
     let initial_members = initial_members("demo", 3);
-    Incarnation { number: 1, token: "t".into(), initial_members, members_created, ended }
+    Incarnation { number: 1, token: "t".into(), initial_members, members_created, ended: ended.map(Word::Known) }
 }
 
 fn asked(size: i32, present: Option<Incarnation>, facts: &Facts) -> Decision {
@@ -161,6 +161,16 @@ fn of_an_incarnation_that_was_given_up_the_volumes_are_kept() {
     assert!(matches!(decision.step, Step::Begin(_)), "{:?}", decision.step);
     let rest = asked(0, Some(present(true, Some(End::Abandoned))), &stopped()).care.unwrap();
     assert!(!rest.volumes.iter().any(Change::deletes) && rest.departed.is_empty());
+}
+
+#[test]
+fn an_incarnation_that_is_over_for_a_reason_of_a_newer_coordinator_is_left_alone() {
+    let over = Incarnation { ended: Some(Word::Unknown("Restored".into())), ..present(true, None) };
+    for size in [0, 3] {
+        let decision = asked(size, Some(over.clone()), &stopped());
+        let refusal = Refusal::UnknownEnd { number: 1, why: "Restored".into() };
+        assert_eq!((decision.step, decision.refusal, decision.care), (Step::Nothing, Some(refusal), None));
+    }
 }
 
 #[test]

@@ -3,7 +3,10 @@
 //! Source: <https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>.
 
 use etcd_operator_shared::{
-    api::cluster::{End, Keep, Phase},
+    api::{
+        Word,
+        cluster::{End, Keep, Phase},
+    },
     names,
 };
 use jiff::Timestamp;
@@ -138,10 +141,15 @@ fn pods(derived: &Derived<'_>, replicas: u32) -> String {
 fn stopped(derived: &Derived<'_>) -> Reason {
     let Input { cluster, .. } = derived.input;
     let volumes = cluster.spec.storage.retention.when_stopped;
-    let ended = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref()?.ended);
+    let ended = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref()?.ended.as_ref());
     match ended {
-        Some(End::Stopped) => because("Stopped", "size is 0: the cluster is stopped and its volumes are deleted"),
-        Some(End::Abandoned) => because("Abandoned", "the data was given up, and the cluster has not begun again"),
+        Some(Word::Known(End::Stopped)) => {
+            because("Stopped", "size is 0: the cluster is stopped and its volumes are deleted")
+        }
+        Some(Word::Known(End::Abandoned)) => {
+            because("Abandoned", "the data was given up, and the cluster has not begun again")
+        }
+        Some(Word::Unknown(why)) => because("Ended", format!("the incarnation is over: {why}")),
         None if cluster.spec.size != 0 => because("Abandoned", "the data is given up: the cluster begins again, empty"),
         None if volumes == Keep::Delete => {
             because("Stopped", "size is 0: once all pods are gone the volumes are deleted")

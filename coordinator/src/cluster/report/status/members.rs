@@ -34,6 +34,7 @@ pub fn summary(input: Input<'_>, slot: &Slot) -> MemberSummary {
         Readiness::Ready(said) => ("True", said.role, None),
         Readiness::NotReady(said) => ("False", said.role, Some(why(said))),
         Readiness::Down => ("False", None, Some("NotStarted".to_owned())),
+        Readiness::Unknown if slot.unreadable().is_some() => ("Unknown", None, Some("Unreadable".to_owned())),
         Readiness::Unknown => ("Unknown", None, Some("Silent".to_owned())),
         Readiness::Absent if noted.is_some_and(|s| s.left_pod_uid.is_some()) => {
             ("False", None, Some("Left".to_owned()))
@@ -88,7 +89,8 @@ fn why(said: &EtcdMemberStatus) -> String {
             | MemberPhase::Held
             | MemberPhase::Failing,
         )
-        | None => said.reason.clone(),
+        // As long as a status takes it: what an agent of another version says may be longer.
+        | None => said.reason.chars().take(64).collect(),
     }
 }
 

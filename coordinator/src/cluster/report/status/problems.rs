@@ -7,6 +7,7 @@ use etcd_operator_shared::{
     names,
     quorum::tolerance,
 };
+use kube::ResourceExt;
 
 use crate::cluster::{
     decide::{membership::Membership, refusal},
@@ -27,7 +28,7 @@ pub struct Problem {
 
 /// Whether a reason, unlike what members go through when a cluster comes up, may well stay until somebody acts.
 pub fn lasts(reason: &str) -> bool {
-    const OF_MEMBERS: [&str; 4] = [QUORUM_LOST, "MemberHeld", "MemberFailing", "AlarmRaised"];
+    const OF_MEMBERS: [&str; 5] = [QUORUM_LOST, "MemberHeld", "MemberFailing", "MemberUnreadable", "AlarmRaised"];
     OF_MEMBERS.contains(&reason)
         || pod_trouble::Reason::ALL.iter().any(|r| r.as_str() == reason)
         || refusal::REASONS.contains(&reason)
@@ -101,8 +102,13 @@ fn quorum_lost(
     Problem { reason: QUORUM_LOST.to_owned(), message, held: true }
 }
 
-/// What a member's own agent says is wrong with it.
+/// What a member's own agent says is wrong with it, or why it is not heard.
 fn member(slot: &Slot) -> Option<Problem> {
+    if let (Some(words), Some(member)) = (slot.unreadable(), &slot.member) {
+        let message =
+            format!("EtcdMember {} cannot be read, so its agent is not heard: {}", member.name_any(), shorten(words));
+        return Some(Problem { reason: "MemberUnreadable".to_owned(), message, held: false });
+    }
     let Readiness::NotReady(said) = slot.readiness() else { return None };
     let name = &slot.pod.as_ref()?.name;
     let words = shorten(if said.message.is_empty() { &said.reason } else { &said.message });

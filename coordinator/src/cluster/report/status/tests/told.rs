@@ -65,3 +65,18 @@ fn a_member_that_is_lost_in_a_roll_does_not_hide_behind_it_for_ever() {
     };
     assert_eq!((phase(10), phase(120)), (Some(Phase::Upgrading), Some(Phase::Degraded)));
 }
+
+#[test]
+fn a_member_whose_status_cannot_be_read_is_silent_and_named() {
+    let mut facts = healthy(3);
+    let mut unreadable = member(1, None);
+    let words = "status.restarts: invalid value: integer `3000000000`, expected i32";
+    unreadable.annotations_mut().insert(names::NOTE_UNREADABLE.into(), words.into());
+    facts.slots.get_mut(&1).unwrap().member = Some(Arc::new(unreadable));
+    let status = told(&cluster(3), &facts, None);
+    let line = &status.members[1];
+    assert_eq!((line.ready.as_str(), line.reason.as_deref()), ("Unknown", Some("Unreadable")));
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+    assert_eq!(ready.reason, "MemberUnreadable");
+    assert!(ready.message.contains("EtcdMember demo-1 cannot be read") && ready.message.contains(words), "{ready:?}");
+}
