@@ -14,6 +14,7 @@ mod full_disk;
 mod half_open;
 mod in_cluster;
 mod life;
+mod lost_status;
 mod neighbours;
 mod noisy_neighbours;
 mod older_kinds;

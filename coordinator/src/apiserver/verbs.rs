@@ -57,6 +57,8 @@ impl Failed {
             | Cause::Timeout
             | Cause::Refused(_)
             | Cause::Unavailable(_)
+            | Cause::Unreadable(_)
+            | Cause::Dropped
             | Cause::Broken(_) => None,
         }
     }
@@ -82,6 +84,8 @@ pub enum Cause {
     /// It is overloaded, or cannot say: the same may be taken a moment later.
     #[error("{0}")]
     Unavailable(String),
+    #[error("the API server's kinds are older, and dropped a part of it")]
+    Dropped,
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     #[error("{0}")]

@@ -14,6 +14,7 @@ use crate::{
         context::Context,
         decide::{
             self, Decision,
+            refusal::Refusal,
             step::{Look, ROUNDS, Step},
         },
         facts::{Facts, Source},
@@ -30,6 +31,9 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
     let uid = cluster.uid().unwrap_or_default();
     let mut outcome = advance(&ctx, seen).await.refusing_strangers();
     outcome.denials = ctx.timers.denied(&uid, &outcome.failed);
+    if outcome.failed.iter().any(|failed| matches!(failed.cause, Cause::Dropped)) {
+        outcome.decision.refusal = Some(Refusal::OldKinds);
+    }
     // Told whatever failed: a status that stands still is a lie.
     let told = report::tell(&ctx, &outcome).await;
     let next = report::next(&outcome, told.overdue);

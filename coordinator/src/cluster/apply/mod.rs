@@ -121,6 +121,7 @@ impl Trust {
             | Cause::Timeout
             | Cause::Unavailable(_)
             | Cause::Unreadable(_)
+            | Cause::Dropped
             | Cause::Broken(_) => true,
         };
         match failed {

@@ -55,6 +55,13 @@ pub fn stage(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
     if let Some((number, Word::Unknown(why))) = present.as_ref().and_then(|i| Some((i.number, i.ended.as_ref()?))) {
         return Stage::Refused(Refusal::UnknownEnd { number, why: why.clone() });
     }
+    if let Some(found) = lost(present.as_ref(), facts) {
+        // A cache may be behind what was written a moment ago.
+        return match facts.source {
+            Source::Cache => Stage::Unknown(Look::Live),
+            Source::Live => Stage::Refused(Refusal::StatusLost(found)),
+        };
+    }
     match (&present, present.as_ref().and_then(Incarnation::end)) {
         (None, _) if wanted.size == 0 => return Stage::NotWanted,
         (Some(over), Some(end)) if wanted.size == 0 || leftover(end, facts).is_some() => {
@@ -80,6 +87,23 @@ pub fn stage(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
         None => Stage::Begins(first(cluster, wanted)),
         Some(over) if over.ended.is_some() => Stage::Begins(next(cluster, wanted, &over)),
         Some(present) => Stage::Present(present),
+    }
+}
+
+/// What there is of the cluster that cannot be, if its status were whole. An incarnation is written before anything of it
+/// exists, and no pod is made before it is latched that its members were: to begin on a status that was lost, or put back
+/// from a copy, would make a second cluster out of one.
+fn lost(present: Option<&Incarnation>, facts: &Facts) -> Option<String> {
+    let number = present.map_or(0, |present| present.number);
+    let newer = facts.former.iter().find(|member| member.spec.incarnation > number);
+    let newer = newer.map(|m| format!("EtcdMember {} of incarnation {}", m.name_any(), m.spec.incarnation));
+    let pod = || facts.pods().next().map(|(_, pod)| format!("pod {}", pod.name));
+    let set = || facts.set.as_ref().map(|_| format!("StatefulSet {}", names::stateful_set(&facts.cluster)));
+    let claim = || facts.claims.values().next().map(|claim| format!("PersistentVolumeClaim {}", claim.name));
+    match present {
+        None => newer.or_else(set).or_else(pod).or_else(claim),
+        Some(present) if present.members_created || present.ended.is_some() => newer,
+        Some(_) => newer.or_else(pod),
     }
 }
 

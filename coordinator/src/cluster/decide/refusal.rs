@@ -36,18 +36,30 @@ pub enum Refusal {
         "incarnation {number} is over for a reason that only a newer coordinator knows ({why}): run that coordinator again"
     )]
     UnknownEnd { number: i64, why: String },
+    #[error(
+        "the status is lost, or older than what there is of the cluster ({0}), and nothing is done: put status.incarnation \
+         back as the EtcdMembers' spec tells it (number, token, initialMembers, with membersCreated: true)"
+    )]
+    StatusLost(String),
+    #[error(
+        "the kinds are older than the coordinator, and the API server drops what it writes: apply manifests/crds of the \
+         coordinator's release"
+    )]
+    OldKinds,
     #[error("growing volumes from {have} to {want} is not supported yet: the members keep their volumes of {have}")]
     GrowthUnsupported { have: String, want: String },
 }
 
 /// All reasons.
-pub const REASONS: [&str; 7] = [
+pub const REASONS: [&str; 9] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
     "ForeignObject",
     "NoSuchIncarnation",
     "NewerCoordinator",
+    "StatusLost",
+    "OldKinds",
     "GrowthUnsupported",
 ];
 
@@ -62,6 +74,8 @@ impl Refusal {
             Self::ForeignObject(_) => "ForeignObject",
             Self::NoSuchIncarnation { .. } => "NoSuchIncarnation",
             Self::UnknownEnd { .. } => "NewerCoordinator",
+            Self::StatusLost(_) => "StatusLost",
+            Self::OldKinds => "OldKinds",
             Self::GrowthUnsupported { .. } => "GrowthUnsupported",
         }
     }

@@ -19,7 +19,7 @@ use serde_json::json;
 use tracing::info;
 
 use crate::{
-    apiserver::{Failed, recorder::Note},
+    apiserver::{Cause, Failed, recorder::Note},
     cluster::{
         apply::{self, members},
         context::Context,
@@ -74,6 +74,10 @@ async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) 
     }
     let patch = json!({ "metadata": { "resourceVersion": cluster.resource_version() }, "status": status });
     let written = Arc::new(ctx.api.merge_status::<EtcdCluster>(&namespace, &name, &patch).await?);
+    if written.status.as_ref().and_then(|status| status.incarnation.as_ref()) != Some(incarnation) {
+        // Kinds that do not know a field drop it without a word; a latch that does not latch is none.
+        return Err(Failed { attempt: format!("write the incarnation of EtcdCluster {name}"), cause: Cause::Dropped });
+    }
     if begins {
         info!(%namespace, %name, number = incarnation.number, token = incarnation.token, "incarnation written");
         ctx.events.note(cluster, Note::founded(incarnation, before.and_then(Incarnation::end)));

@@ -94,6 +94,8 @@ pub fn next(outcome: &Outcome, overdue: Option<Duration>) -> Next {
             Refusal::StorageClassNotFound(_)
             | Refusal::NoDefaultStorageClass
             | Refusal::StaleVolume(_)
+            | Refusal::StatusLost(_)
+            | Refusal::OldKinds,
         ) => WAITING_POLL,
         Some(
             Refusal::InvalidSpec(_)

@@ -181,3 +181,54 @@ fn no_incarnation_begins_while_a_pod_of_the_one_before_is_there() {
     facts.slots = healthy(1).slots;
     assert!(matches!(asked(3, Some(over), &facts).step, Step::Wait(_)));
 }
+
+/// Facts as the API server itself shows them, read with the number of the incarnation that the status tells.
+fn live(facts: Facts) -> Facts {
+    Facts { source: Source::Live, ..facts }
+}
+
+fn refusal(present: Option<Incarnation>, facts: &Facts) -> Option<Refusal> {
+    let decision = asked(3, present, facts);
+    assert_eq!((decision.step, decision.care), (Step::Nothing, None), "nothing is made and nothing is touched");
+    decision.refusal
+}
+
+#[test]
+fn a_cluster_whose_status_is_lost_does_not_begin_again() {
+    let ours = healthy(3);
+    let with = |facts: Facts, found: &str| {
+        assert_eq!(refusal(None, &live(facts)), Some(Refusal::StatusLost(found.into())));
+    };
+    with(
+        Facts { former: ours.slots[&0].member.clone().into_iter().collect(), ..blank() },
+        "EtcdMember demo-0 of incarnation 1",
+    );
+    with(Facts { set: ours.set.clone(), ..blank() }, "StatefulSet demo");
+    with(Facts { claims: [(0, volume(0))].into(), ..blank() }, "PersistentVolumeClaim data-demo-0");
+    let mut alone = ours.slots[&1].clone();
+    alone.member = None;
+    with(Facts { slots: [(1, alone)].into(), ..blank() }, "pod demo-1");
+}
+
+fn blank() -> Facts {
+    Facts { cluster: "demo".into(), ground: Some(Ground::default()), ..Facts::default() }
+}
+
+#[test]
+fn a_status_that_was_put_back_from_a_copy_is_noticed() {
+    let mut facts = live(stopped());
+    let mut newer = crate::cluster::facts::tests::member(0, None);
+    newer.spec.incarnation = 2;
+    facts.former.push(newer.into());
+    let lost = Some(Refusal::StatusLost("EtcdMember demo-0 of incarnation 2".into()));
+    assert_eq!(refusal(Some(present(true, None)), &facts), lost);
+    assert_eq!(refusal(Some(present(true, Some(End::Stopped))), &facts), lost);
+    let unlatched = refusal(Some(present(false, None)), &live(healthy(3)));
+    assert_eq!(unlatched, Some(Refusal::StatusLost("pod demo-0".into())));
+}
+
+#[test]
+fn a_cache_that_is_behind_is_no_status_that_is_lost() {
+    assert_eq!(asked(3, None, &healthy(3)).step, Step::Look(crate::cluster::decide::step::Look::Live));
+    assert!(matches!(asked(3, None, &live(blank())).step, Step::Begin(_)), "and the API server knows of nothing");
+}
