@@ -15,6 +15,8 @@ pub enum Reason {
     VolumePending,
     ImagePullFailed,
     ContainerFailed,
+    /// With cgroup 2 kubelet has the kernel end the whole container, the launcher with etcd, so no agent can tell.
+    OutOfMemory,
     CrashLoop,
 }
 
@@ -22,8 +24,14 @@ pub enum Reason {
 const MAX_WORDS: usize = 240;
 
 impl Reason {
-    pub const ALL: [Self; 5] =
-        [Self::Unschedulable, Self::VolumePending, Self::ImagePullFailed, Self::ContainerFailed, Self::CrashLoop];
+    pub const ALL: [Self; 6] = [
+        Self::Unschedulable,
+        Self::VolumePending,
+        Self::ImagePullFailed,
+        Self::ContainerFailed,
+        Self::OutOfMemory,
+        Self::CrashLoop,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -32,6 +40,7 @@ impl Reason {
             Self::VolumePending => "VolumePending",
             Self::ImagePullFailed => "ImagePullFailed",
             Self::ContainerFailed => "ContainerFailed",
+            Self::OutOfMemory => "OutOfMemory",
             Self::CrashLoop => "CrashLoop",
         }
     }
@@ -68,12 +77,31 @@ fn waiting(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
         "CreateContainerError" | "CreateContainerConfigError" | "RunContainerError" | "PostStartHookError" => {
             (Reason::ContainerFailed, format!("pod {pod} cannot start container {name}: {words}"))
         }
+        "CrashLoopBackOff" if ran_out_of_memory(container) => {
+            let limit = memory_limit(container).map(|limit| format!(" of {limit}")).unwrap_or_default();
+            let ended = format!("container {name} of pod {pod} ended {} times", container.restart_count);
+            (
+                Reason::OutOfMemory,
+                format!("{ended}, the last time because it reached its memory limit{limit}: raise it"),
+            )
+        }
         "CrashLoopBackOff" => {
             (Reason::CrashLoop, format!("container {name} of pod {pod} ends again and again: {words}"))
         }
         _ => return None,
     };
     Some(Trouble { reason, message })
+}
+
+fn ran_out_of_memory(container: &ContainerStatus) -> bool {
+    let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    last.is_some_and(|ended| ended.reason.as_deref() == Some("OOMKilled"))
+}
+
+/// As kubelet reports it of a running container, from 1.33 on.
+fn memory_limit(container: &ContainerStatus) -> Option<&str> {
+    let limits = container.resources.as_ref()?.limits.as_ref()?;
+    limits.get("memory").map(|limit| limit.0.as_str())
 }
 
 /// One line of somebody else's words, not too long.
@@ -114,6 +142,25 @@ mod tests {
     #[test]
     fn a_container_that_is_being_created_is_no_trouble() {
         assert_eq!(of(&waiting("ContainerCreating", "")), None);
+    }
+
+    #[test]
+    fn a_container_that_ends_for_want_of_memory_is_told_from_one_that_crashes() {
+        let ended = |reason: &str| {
+            of(&pod(&json!({"containerStatuses": [{
+                "name": "etcd", "image": "quay.io/coreos/etcd:v3.5.21", "imageID": "", "ready": false, "restartCount": 4,
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}},
+                "lastState": {"terminated": {"exitCode": 137, "reason": reason}},
+                "resources": {"limits": {"memory": "256Mi"}}}]})))
+            .unwrap()
+        };
+        assert_eq!(ended("Error").reason, Reason::CrashLoop);
+        let trouble = ended("OOMKilled");
+        assert_eq!(trouble.reason, Reason::OutOfMemory);
+        assert_eq!(
+            trouble.message,
+            "container etcd of pod demo-1 ended 4 times, the last time because it reached its memory limit of 256Mi: raise it"
+        );
     }
 
     #[test]
