@@ -146,11 +146,14 @@ api-only:
 e2e: images crash-image last-release-image testbed-program ## test every promise on a real Kubernetes (WHAT=name narrows)
 	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory e2e-only
 
+# Three run at a time (tests/e2e/harness/turn.rs); the others are those that wait until they may be alone.
+THREADS = 16
+
 .PHONY: e2e-only
 e2e-only:
 	@$(OUT)/debug/testbed load $(OUT)/images/*.tar
 	@E2E_COORDINATOR=$(abspath $(RELEASE))/etcd-coordinator \
-		$(CARGO) test -p etcd-tests --test e2e -- --nocapture $(WHAT)
+		$(CARGO) test -p etcd-tests --test e2e -- --nocapture --test-threads=$(THREADS) $(WHAT)
 
 # A scenario at a time, each for minutes: WHAT=life::kills narrows, E2E_SEED=n repeats what was decided at random.
 .PHONY: chaos

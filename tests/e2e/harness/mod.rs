@@ -1,7 +1,7 @@
 //! What every test stands on.
 //!
 //! ```text
-//!   play ─▶ turn       two at a time, or alone
+//!   play ─▶ turn       three at a time, or alone
 //!        ─▶ stage      a namespace, a coordinator of its own, faults that heal; struck at the end, whatever happened
 //!        ─▶ the test   demo (an EtcdCluster) · etcd · process · client · pods · http · kubectl · poll
 //!        ─▶ evidence   when it failed
