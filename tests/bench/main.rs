@@ -10,6 +10,7 @@ mod idle;
 mod operator;
 mod pod_delete;
 mod scale;
+mod writers;
 
 use anyhow::Result;
 use testbed::Cluster;
@@ -38,8 +39,8 @@ async fn measure(operator: &Operator, runs: usize, wanted: impl Fn(&str) -> bool
     if disk::FIGURES.iter().any(|name| wanted(name)) {
         disk::measure(operator, runs, &wanted).await?;
     }
-    if wanted(pod_delete::NAME) {
-        pod_delete::measure(operator, runs).await?.print();
+    if pod_delete::FIGURES.iter().any(|name| wanted(name)) {
+        pod_delete::measure(operator, runs, &wanted).await?;
     }
     if idle::FIGURES.iter().any(|name| wanted(name)) {
         operator.create("idle", 3).await?;

@@ -1,4 +1,5 @@
-//! The leader's pod is deleted: from then until all three members serve again, turn by turn with a bare StatefulSet.
+//! The leader's pod is deleted, turn by turn with a bare StatefulSet: the time from then until all three members serve again,
+//! and how many requests waited while leadership moved.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,15 @@ use kube::{Api, ResourceExt, api::DeleteParams};
 use testbed::{bare_etcd::BareEtcd, etcd::Etcd};
 use tokio::time::sleep;
 
-use crate::{create, figure::Figure, operator::Operator};
+use crate::{
+    create,
+    figure::Figure,
+    operator::Operator,
+    writers::{self, Writers},
+};
 
-pub const NAME: &str = "pod-delete";
+/// Seconds until all serve; requests that waited for over a second, of a hundred hand-overs.
+pub const FIGURES: [&str; 2] = ["pod-delete", "handover-stall"];
 const MEMBERS: usize = 3;
 const CLIENT_PORT: u16 = 2379;
 /// Between two looks at three members.
@@ -21,18 +28,41 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const REST: Duration = Duration::from_secs(6);
 
 /// Deletes the leader's pod `runs` times in each.
-pub async fn measure(operator: &Operator, runs: usize) -> Result<Figure> {
+pub async fn measure(operator: &Operator, runs: usize, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let bare = BareEtcd { name: "bare".into(), members: MEMBERS, version: "v3.5.21".into(), class: "local".into() };
     bare.create(&operator.client(), &operator.namespace).await?;
     operator.create("deleted", MEMBERS).await?;
-    let mut figure = Figure::of(NAME, "s", vec![]);
-    for _ in 0..runs {
-        figure.floor.push(once(operator, &bare.name).await?);
-        figure.values.push(once(operator, "deleted").await?);
+    let [back, stall] = FIGURES;
+    if wanted(back) {
+        let mut figure = Figure::of(back, "s", vec![]);
+        for _ in 0..runs {
+            figure.floor.push(once(operator, &bare.name).await?);
+            figure.values.push(once(operator, "deleted").await?);
+        }
+        figure.print();
+    }
+    if wanted(stall) {
+        let (mut floor, mut ours) = (0, 0);
+        for _ in 0..runs {
+            floor += stalled(operator, &bare.name).await?;
+            ours += stalled(operator, "deleted").await?;
+        }
+        let of_a_hundred = |requests: usize| vec![requests as f64 * 100.0 / runs as f64];
+        let figure = Figure { floor: of_a_hundred(floor), ..Figure::of(stall, "requests", of_a_hundred(ours)) };
+        figure.print();
     }
     create::remove(operator, &bare).await?;
-    operator.delete("deleted").await?;
-    Ok(figure)
+    operator.delete("deleted").await
+}
+
+/// Requests that waited for long, of a writer at each member, while the leader's pod is deleted and comes back.
+async fn stalled(operator: &Operator, name: &str) -> Result<usize> {
+    let pods: Api<Pod> = Api::namespaced(operator.client(), &operator.namespace);
+    let writers = Writers::start(&pods, (0..MEMBERS).map(|ordinal| format!("{name}-{ordinal}")));
+    let outcome = once(operator, name).await;
+    let waits = writers.end().await;
+    outcome?;
+    Ok(waits.into_iter().filter(|wait| *wait > writers::LONG).count())
 }
 
 async fn once(operator: &Operator, name: &str) -> Result<f64> {

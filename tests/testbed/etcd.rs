@@ -90,6 +90,11 @@ impl Etcd {
         Ok(Accepted { revision: header.revision(), cluster_id: hex(header.cluster_id()) })
     }
 
+    /// As [`put`](Self::put), as an application does it that sets no limit: etcd answers after its own, 7 s, at the latest.
+    pub async fn put_without_limit(&self, key: &str, value: &str) -> Result<()> {
+        Ok(self.client.clone().put(key, value, None).await.map(drop)?)
+    }
+
     /// A linearizable read of one key.
     pub async fn get(&self, key: &str) -> Result<Option<String>> {
         self.read(key, GetOptions::new()).await
