@@ -5,7 +5,7 @@ set -euo pipefail
 packages=(
   containerd runc containernetworking-plugins # what runs pods
   iptables iproute2 conntrack util-linux      # networks, namespaces, loop devices
-  e2fsprogs                                   # volumes
+  e2fsprogs xfsprogs                          # volumes
   catatonit buildah                           # the pause image, and images in general
   protobuf-compiler libprotobuf-dev           # etcd-client is generated from etcd's own protocol files
   musl-tools                                  # static programs for images

@@ -34,9 +34,24 @@ pub fn bytes(text: &str) -> Result<u64, QuantityError> {
     digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).ok_or_else(wrong)
 }
 
+/// Bytes as people write them: with the largest binary suffix that leaves a whole number.
+#[must_use]
+pub fn text(bytes: u64) -> String {
+    let binary = SUFFIXES.iter().filter(|(suffix, _)| suffix.ends_with('i'));
+    let fits = binary.into_iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+    fits.map_or_else(|| bytes.to_string(), |(suffix, unit)| format!("{}{suffix}", bytes / unit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_written_as_people_do() {
+        for written in ["1Gi", "512Mi", "1536Mi", "3Ki", "1000", "0"] {
+            assert_eq!(text(bytes(written).unwrap()), written);
+        }
+    }
 
     #[test]
     fn binary_and_decimal_suffixes_differ() {

@@ -121,6 +121,13 @@ async fn stopped(room: &Room, storage: Value) -> Result<()> {
     Ok(())
 }
 
+/// Says what the coordinator would.
+async fn has_volumes_of(room: &Room, size: &str) -> Result<()> {
+    let status = Patch::Merge(json!({"status": {"volumeSize": size}}));
+    room.clusters().patch_status("demo", &PatchParams::default(), &status).await?;
+    Ok(())
+}
+
 async fn edit(room: &Room, fields: &Value) -> Result<std::result::Result<Value, Vec<String>>> {
     let patch = json!({ "spec": fields });
     let clusters = room.clusters();
@@ -130,13 +137,18 @@ async fn edit(room: &Room, fields: &Value) -> Result<std::result::Result<Value, 
 }
 
 #[tokio::test]
-async fn volumes_grow_and_never_shrink() -> Result<()> {
+async fn volumes_grow_and_never_shrink_below_what_they_are() -> Result<()> {
     in_room(async |room| {
-        stopped(room, json!({"size": "2Gi"})).await?;
+        stopped(room, json!({"size": "3Gi"})).await?;
+        assert!(edit(room, &json!({"storage": {"size": "2Gi"}})).await?.is_ok(), "no volume has been made");
+        has_volumes_of(room, "2Gi").await?;
         let refused = edit(room, &json!({"storage": {"size": "1Gi"}})).await?.unwrap_err();
         assert_eq!(refused.len(), 1, "{refused:#?}");
-        assert!(refused[0].contains("storage.size may only grow"), "{refused:#?}");
+        assert!(refused[0].contains("storage.size may not be less than status.volumeSize"), "{refused:#?}");
         assert!(edit(room, &json!({"storage": {"size": "3072Mi"}})).await?.is_ok());
+        assert!(edit(room, &json!({"storage": {"size": "2Gi"}})).await?.is_ok(), "back to what the volumes are");
+        has_volumes_of(room, "4Gi").await?;
+        assert!(edit(room, &json!({"storage": {"size": "3Gi"}})).await?.is_ok(), "what is wanted already is too small");
         let refused = edit(room, &json!({"storage": {"size": "abc"}})).await?.unwrap_err();
         assert_eq!(refused.len(), 1, "a nonsensical size is one mistake, not two: {refused:#?}");
         Ok(())

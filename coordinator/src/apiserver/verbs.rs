@@ -249,6 +249,14 @@ impl ApiServer {
         Ok(())
     }
 
+    /// Deletes exactly this version of an object, and leaves what it owns.
+    pub async fn release<K: Kind>(&self, namespace: &str, name: &str, only: Preconditions) -> Result<(), Failed> {
+        self.metrics.wrote(&K::kind(&()), "delete");
+        let params = DeleteParams::orphan().preconditions(only);
+        self.call(|| say::<K>("release", name), self.api::<K>(namespace).delete(name, &params)).await?;
+        Ok(())
+    }
+
     /// Bounds a call and notes that the API server answered, be it with a refusal.
     pub async fn call<T>(
         &self,

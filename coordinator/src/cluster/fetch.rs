@@ -42,7 +42,7 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
     .await?;
     let now = Timestamp::now();
     let (members, pods) = (members.into_iter().map(Into::into), pods.into_iter().map(Into::into));
-    let claims = claims.iter().map(|claim| Claim::of(claim, &uid, now));
+    let claims = claims.iter().map(|claim| Claim::whole(claim, &uid, now));
     let facts = Facts::of(&ClusterKey::cluster(cluster), set.as_ref(), members, pods, claims);
     Ok(Facts { source: Source::Live, ..facts })
 }

@@ -42,7 +42,9 @@ pub use status::{End, EtcdClusterStatus, Incarnation, MemberSummary, Phase};
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must begin with a letter and hold only lower case letters, digits and '-', because Services are named after it"),
     validation = Rule::new("self.spec.storage.storageClassName == oldSelf.spec.storage.storageClassName || !has(oldSelf.status) || !has(oldSelf.status.incarnation)").message("storage.storageClassName cannot be changed once the cluster exists: volumes stay in the class that they were made in"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || (has(self.status) && has(self.status.incarnation) && self.status.incarnation.number >= oldSelf.status.incarnation.number)").message("status.incarnation never vanishes, and its number never falls"),
-    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || !has(self.status) || !has(self.status.incarnation) || self.status.incarnation.number != oldSelf.status.incarnation.number || (self.status.incarnation.token == oldSelf.status.incarnation.token && self.status.incarnation.initialMembers == oldSelf.status.incarnation.initialMembers && (!oldSelf.status.incarnation.membersCreated || self.status.incarnation.membersCreated) && (!has(oldSelf.status.incarnation.ended) || (has(self.status.incarnation.ended) && self.status.incarnation.ended == oldSelf.status.incarnation.ended)))").message("within an incarnation, status.incarnation keeps its token and initialMembers, and neither membersCreated nor ended is taken back")
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || !has(self.status) || !has(self.status.incarnation) || self.status.incarnation.number != oldSelf.status.incarnation.number || (self.status.incarnation.token == oldSelf.status.incarnation.token && self.status.incarnation.initialMembers == oldSelf.status.incarnation.initialMembers && (!oldSelf.status.incarnation.membersCreated || self.status.incarnation.membersCreated) && (!has(oldSelf.status.incarnation.ended) || (has(self.status.incarnation.ended) && self.status.incarnation.ended == oldSelf.status.incarnation.ended)))").message("within an incarnation, status.incarnation keeps its token and initialMembers, and neither membersCreated nor ended is taken back"),
+    // Back to what the volumes are is allowed: a class that cannot grow is found out by asking.
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.volumeSize) || !isQuantity(oldSelf.status.volumeSize) || !isQuantity(self.spec.storage.size) || quantity(self.spec.storage.size).compareTo(quantity(oldSelf.status.volumeSize)) >= 0 || quantity(self.spec.storage.size).compareTo(quantity(oldSelf.spec.storage.size)) >= 0").message("storage.size may not be less than status.volumeSize: volumes cannot shrink")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdClusterSpec {
@@ -63,7 +65,6 @@ pub struct EtcdClusterSpec {
 
     /// The volume of each member.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("!isQuantity(self.size) || quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0").message("storage.size may only grow"))]
     pub storage: Storage,
 
     /// Options of etcd itself.
@@ -100,7 +101,8 @@ pub struct Recovery {
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size of each member's volume, such as `8Gi`. It may only grow.
+    /// Size of each member's volume, such as `8Gi`. Volumes grow while they are in use, where their class can; they never
+    /// shrink.
     #[serde(default = "default_storage_size")]
     #[schemars(length(max = 24))]
     #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,6}(Ki|Mi|Gi|Ti|k|M|G|T)|[1-9][0-9]{0,17})$')").message("storage.size must be a whole number of bytes with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi"))]

@@ -5,6 +5,7 @@
 mod crash_sweep;
 mod edits;
 mod forced;
+mod growth;
 mod kills;
 mod lost_disk;
 mod scale;

@@ -4,7 +4,16 @@ use crate::command::call;
 use crate::layout::Layout;
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// What is on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filesystem {
+    Ext4,
+    /// Grows while it is mounted without CAP_SYS_RESOURCE, which ext4 asks for and some sandboxes lack.
+    Xfs,
+}
 
 /// A volume by the name of its PersistentVolume.
 #[derive(Clone, Debug)]
@@ -34,14 +43,14 @@ impl Disk {
     ///
     /// # Errors
     /// When mkfs refuses, for instance a size below a few hundred KiB.
-    pub fn create(&self, bytes: u64) -> Result<()> {
+    pub fn create(&self, bytes: u64, filesystem: Filesystem) -> Result<()> {
         if self.file().exists() {
             return Ok(());
         }
         fs::create_dir_all(self.mount_point())?;
         let draft = self.folder.join("draft");
         File::create(&draft)?.set_len(bytes)?;
-        format(&draft)?;
+        filesystem.make(&draft)?;
         fs::rename(&draft, self.file()).with_context(|| format!("create {}", self.file().display()))
     }
 
@@ -51,11 +60,33 @@ impl Disk {
     /// When it is in use.
     pub fn reformat(&self) -> Result<()> {
         ensure!(self.mounts().is_empty(), "{} is mounted", self.file().display());
-        let bytes = fs::metadata(self.file())?.len();
+        let (bytes, filesystem) = (fs::metadata(self.file())?.len(), self.filesystem()?);
         let file = File::options().write(true).open(self.file())?;
         file.set_len(0)?;
         file.set_len(bytes)?;
-        format(&self.file())
+        filesystem.make(&self.file())
+    }
+
+    /// Makes it larger while it is mounted, unless it is as large.
+    ///
+    /// # Errors
+    /// When it is not mounted, or cannot grow.
+    pub fn grow(&self, bytes: u64) -> Result<()> {
+        ensure!(self.filesystem()? == Filesystem::Xfs, "{} cannot grow while it is mounted", self.file().display());
+        let file = File::options().write(true).open(self.file())?;
+        if file.metadata()?.len() < bytes {
+            file.set_len(bytes)?;
+        }
+        let device = self.device().context("the volume has no device")?;
+        call(&format!("losetup --set-capacity {device}"))?;
+        call(&format!("xfs_growfs {}", self.mount_point().display())).map(drop)
+    }
+
+    /// What its first bytes say.
+    fn filesystem(&self) -> Result<Filesystem> {
+        let mut magic = [0; 4];
+        File::open(self.file())?.read_exact(&mut magic)?;
+        Ok(if magic == *b"XFSB" { Filesystem::Xfs } else { Filesystem::Ext4 })
     }
 
     /// Mounts it for class `local`, unless it is.
@@ -68,8 +99,11 @@ impl Disk {
             return Ok(());
         }
         // errors=remount-ro: a filesystem that meets an error stops writing, as most installations have it.
-        call(&format!("mount -t ext4 -o loop,errors=remount-ro {} {}", self.file().display(), target.display()))
-            .map(drop)
+        let how = match self.filesystem()? {
+            Filesystem::Ext4 => "-t ext4 -o loop,errors=remount-ro",
+            Filesystem::Xfs => "-t xfs -o loop",
+        };
+        call(&format!("mount {how} {} {}", self.file().display(), target.display())).map(drop)
     }
 
     /// Gives the file a loop device, or finds the one it has.
@@ -147,8 +181,15 @@ pub fn mounts() -> Vec<(String, PathBuf)> {
     text.lines().filter_map(mount).collect()
 }
 
-/// Lazy tables: mkfs returns at once for any size. No blocks reserved for root: a full disk is full for everyone.
-fn format(file: &Path) -> Result<()> {
-    call(&format!("mkfs.ext4 -q -F -m 0 -E lazy_itable_init=1,lazy_journal_init=1,nodiscard {}", file.display()))
-        .map(drop)
+impl Filesystem {
+    fn make(self, file: &Path) -> Result<()> {
+        let program = match self {
+            // Lazy tables: mkfs returns at once for any size. No blocks reserved for root: a full disk is full for
+            // everyone.
+            Self::Ext4 => "mkfs.ext4 -q -F -m 0 -E lazy_itable_init=1,lazy_journal_init=1,nodiscard",
+            // Not below 300 MB.
+            Self::Xfs => "mkfs.xfs -q -f -K",
+        };
+        call(&format!("{program} {}", file.display())).map(drop)
+    }
 }

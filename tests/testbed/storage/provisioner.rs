@@ -1,11 +1,11 @@
 //! The controller that makes and removes volumes, driven by events alone.
 //!
-//! A claim of ours without a volume gets one as soon as its class allows: `network` at once, `local` when the
-//! scheduler has chosen a node (it writes the choice into an annotation). A released volume is removed; while a node
-//! still holds it, that is tried again.
+//! A claim of ours without a volume gets one as soon as its class allows: `network` at once, `local` and `growing` when
+//! the scheduler has chosen a node (it writes the choice into an annotation). A released volume is removed; while a
+//! node still holds it, that is tried again. Those of class `growing` grow ([`grower`]).
 
-use super::disk::Disk;
-use super::{LOCAL, NETWORK, PROVISIONER, driver};
+use super::disk::{Disk, Filesystem};
+use super::{GROWING, LOCAL, NETWORK, PROVISIONER, driver, grower};
 use crate::layout::Layout;
 use anyhow::{Context, Result};
 use futures::StreamExt;
@@ -25,6 +25,7 @@ const TRIES: usize = 2000;
 
 /// Provisions until the process ends.
 pub async fn run(client: Client, layout: Layout) {
+    drop(tokio::spawn(grower::run(client.clone(), layout.clone())));
     let claims: Api<PersistentVolumeClaim> = Api::all(client.clone());
     let volumes: Api<PersistentVolume> = Api::all(client);
     let mut claims = watcher(claims, watcher::Config::default()).default_backoff().applied_objects().boxed();
@@ -102,6 +103,7 @@ struct Order {
     volume: String,
     bytes: u64,
     object: PersistentVolume,
+    filesystem: Filesystem,
     /// Class `local` is mounted here and now; `network` by the node that attaches it.
     local: bool,
 }
@@ -126,7 +128,7 @@ impl Order {
             },
         });
         match class {
-            LOCAL => {
+            LOCAL | GROWING => {
                 let node = claim.annotations().get(SELECTED_NODE)?;
                 object["local"] = json!({"path": Disk::new(layout, &volume).mount_point()});
                 object["nodeAffinity"] = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [
@@ -144,15 +146,16 @@ impl Order {
             volume,
             bytes: bytes(&size.0)?,
             object: serde_json::from_value(json!({"metadata": metadata, "spec": object})).ok()?,
-            local: class == LOCAL,
+            filesystem: if class == GROWING { Filesystem::Xfs } else { Filesystem::Ext4 },
+            local: class != NETWORK,
         })
     }
 
     async fn fulfil(&self, volumes: &Api<PersistentVolume>, layout: Layout) -> Result<()> {
         let disk = Disk::new(&layout, &self.volume);
-        let (bytes, local) = (self.bytes, self.local);
+        let (bytes, filesystem, local) = (self.bytes, self.filesystem, self.local);
         tokio::task::spawn_blocking(move || {
-            disk.create(bytes).and_then(|()| if local { disk.mount() } else { Ok(()) })
+            disk.create(bytes, filesystem).and_then(|()| if local { disk.mount() } else { Ok(()) })
         })
         .await??;
         match volumes.create(&PostParams::default(), &self.object).await {
@@ -163,7 +166,7 @@ impl Order {
 }
 
 /// Kubernetes quantities as claims write them: a whole or decimal number and a suffix.
-fn bytes(quantity: &str) -> Option<u64> {
+pub(super) fn bytes(quantity: &str) -> Option<u64> {
     let end = quantity.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(quantity.len());
     let (number, suffix) = quantity.split_at(end);
     let factor = match suffix {

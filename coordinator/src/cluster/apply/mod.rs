@@ -1,7 +1,7 @@
 //! Brings what was decided and built to the API server. What is there already, unchanged, is not sent.
 //!
 //! ```text
-//!   members told, objects ──▶ StatefulSet ──▶ pods deleted, members cleared away          volumes owned or disowned
+//!   members told, objects ──▶ StatefulSet ──▶ pods deleted, members cleared away          volumes owned, disowned, grown
 //! ```
 //! Nothing here ends at the first failure: what failed is gathered, and everything that does not rest on it is done all
 //! the same. What rests on what is said by [`Trust`].
@@ -19,7 +19,7 @@ use crate::{
     cluster::{
         build::{Blueprint, ServerVersion},
         context::Context,
-        decide::{Care, Decision, step::Step},
+        decide::{Care, Decision, growth::Growth, step::Step},
         outcome::Seen,
     },
 };
@@ -46,7 +46,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Vec<Failed>
     // Members must know before their pods do.
     let (untold, (unmade, others)) = join(members::all(ctx, &plan, facts, care), objects(ctx, &plan)).await;
     let told = Trust::after(&untold);
-    let before = facts.set.as_ref().map(|set| set.replicas);
+    let before = facts.set.as_ref().filter(|set| !set.deleting).map(|set| set.replicas);
     let replicas = match &decision.step {
         // A first pod needs its account and its Service.
         Step::SetReplicas(n) if told == Trust::Full && (before.is_some() || unmade.is_empty()) => Some(*n),
@@ -74,7 +74,19 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Vec<Failed>
         failed.extend(take(ctx, &plan, decision, care, set).await);
     }
     failed.extend(volumes::ownership(ctx, &plan, &care.volumes).await);
+    failed.extend(grow(ctx, &plan, &care.growth, trust).await);
     failed
+}
+
+/// Makes volumes grow. The StatefulSet is let go only when all else was written.
+async fn grow(ctx: &Context, plan: &Blueprint<'_>, growth: &Growth, trust: Trust) -> Vec<Failed> {
+    match growth {
+        Growth::Ask(requests) => volumes::ask(ctx, plan, requests).await,
+        Growth::Release(version) if trust == Trust::Full => {
+            stateful_set::release(ctx, plan, version).await.err().into_iter().collect()
+        }
+        Growth::None | Growth::Look | Growth::Wait(_) | Growth::Release(_) => vec![],
+    }
 }
 
 /// Takes away what is to go. A pod was old against the template that was read: where that has changed since, be it

@@ -1,8 +1,9 @@
 //! The StatefulSet, by compare-and-swap. Its spec is ours as a whole: a container, a variable or a probe that somebody
 //! else has added is not kept, since it would act in the next pod that is made.
 
+use etcd_operator_shared::names;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::{Resource, ResourceExt};
+use kube::{Resource, ResourceExt, api::Preconditions};
 use tracing::info;
 
 use crate::{
@@ -101,6 +102,18 @@ async fn swap(
 fn with_replicas(mut there: StatefulSet, replicas: u32) -> StatefulSet {
     there.spec.get_or_insert_default().replicas = Some(i32::try_from(replicas).unwrap_or(i32::MAX));
     there
+}
+
+/// Deletes the StatefulSet and leaves its pods: the next one, with claims of another size, takes them back. A conflict is
+/// for the next reconciliation to decide about.
+pub async fn release(ctx: &Context, plan: &Blueprint<'_>, version: &Version) -> Result<(), Failed> {
+    let (namespace, name) = (plan.cluster.namespace().unwrap_or_default(), names::stateful_set(&plan.name()));
+    let Version { uid, resource, generation: _ } = version.clone();
+    let only = Preconditions { uid, resource_version: resource };
+    ctx.api.release::<StatefulSet>(&namespace, &name, only).await?;
+    info!(%namespace, %name, "StatefulSet deleted, its pods are left: it is made again with larger claims");
+    ctx.events.note(plan.cluster, Note::released(&name, &plan.cluster.spec.storage.size));
+    Ok(())
 }
 
 fn scaled(ctx: &Context, plan: &Blueprint<'_>, before: Option<u32>, replicas: u32) {

@@ -1,6 +1,7 @@
-//! The only file that deletes a PersistentVolumeClaim or says with whom it goes. Which and why is
-//! [`crate::cluster::decide::volumes`]'s to say.
+//! The only file that writes PersistentVolumeClaims: deletes one, says with whom it goes, lets it ask for more. Which and
+//! why is [`crate::cluster::decide::volumes`]'s and [`crate::cluster::decide::growth`]'s to say.
 
+use etcd_operator_shared::quantity;
 use futures::future::join_all;
 use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::ResourceExt;
@@ -12,7 +13,10 @@ use crate::{
     cluster::{
         build::{Blueprint, owner},
         context::Context,
-        decide::volumes::{Change, Kind},
+        decide::{
+            growth::Request,
+            volumes::{Change, Kind},
+        },
     },
 };
 
@@ -29,6 +33,26 @@ pub async fn ownership(ctx: &Context, plan: &Blueprint<'_>, changes: &[Change]) 
 async fn all(ctx: &Context, plan: &Blueprint<'_>, changes: &[Change], deletes: bool) -> Vec<Failed> {
     let due = changes.iter().filter(|one| one.deletes() == deletes).map(|one| change(ctx, plan, one));
     join_all(due).await.into_iter().filter_map(Result::err).collect()
+}
+
+/// Lets claims ask for more: whoever provides the volumes makes them larger while they are in use.
+pub async fn ask(ctx: &Context, plan: &Blueprint<'_>, requests: &[Request]) -> Vec<Failed> {
+    let all = join_all(requests.iter().map(|request| ask_one(ctx, plan, request))).await;
+    all.into_iter().filter_map(Result::err).collect()
+}
+
+/// The version makes sure that what somebody has asked for meanwhile is not undone.
+async fn ask_one(ctx: &Context, plan: &Blueprint<'_>, request: &Request) -> Result<(), Failed> {
+    let Request { name, uid, version, from, to } = request;
+    let namespace = plan.cluster.namespace().unwrap_or_default();
+    let patch = json!({
+        "metadata": { "uid": uid, "resourceVersion": version },
+        "spec": { "resources": { "requests": { "storage": to } } },
+    });
+    ctx.api.merge::<PersistentVolumeClaim>(&namespace, name, &patch).await?;
+    info!(%namespace, name, from, to, "PersistentVolumeClaim asks for more");
+    ctx.events.note(plan.cluster, Note::volume_grows(name, &quantity::text(*from), to));
+    Ok(())
 }
 
 /// Does one.

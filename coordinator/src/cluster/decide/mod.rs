@@ -11,6 +11,7 @@
 
 pub mod addresses;
 pub mod cleanup;
+pub mod growth;
 pub mod incarnation;
 pub mod membership;
 pub mod refusal;
@@ -34,6 +35,7 @@ use etcd_operator_shared::{
 use crate::cluster::facts::Facts;
 use addresses::Publish;
 use cleanup::Departed;
+use growth::Growth;
 use incarnation::{Stage, founders};
 use membership::{Desired, Membership};
 use refusal::Refusal;
@@ -68,6 +70,8 @@ pub struct Care {
     pub departed: Vec<Departed>,
     /// What is to be done about volumes beside those of the departed.
     pub volumes: Vec<Change>,
+    /// What is due so that they grow.
+    pub growth: Growth,
     /// Ordinals below this have an EtcdMember.
     pub members: u32,
 }
@@ -134,7 +138,18 @@ impl Decision {
         let (desired, membership) = without_the_gone(told, &incarnation, has_formed(cluster), facts);
         let step = match replicas::next(target, &membership, facts, waited.leader) {
             _ if !incarnation.members_created => Step::MakeMembers,
+            _ if facts.set.as_ref().is_some_and(|set| set.deleting) => Step::Wait(growth::released(facts)),
             Step::Nothing => rest(&wanted, &incarnation, facts),
+            step => step,
+        };
+        let growth = match target {
+            Target::Run(_) | Target::Stop => {
+                growth::next((wanted.storage, &cluster.spec.storage.size), step == Step::Nothing, facts)
+            }
+            Target::End(_) | Target::Rest => Growth::None,
+        };
+        let step = match step {
+            Step::Nothing => growth.waiting(facts).map_or(Step::Nothing, Step::Wait),
             step => step,
         };
         let refusal = refusal::objection(cluster, &wanted, &incarnation, facts);
@@ -153,6 +168,7 @@ impl Decision {
             } else {
                 volumes::ownership(retention.when_deleted, facts)
             },
+            growth,
             members: members(target, &step, size, facts),
             wanted,
             incarnation,
@@ -162,10 +178,12 @@ impl Decision {
         Self { step, refusal, membership, size: if target.runs() { size } else { 0 }, care: Some(care), again }
     }
 
-    /// Whether something in it could not be taken back.
+    /// Whether something in it could not be taken back, or rests on what no cache holds.
     #[must_use]
     pub fn is_final(&self, facts: &Facts) -> bool {
-        let takes = |care: &Care| !care.departed.is_empty() || care.volumes.iter().any(Change::deletes);
+        let takes = |care: &Care| {
+            !care.departed.is_empty() || care.volumes.iter().any(Change::deletes) || care.growth == Growth::Look
+        };
         self.step.is_final(facts) || self.care.as_ref().is_some_and(takes)
     }
 }

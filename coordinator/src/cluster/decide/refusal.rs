@@ -46,8 +46,8 @@ pub enum Refusal {
          coordinator's release"
     )]
     OldKinds,
-    #[error("growing volumes from {have} to {want} is not supported yet: the members keep their volumes of {have}")]
-    GrowthUnsupported { have: String, want: String },
+    #[error("volumes cannot shrink from {have} to {want}: set spec.storage.size to {have} or more")]
+    ShrinkUnsupported { have: String, want: String },
 }
 
 /// All reasons.
@@ -60,7 +60,7 @@ pub const REASONS: [&str; 9] = [
     "NewerCoordinator",
     "StatusLost",
     "OldKinds",
-    "GrowthUnsupported",
+    "ShrinkUnsupported",
 ];
 
 impl Refusal {
@@ -76,7 +76,7 @@ impl Refusal {
             Self::UnknownEnd { .. } => "NewerCoordinator",
             Self::StatusLost(_) => "StatusLost",
             Self::OldKinds => "OldKinds",
-            Self::GrowthUnsupported { .. } => "GrowthUnsupported",
+            Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
         }
     }
 }
@@ -101,9 +101,9 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
         return Some(Refusal::NoSuchIncarnation { asked, present: incarnation.number });
     }
     let made = &facts.set.as_ref()?.storage.size;
-    let grown = quantity::bytes(made).is_ok_and(|bytes| bytes != wanted.storage);
+    let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage);
     let want = &cluster.spec.storage.size;
-    grown.then(|| Refusal::GrowthUnsupported { have: made.clone(), want: want.clone() })
+    shrunk.then(|| Refusal::ShrinkUnsupported { have: made.clone(), want: want.clone() })
 }
 
 #[cfg(test)]

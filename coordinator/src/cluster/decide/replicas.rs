@@ -3,6 +3,7 @@
 //! ```text
 //!   Stop, End ──▶ replicas 0 ──▶ no pod left ──▶ End: the incarnation is over
 //!   Run(n)
+//!     no StatefulSet        ──▶ made (again): as below, and at least as many as there are pods
 //!     no replicas           ──▶ wake: one above the highest member, and only then scale
 //!     fewer than members    ──▶ put back
 //!     fewer than n          ──▶ n at once, while a quorum serves: agents queue themselves
@@ -35,7 +36,8 @@ pub const RAISE_AFTER: Duration = Duration::from_secs(4);
 pub fn next(target: Target, membership: &Membership, facts: &Facts, leaderless: Duration) -> Step {
     match (target, &facts.set) {
         (Target::Run(size), Some(set)) if set.replicas > 0 => run(size, set, membership, facts, leaderless),
-        (Target::Run(size), _) => Step::SetReplicas(awake(size, membership, facts)),
+        (Target::Run(size), None) => Step::SetReplicas(awake(size, membership, facts).max(orphans(facts))),
+        (Target::Run(size), Some(_)) => Step::SetReplicas(awake(size, membership, facts)),
         (Target::Rest, None) => Step::Nothing,
         (Target::Stop | Target::End(_), None) => Step::SetReplicas(0),
         (Target::Stop | Target::End(_) | Target::Rest, Some(set)) if set.replicas > 0 => Step::SetReplicas(0),
@@ -80,6 +82,12 @@ fn awake(size: u32, membership: &Membership, facts: &Facts) -> u32 {
         0 => facts.claims.keys().map(|ordinal| ordinal + 1).max().unwrap_or(0).max(size),
         members => (0..size).rfind(nameless).map_or(members, |ordinal| members.max(ordinal + 1)),
     }
+}
+
+/// One above the highest pod that a StatefulSet has left behind: the next one takes it back, and would delete it if it
+/// had fewer replicas.
+fn orphans(facts: &Facts) -> u32 {
+    facts.pods().filter(|(_, pod)| !pod.deleting).map(|(ordinal, _)| ordinal + 1).max().unwrap_or(0)
 }
 
 /// Pods whose members have left for good, at places that are wanted again.

@@ -25,7 +25,7 @@ use kube::ResourceExt;
 use ground::Ground;
 use pod_trouble::Trouble;
 
-pub use claim::Claim;
+pub use claim::{Claim, ClaimSize};
 pub use version::Version;
 
 /// One cluster as observed.
@@ -68,6 +68,8 @@ pub struct ClusterKey {
 pub struct Set {
     pub version: Version,
     pub replicas: u32,
+    /// Whether it is on its way out: its controller does nothing with it any more.
+    pub deleting: bool,
     /// Hash of the template that new pods get, or `None` while the StatefulSet's controller has not seen the template.
     pub newest: Option<String>,
     /// What its claims were made with: a StatefulSet never changes that.
@@ -297,6 +299,7 @@ impl Set {
         Self {
             version: Version::of(set),
             replicas: spec.and_then(|s| s.replicas).map_or(1, i32::unsigned_abs),
+            deleting: set.metadata.deletion_timestamp.is_some(),
             newest: seen.and_then(|s| s.update_revision.clone()),
             storage: spec.map(Storage::of).unwrap_or_default(),
         }

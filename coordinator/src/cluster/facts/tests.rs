@@ -76,6 +76,7 @@ pub fn set(replicas: u32, newest: &str) -> Set {
     Set {
         version: Version { uid: Some("set".into()), generation: Some(1), resource: Some("1".into()) },
         replicas,
+        deleting: false,
         newest: Some(newest.into()),
         storage: Storage { size: "8Gi".into(), class: String::new() },
     }

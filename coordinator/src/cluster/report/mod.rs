@@ -101,7 +101,7 @@ pub fn next(outcome: &Outcome, overdue: Option<Duration>) -> Next {
             Refusal::InvalidSpec(_)
             | Refusal::NoSuchIncarnation { .. }
             | Refusal::UnknownEnd { .. }
-            | Refusal::GrowthUnsupported { .. },
+            | Refusal::ShrinkUnsupported { .. },
         )
         | None => RESYNC.mul_f64(rand::rng().random_range(0.8..1.2)),
     };

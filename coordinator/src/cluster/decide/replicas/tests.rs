@@ -209,3 +209,11 @@ fn nothing_rolls_while_a_member_joins_or_is_still_listed() {
     lists(&mut facts, &[0, 1, 2, 3]);
     assert!(!matches!(step(Target::Run(3), &facts), Step::Replace(_)));
 }
+
+#[test]
+fn a_stateful_set_that_is_made_again_takes_every_pod_back_that_is_there() {
+    let mut facts = Facts { set: None, ..settled(3, 3) };
+    assert_eq!(step(Target::Run(3), &facts), Step::SetReplicas(3));
+    lists(&mut facts, &[0]);
+    assert_eq!(step(Target::Run(1), &facts), Step::SetReplicas(3), "who may leave is decided with the pods there");
+}

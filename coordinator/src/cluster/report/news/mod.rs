@@ -49,6 +49,18 @@ impl Note {
     }
 
     #[must_use]
+    pub fn volume_grows(claim: &str, from: &str, to: &str) -> Self {
+        let text = format!("PersistentVolumeClaim {claim} asks for {to} instead of {from}");
+        Self::normal("VolumeGrowing", "Grow", text)
+    }
+
+    #[must_use]
+    pub fn released(set: &str, size: &str) -> Self {
+        let text = format!("deleted StatefulSet {set} to make it again with claims of {size}; its pods run on");
+        Self::normal("StatefulSetReleased", "Grow", text)
+    }
+
+    #[must_use]
     pub fn replaced(pod: &str, why: Why) -> Self {
         Self::normal("PodReplaced", "Replace", format!("deleted pod {pod}: {}", why.as_str()))
     }

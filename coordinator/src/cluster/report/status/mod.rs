@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use conditions::REFUSED;
 use etcd_operator_shared::{
     api::{EtcdCluster, EtcdClusterStatus},
-    names,
+    names, quantity,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -81,6 +81,7 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
         replicas: i32::try_from(derived.pods).unwrap_or(i32::MAX),
         selector: Some(selector(input.cluster)),
         db_size: db_size.map(size),
+        volume_size: volume_size(before.volume_size, input.facts),
         members,
     }
 }
@@ -128,6 +129,15 @@ impl<'a> Derived<'a> {
     fn held(&self) -> Option<&Problem> {
         self.problems.iter().find(|p| p.held)
     }
+}
+
+/// The size that volumes were given, or any of them has asked for: it only grows. Claims are known while they grow.
+fn volume_size(before: Option<String>, facts: &Facts) -> Option<String> {
+    let made = facts.set.as_ref().map(|set| set.storage.size.clone());
+    let asked = facts.claims.values().filter_map(|claim| Some(quantity::text(claim.size.as_ref()?.requested)));
+    let sizes = before.into_iter().chain(made).chain(asked);
+    // Of two that are the same size the one that was written first stays.
+    sizes.reduce(|one, other| if quantity::bytes(&other).ok() > quantity::bytes(&one).ok() { other } else { one })
 }
 
 fn selector(cluster: &EtcdCluster) -> String {

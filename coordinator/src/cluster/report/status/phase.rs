@@ -29,6 +29,8 @@ pub fn of(was: Option<Phase>, formed: bool, derived: &Derived<'_>) -> Phase {
         (Serving::Quorum | Serving::Unclear, _) if formed && derived.is_lacking() => Phase::Degraded,
         (Serving::TooFew, _) if formed && !wakes && derived.is_lacking() => Phase::Unavailable,
         (Serving::Quorum | Serving::Unclear, Some(Phase::Upgrading)) => Phase::Upgrading,
+        // Of a single voter no quorum is left while it is replaced.
+        (Serving::TooFew, Some(Phase::Upgrading)) if derived.tally.voters <= 1 => Phase::Upgrading,
         _ if derived.rolling => Phase::Upgrading,
         (_, None | Some(Phase::Creating | Phase::Stopped)) => Phase::Creating,
         _ if !formed || wakes => Phase::Creating,
