@@ -135,6 +135,27 @@ pub fn import(socket: &Path, archive: &Path) -> Result<()> {
     call(&line).map(drop).with_context(|| format!("load {}", archive.display()))
 }
 
+/// Gives an image that the nodes have a second name, and one by its digest, which is returned.
+///
+/// # Errors
+/// When a node lacks the image or is down.
+pub fn name(layout: &Layout, nodes: impl Iterator<Item = Node>, image: &str, also: &str) -> Result<String> {
+    let mut by_digest = None;
+    for node in nodes {
+        let ctr = |words: &str| {
+            call(&format!("ctr -a {} -n k8s.io images {words}", layout.containerd_socket(node).display()))
+        };
+        let listed = ctr(&format!("ls name=={image}"))?;
+        let digest = listed.split_whitespace().find(|word| word.starts_with("sha256:"));
+        let digest = digest.with_context(|| format!("{node} lacks the image {image}"))?;
+        let repository = image.rsplit_once(':').map_or(image, |(repository, _)| repository);
+        let named = format!("{repository}@{digest}");
+        ctr(&format!("tag --force {image} {also} {named}"))?;
+        by_digest = Some(named);
+    }
+    by_digest.context("the testbed has nodes")
+}
+
 /// Notes that a node has these images, which it got with its template.
 ///
 /// # Errors

@@ -147,6 +147,15 @@ impl Testbed {
         tokio::task::spawn_blocking(move || crate::image::load(&layout, nodes, &[archive])).await?
     }
 
+    /// Gives an image that every node has a second name, and one by its digest, which is returned.
+    ///
+    /// # Errors
+    /// When a node lacks the image or is down.
+    pub async fn name_image(&self, image: &str, also: &str) -> Result<String> {
+        let (layout, nodes, image, also) = (self.layout.clone(), self.nodes(), image.to_owned(), also.to_owned());
+        tokio::task::spawn_blocking(move || image::name(&layout, nodes, &image, &also)).await?
+    }
+
     /// Brings the images of these releases of etcd to every node that lacks them, built if need be.
     ///
     /// # Errors
