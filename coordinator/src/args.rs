@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use etcd_operator_shared::process::logs;
+use etcd_operator_shared::{api::cluster::PodUser, process::logs};
 
 /// Turns EtcdClusters into StatefulSets, Services and all else that their members need.
 #[derive(Debug, Parser)]
@@ -30,12 +30,15 @@ pub struct Run {
     /// Kubeconfig to use. Left out: the pod's service account, or else the usual kubeconfig.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Namespace to look after; may be given several times. Left out: all.
+    /// Namespace to look after; may be given several times. Left out, or empty: all.
     #[arg(long = "namespace", env = "WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAMESPACE")]
     pub namespaces: Vec<String>,
     /// Image of the agents.
     #[arg(long, env = "AGENT_IMAGE", default_value = "etcd-operator/agent:dev", value_name = "IMAGE")]
     pub agent_image: String,
+    /// As whom pods run whose cluster does not say: user and group 65532, or whom the platform chooses, as OpenShift wants.
+    #[arg(long, value_enum, default_value_t = User::Fixed, value_name = "WHO")]
+    pub pod_user: User,
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
@@ -67,6 +70,21 @@ impl From<LogFormat> for logs::Format {
         match format {
             LogFormat::Text => Self::Text,
             LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum User {
+    Fixed,
+    Platform,
+}
+
+impl From<User> for PodUser {
+    fn from(user: User) -> Self {
+        match user {
+            User::Fixed => Self::Fixed,
+            User::Platform => Self::Platform,
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod api;
 pub mod duration;
 pub mod ids;
+pub mod image;
 pub mod names;
 pub mod process;
 pub mod quantity;

@@ -3,17 +3,23 @@
 //! A raw spec becomes a [`Wanted`] once, at the edge; everything behind it may trust its values. The first broken rule is
 //! returned as one sentence that names the field.
 
+mod service;
+mod template;
+
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::{
-    api::cluster::{AutoCompaction, CompactionMode, EtcdCluster, EtcdOptions, Service, ServiceType},
+    api::cluster::{AutoCompaction, CompactionMode, EtcdCluster, EtcdOptions},
     duration::{self, DurationError},
+    image,
     names::MAX_CLUSTER_NAME,
     quantity::{self, QuantityError},
     version::{Version, VersionError},
 };
+
+pub use template::{Template, TemplateError};
 
 /// What is wanted, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +27,12 @@ pub struct Wanted {
     /// 0, 1, 3, 5 or 7.
     pub size: u32,
     pub version: Version,
+    /// The whole reference of etcd's image.
+    pub image: String,
     /// Bytes of each volume.
     pub storage: u64,
     pub etcd: Flags,
+    pub template: Option<Box<Template>>,
 }
 
 /// Options of etcd as numbers.
@@ -55,8 +64,14 @@ pub enum Invalid {
     Size(i32),
     #[error("spec.version: {0}")]
     Version(#[from] VersionError),
-    #[error("spec.repository must not be empty")]
-    Repository,
+    #[error(
+        "spec.repository must be the name of an image without tag and digest, such as quay.io/coreos/etcd, not {0:?}"
+    )]
+    Repository(String),
+    #[error(
+        "spec.image must be a whole reference with a tag or a digest, such as quay.io/coreos/etcd:v3.5.21, not {0:?}"
+    )]
+    Image(String),
     #[error("spec.{field}: {error}")]
     Quantity { field: &'static str, error: QuantityError },
     #[error("spec.{field}: {error}")]
@@ -73,6 +88,14 @@ pub enum Invalid {
     FlagDenied(String),
     #[error("spec.service.nodePort needs spec.service.type NodePort or LoadBalancer")]
     NodePort,
+    #[error("spec.service.loadBalancerClass and loadBalancerSourceRanges need spec.service.type LoadBalancer")]
+    LoadBalancer,
+    #[error("spec.service.externalTrafficPolicy needs spec.service.type NodePort or LoadBalancer")]
+    TrafficPolicy,
+    #[error("spec.service.loadBalancerSourceRanges takes ranges of addresses such as 10.0.0.0/8, not {0:?}")]
+    SourceRange(String),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 /// Flags of etcd that a user may not set: the agent sets them, or they endanger data.
@@ -115,16 +138,29 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
     if !matches!(spec.size, 0 | 1 | 3 | 5 | 7) {
         return Err(Invalid::Size(spec.size));
     }
-    if spec.repository.is_empty() {
-        return Err(Invalid::Repository);
-    }
-    service(&spec.service)?;
+    service::check(&spec.service)?;
+    let version = spec.version.parse()?;
+    let template = spec.pod.template.as_ref().map(template::template).transpose()?;
     Ok(Wanted {
         size: spec.size.unsigned_abs(),
-        version: spec.version.parse()?,
+        version,
+        image: reference(&spec.repository, spec.image.as_deref(), version)?,
         storage: bytes("storage.size", &spec.storage.size)?,
         etcd: options(&spec.etcd)?,
+        template: template.map(Box::new),
     })
+}
+
+/// The image: as it was named, or the version's tag in the repository.
+fn reference(repository: &str, named: Option<&str>, version: Version) -> Result<String, Invalid> {
+    if !image::is_repository(repository) {
+        return Err(Invalid::Repository(repository.to_owned()));
+    }
+    match named {
+        Some(named) if !image::is_reference(named) => Err(Invalid::Image(named.to_owned())),
+        Some(named) => Ok(named.to_owned()),
+        None => Ok(format!("{repository}:{version}")),
+    }
 }
 
 /// Checks the options of etcd alone, as the agent reads them.
@@ -175,13 +211,6 @@ fn name(name: &str) -> Result<(), Invalid> {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let syntax = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(inner) && !name.ends_with('-');
     if syntax { Ok(()) } else { Err(Invalid::NameSyntax) }
-}
-
-fn service(service: &Service) -> Result<(), Invalid> {
-    match (service.r#type, service.node_port) {
-        (ServiceType::ClusterIP, Some(_)) => Err(Invalid::NodePort),
-        (ServiceType::ClusterIP | ServiceType::NodePort | ServiceType::LoadBalancer, _) => Ok(()),
-    }
 }
 
 /// A quantity as the schema takes it: no leading zero, and few enough digits to fit 64 bits.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Room, in_room};
 
-const CASES: usize = 400;
+const CASES: usize = 600;
 /// Seeds that failed once are added here.
 const SEEDS: [u64; 1] = [1];
 
@@ -64,6 +64,23 @@ fn any_spec(rng: &mut StdRng) -> Value {
     if rng.random_bool(0.3) {
         let kind = pick(rng, &["ClusterIP", "NodePort", "LoadBalancer"]);
         spec["service"] = json!({"type": kind, "nodePort": 30000});
+    }
+    if rng.random_bool(0.3) {
+        spec["repository"] =
+            json!(text(rng, &["quay.io/coreos/etcd", "r:5000/etcd", "[fd00::1]:5/a__b"], "aZ0.:/_-[]@ "));
+    }
+    if rng.random_bool(0.3) {
+        let digest = format!("r.io/etcd@sha256:{}", "0a".repeat(32));
+        spec["image"] = json!(text(rng, &["quay.io/coreos/etcd:v3.5.21", "r:5/etcd:a-b", &digest], "aZ0.:/_-[]@ "));
+    }
+    if rng.random_bool(0.3) {
+        let kind = pick(rng, &["ClusterIP", "NodePort", "LoadBalancer", "LoadBalancer"]);
+        let range = text(rng, &["10.0.0.0/8", "fd00::/64"], "0123456789abg:./");
+        let ranges = pick(rng, &[json!([range]), json!([]), Value::Null]);
+        spec["service"] = json!({"type": kind, "loadBalancerSourceRanges": ranges});
+        if rng.random_bool(0.3) {
+            spec["service"]["externalTrafficPolicy"] = json!("Local");
+        }
     }
     // Fields that are too long are the schema's business, on old servers too.
     for (field, longest) in [("/version", 16), ("/etcd/heartbeatInterval", 12), ("/etcd/electionTimeout", 12)] {

@@ -19,6 +19,7 @@ mod neighbours;
 mod noisy_neighbours;
 mod older_kinds;
 mod outages;
+mod pod_template;
 mod process_faults;
 mod quiet;
 mod refused;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use etcd_operator_shared::api::cluster::PodUser;
+
 use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events},
     cluster::{caches::Caches, timers::Timers},
@@ -16,5 +18,7 @@ pub struct Context {
     pub events: Events,
     pub metrics: Metrics,
     pub agent_image: String,
+    /// As whom pods run whose cluster does not say.
+    pub pod_user: PodUser,
     pub timers: Timers,
 }

@@ -52,10 +52,12 @@ mod tests {
     use crate::crds::kinds;
 
     /// Kubernetes' own types, whose strings are Kubernetes' to bound.
-    const EMBEDDED: [&str; 6] = [
+    const EMBEDDED: [&str; 8] = [
         "spec.pod.affinity",
+        "spec.pod.agentResources",
         "spec.pod.imagePullSecrets[]",
         "spec.pod.resources",
+        "spec.pod.securityContext",
         "spec.pod.tolerations[]",
         "spec.pod.topologySpreadConstraints[]",
         "status.conditions[]",

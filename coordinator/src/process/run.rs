@@ -95,6 +95,7 @@ async fn control(args: &Run, api: &Arc<ApiServer>, metrics: &Metrics, shutdown: 
             events: events.clone(),
             metrics: metrics.clone(),
             agent_image: args.agent_image.clone(),
+            pod_user: args.pod_user.into(),
             timers: Timers::default(),
         });
         controllers.spawn(controller::run(scope, ctx, shutdown.clone()));
@@ -102,11 +103,12 @@ async fn control(args: &Run, api: &Arc<ApiServer>, metrics: &Metrics, shutdown: 
     while controllers.join_next().await.is_some() {}
 }
 
+/// An empty name means all namespaces, as no name does: installers set `WATCH_NAMESPACE=""` for it.
 fn scopes(namespaces: &[String]) -> Vec<Scope> {
-    match namespaces {
-        [] => vec![Scope(None)],
-        named => named.iter().cloned().map(Some).map(Scope).collect(),
+    if namespaces.iter().all(String::is_empty) {
+        return vec![Scope(None)];
     }
+    namespaces.iter().filter(|name| !name.is_empty()).cloned().map(Some).map(Scope).collect()
 }
 
 /// The client's own retries are off: they would go on for minutes, unseen, where reconciliation knows better.

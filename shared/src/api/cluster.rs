@@ -1,16 +1,20 @@
 //! EtcdCluster: what a user wants, and what the coordinator adds up from the members.
 
+mod pod;
+mod service;
 mod status;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
+    Affinity, LocalObjectReference, PodSecurityContext, ResourceRequirements, Toleration, TopologySpreadConstraint,
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use pod::{DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
+pub use service::{IpFamilyPolicy, TrafficPolicy};
 pub use status::{End, EtcdClusterStatus, Incarnation, MemberSummary, Phase};
 
 /// What is wanted of one etcd cluster.
@@ -53,15 +57,24 @@ pub struct EtcdClusterSpec {
     #[x_kube(validation = Rule::new("self == 0 || (self % 2 == 1 && self <= 7)").message("size must be 1, 3, 5 or 7, or 0 to stop the cluster"))]
     pub size: i32,
 
-    /// Version of etcd, such as `v3.5.21`: the tag of the image.
+    /// Version of etcd, such as `v3.5.21`: the tag of the image, unless `image` names one. Then it says which version that image
+    /// holds.
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^v3[.][567][.](0|[1-9][0-9]?)$')").message("version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"))]
     pub version: String,
 
     /// Repository of the etcd image, without a tag. The image is used unmodified: it must hold `etcd` on its PATH.
     #[serde(default = "default_repository")]
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^(([[][0-9a-fA-F:]+[]]|[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?([.][a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)+)(:[0-9]{1,5})?/|[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?:[0-9]{1,5}/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*$')").message("repository must be the name of an image without tag and digest, such as quay.io/coreos/etcd; a whole reference goes into image"))]
     pub repository: String,
+
+    /// The etcd image as a whole reference, with a tag of any form or a digest, in place of `repository` and the version's tag:
+    /// `docker.io/bitnami/etcd:3.5.21-debian-12-r0`, `quay.io/coreos/etcd@sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^(([[][0-9a-fA-F:]+[]]|[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?([.][a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)+)(:[0-9]{1,5})?/|[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?:[0-9]{1,5}/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[a-zA-Z0-9_][-a-zA-Z0-9_.]{0,127}|@sha256:[0-9a-f]{64}|:[a-zA-Z0-9_][-a-zA-Z0-9_.]{0,127}@sha256:[0-9a-f]{64})$')").message("image must be a whole reference with a tag or a digest, such as quay.io/coreos/etcd:v3.5.21"))]
+    pub image: Option<String>,
 
     /// The volume of each member.
     #[serde(default)]
@@ -74,7 +87,7 @@ pub struct EtcdClusterSpec {
 
     /// The Service that applications use.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("!has(self.nodePort) || self.type != 'ClusterIP'").message("service.nodePort needs service.type NodePort or LoadBalancer"))]
+    #[x_kube(validation = Rule::new("!has(self.nodePort) || self.type != 'ClusterIP'").message("service.nodePort needs service.type NodePort or LoadBalancer"), validation = Rule::new("!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'").message("service.externalTrafficPolicy needs service.type NodePort or LoadBalancer"), validation = Rule::new("(!has(self.loadBalancerClass) && (!has(self.loadBalancerSourceRanges) || size(self.loadBalancerSourceRanges) == 0)) || self.type == 'LoadBalancer'").message("service.loadBalancerClass and loadBalancerSourceRanges need service.type LoadBalancer"))]
     pub service: Service,
 
     /// What the members' pods carry beside etcd.
@@ -222,6 +235,26 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub node_port: Option<i32>,
+    /// Kind of load balancer, with type LoadBalancer. It cannot be changed while the Service exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 317))]
+    pub load_balancer_class: Option<String>,
+    /// Addresses that a load balancer lets in, such as `10.0.0.0/8`; all when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(max = 64)))]
+    #[x_kube(validation = Rule::new("self.all(r, r.matches('^[0-9a-fA-F.:]+/[0-9]{1,3}$'))").message("service.loadBalancerSourceRanges takes ranges of addresses such as 10.0.0.0/8"))]
+    pub load_balancer_source_ranges: Option<Vec<String>>,
+    /// Whether a node passes traffic from outside to members on any node (Cluster) or to its own only (Local), which keeps the
+    /// client's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_traffic_policy: Option<TrafficPolicy>,
+    /// IPv4, IPv6 or both. Left out: the cluster's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_family_policy: Option<IpFamilyPolicy>,
+    /// Further labels of the Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
+    pub labels: Option<BTreeMap<String, String>>,
     /// Annotations of the Service, as load balancers read them.
     #[serde(default)]
     #[schemars(extend("maxProperties" = 128, "additionalProperties" = {"type": "string", "maxLength": 262144}))]
@@ -244,10 +277,21 @@ pub struct PodTemplate {
     /// Resources of the etcd container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Affinity of the pods. Left out: members prefer different nodes.
+    /// Resources of the agent's container, beside etcd. A resource that is named here, as a request or a limit, replaces what the
+    /// operator says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_resources: Option<ResourceRequirements>,
+    /// As whom the pods run. Left out: as the operator's `--pod-user` says, which is Fixed unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<PodUser>,
+    /// Users, groups and the like of the pods, over what the operator sets: user, group and fsGroup 65532 (unless `user` is
+    /// Platform), runAsNonRoot, and the runtime's default seccomp profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<PodSecurityContext>,
+    /// Affinity of the pods. Where it has no podAntiAffinity, members prefer different nodes and zones; an empty one means none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// Spread of the pods over zones and nodes.
+    /// Spread of the pods over zones and nodes. One without a labelSelector counts the members.
     #[serde(default)]
     #[schemars(length(max = 32))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
@@ -275,6 +319,17 @@ pub struct PodTemplate {
     #[serde(default)]
     #[schemars(extend("maxProperties" = 128, "additionalProperties" = {"type": "string", "maxLength": 262144}))]
     pub annotations: BTreeMap<String, String>,
+    /// Annotations of the ServiceAccount that the pods run under, as clouds read them to give pods an identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 128, "additionalProperties" = {"type": "string", "maxLength": 262144}))]
+    pub service_account_annotations: Option<BTreeMap<String, String>>,
+    /// What a drain may take. Left out: Quorum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disruption_budget: Option<DisruptionBudget>,
+    /// All else of the pods: sidecars, init containers, volumes, scheduling. It is laid under what the operator and the fields
+    /// above say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<RawTemplate>,
 }
 
 fn default_size() -> i32 {

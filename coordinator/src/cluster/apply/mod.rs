@@ -115,6 +115,7 @@ pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care
         wanted: &care.wanted,
         incarnation: &care.incarnation,
         agent_image: &ctx.agent_image,
+        pod_user: ctx.pod_user,
         server: ServerVersion(ctx.api.minor_version()),
         desired: &care.desired,
         voters: u32::try_from(decision.membership.electorate(&seen.facts).len()).unwrap_or(u32::MAX),

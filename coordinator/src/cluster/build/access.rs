@@ -14,11 +14,9 @@ use super::Blueprint;
 
 #[must_use]
 pub fn account(plan: &Blueprint<'_>) -> ServiceAccount {
-    ServiceAccount {
-        metadata: plan.metadata(names::agent_account(&plan.name())),
-        automount_service_account_token: Some(false),
-        ..ServiceAccount::default()
-    }
+    let mut metadata = plan.metadata(names::agent_account(&plan.name()));
+    metadata.annotations.clone_from(&plan.cluster.spec.pod.service_account_annotations);
+    ServiceAccount { metadata, automount_service_account_token: Some(false), ..ServiceAccount::default() }
 }
 
 /// All names that the cluster can ever have, so that no change of size has to be waited for.

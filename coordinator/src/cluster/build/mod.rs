@@ -15,7 +15,10 @@ pub mod stateful_set;
 use std::collections::BTreeMap;
 
 use etcd_operator_shared::{
-    api::{EtcdCluster, cluster::Incarnation},
+    api::{
+        EtcdCluster,
+        cluster::{Incarnation, PodUser},
+    },
     names,
     validate::Wanted,
 };
@@ -39,6 +42,8 @@ pub struct Blueprint<'a> {
     pub wanted: &'a Wanted,
     pub incarnation: &'a Incarnation,
     pub agent_image: &'a str,
+    /// As whom pods run whose cluster does not say.
+    pub pod_user: PodUser,
     pub server: ServerVersion,
     /// What every member is told.
     pub desired: &'a Desired,

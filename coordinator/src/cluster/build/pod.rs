@@ -7,110 +7,78 @@
 //!     │ /var/lib/etcd   the member's volume
 //! ```
 //! Nothing about membership stands here: flags that are frozen in a template go stale.
+//!
+//! The user's own template is laid under this one: [`template`] says what of it is used.
 
 mod agent;
 mod etcd;
+mod placement;
+mod security;
+pub mod template;
 
 use std::collections::BTreeMap;
 
 use etcd_operator_shared::names;
 use k8s_openapi::{
-    api::core::v1::{
-        Affinity, Capabilities, Container, EmptyDirVolumeSource, PodAffinityTerm, PodAntiAffinity, PodSecurityContext,
-        PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext, Volume, VolumeMount, WeightedPodAffinityTerm,
-    },
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+    api::core::v1::{Container, EmptyDirVolumeSource, PodSpec, PodTemplateSpec, Volume, VolumeMount},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
 use super::{Blueprint, labels};
+use template::{Admitted, Mounts};
 
-/// Nobody in particular: neither image has a user of its own that matters.
-const USER: i64 = 65532;
 /// Handing over leadership takes 0.2 s, etcd's own way out up to 8 s when a client watches.
 const GRACE_SECONDS: i64 = 60;
 /// The emptyDir that both containers share.
 const VOLUME_AGENT: &str = "agent";
+/// Names the emptyDirs for whose sake the cluster autoscaler need not keep a node.
+const EVICTABLE: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
 
 #[must_use]
 pub fn template(plan: &Blueprint<'_>) -> PodTemplateSpec {
-    let wanted = &plan.cluster.spec.pod;
-    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
-    PodTemplateSpec {
-        metadata: Some(metadata(plan)),
-        spec: Some(PodSpec {
-            containers: vec![agent::container(plan), etcd::container(plan)],
-            volumes: Some(vec![shared_directory(), agent::token()]),
-            service_account_name: Some(names::agent_account(&plan.name())),
-            automount_service_account_token: Some(false),
-            enable_service_links: Some(false),
-            termination_grace_period_seconds: Some(GRACE_SECONDS),
-            security_context: Some(pod_security()),
-            affinity: Some(wanted.affinity.clone().unwrap_or_else(|| spread(plan))),
-            topology_spread_constraints: list(&wanted.topology_spread_constraints),
-            tolerations: list(&wanted.tolerations),
-            node_selector: map(&wanted.node_selector),
-            priority_class_name: text(&wanted.priority_class_name),
-            image_pull_secrets: list(&wanted.image_pull_secrets),
-            ..PodSpec::default()
-        }),
+    let Admitted { labels, annotations, rest, mounts, losses: _ } =
+        template::admit(plan.wanted.template.as_deref(), &plan.cluster.spec.pod);
+    PodTemplateSpec { metadata: Some(metadata(plan, labels, annotations)), spec: Some(spec(plan, rest, mounts)) }
+}
+
+/// Ours, over the `rest` of what the user's template says: a field that is named here is ours alone.
+fn spec(plan: &Blueprint<'_>, rest: PodSpec, mounts: Mounts) -> PodSpec {
+    let mut containers = vec![agent::container(plan, mounts.agent), etcd::container(plan, mounts.etcd)];
+    containers.extend(rest.containers);
+    let mut volumes = vec![shared_directory(), agent::token()];
+    volumes.extend(rest.volumes.into_iter().flatten());
+    let rest = PodSpec { containers, volumes: Some(volumes), ..rest };
+    PodSpec {
+        service_account_name: Some(names::agent_account(&plan.name())),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: rest.termination_grace_period_seconds.or(Some(GRACE_SECONDS)),
+        security_context: Some(security::pod(plan, rest.security_context.clone())),
+        image_pull_secrets: list(&plan.cluster.spec.pod.image_pull_secrets).or(rest.image_pull_secrets.clone()),
+        ..placement::place(plan, rest)
     }
 }
 
-/// The user's labels and annotations first: ours win.
-fn metadata(plan: &Blueprint<'_>) -> ObjectMeta {
+/// The user's labels and annotations first: ours win. Those of `spec.pod` win over those of the template.
+fn metadata(
+    plan: &Blueprint<'_>,
+    mut all: BTreeMap<String, String>,
+    mut notes: BTreeMap<String, String>,
+) -> ObjectMeta {
     let wanted = &plan.cluster.spec.pod;
-    let mut all = wanted.labels.clone();
+    all.extend(wanted.labels.clone());
     all.extend(plan.labels());
     all.extend(plan.selector());
     all.extend(labels([
         ("app.kubernetes.io/component", "member".into()),
         (names::LABEL_INCARNATION, plan.incarnation.number.to_string()),
     ]));
-    let mut notes = wanted.annotations.clone();
+    notes.extend(wanted.annotations.clone());
     notes.extend(labels([("kubectl.kubernetes.io/default-container", names::CONTAINER_ETCD.into())]));
+    // The emptyDir holds nothing that a new pod does not make anew; the budget still guards the quorum. A user who
+    // lists volumes here means them all.
+    notes.entry(EVICTABLE.into()).or_insert_with(|| VOLUME_AGENT.into());
     ObjectMeta { labels: Some(all), annotations: Some(notes), ..ObjectMeta::default() }
-}
-
-/// Members prefer other nodes, and among these other zones.
-fn spread(plan: &Blueprint<'_>) -> Affinity {
-    let prefer = |weight: i32, topology: &str| WeightedPodAffinityTerm {
-        weight,
-        pod_affinity_term: PodAffinityTerm {
-            topology_key: topology.into(),
-            label_selector: Some(LabelSelector { match_labels: Some(plan.selector()), ..LabelSelector::default() }),
-            ..PodAffinityTerm::default()
-        },
-    };
-    let terms = vec![prefer(100, "kubernetes.io/hostname"), prefer(50, "topology.kubernetes.io/zone")];
-    Affinity {
-        pod_anti_affinity: Some(PodAntiAffinity {
-            preferred_during_scheduling_ignored_during_execution: Some(terms),
-            ..PodAntiAffinity::default()
-        }),
-        ..Affinity::default()
-    }
-}
-
-fn pod_security() -> PodSecurityContext {
-    PodSecurityContext {
-        run_as_non_root: Some(true),
-        run_as_user: Some(USER),
-        run_as_group: Some(USER),
-        fs_group: Some(USER),
-        fs_group_change_policy: Some("OnRootMismatch".into()),
-        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
-        ..PodSecurityContext::default()
-    }
-}
-
-/// What both containers are denied.
-fn container_security() -> SecurityContext {
-    SecurityContext {
-        allow_privilege_escalation: Some(false),
-        read_only_root_filesystem: Some(true),
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
-        ..SecurityContext::default()
-    }
 }
 
 fn shared_directory() -> Volume {
@@ -127,7 +95,7 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 }
 
 fn named(name: &str) -> Container {
-    Container { name: name.into(), security_context: Some(container_security()), ..Container::default() }
+    Container { name: name.into(), security_context: Some(security::container()), ..Container::default() }
 }
 
 fn list<T: Clone>(items: &[T]) -> Option<Vec<T>> {
@@ -137,3 +105,10 @@ fn list<T: Clone>(items: &[T]) -> Option<Vec<T>> {
 fn map(pairs: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
     (!pairs.is_empty()).then(|| pairs.clone())
 }
+
+fn text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

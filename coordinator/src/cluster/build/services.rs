@@ -1,6 +1,9 @@
 //! The two Services: a headless one for the members' names, another one for applications.
 
-use etcd_operator_shared::{api::cluster::ServiceType, names};
+use etcd_operator_shared::{
+    api::cluster::{IpFamilyPolicy, ServiceType, TrafficPolicy},
+    names,
+};
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -9,10 +12,10 @@ use k8s_openapi::{
 use super::Blueprint;
 
 /// Gives each pod its name. The only headless one: two would give a pod two reverse names, and peers' TLS a coin to
-/// toss.
+/// toss. Its ports are named as etcd's own discovery asks for them: `_etcd-client._tcp` and `_etcd-server._tcp`.
 #[must_use]
 pub fn peer(plan: &Blueprint<'_>) -> Service {
-    let ports = vec![port("client", names::PORT_CLIENT, None), port("peer", names::PORT_PEER, None)];
+    let ports = vec![port("etcd-client", names::PORT_CLIENT, None), port("etcd-server", names::PORT_PEER, None)];
     Service {
         metadata: plan.metadata(names::peer_service(&plan.name())),
         spec: Some(ServiceSpec {
@@ -32,6 +35,9 @@ pub fn peer(plan: &Blueprint<'_>) -> Service {
 pub fn client(plan: &Blueprint<'_>) -> Service {
     let wanted = &plan.cluster.spec.service;
     let mut metadata = plan.metadata(names::client_service(&plan.name()));
+    let mut labels = wanted.labels.clone().unwrap_or_default();
+    labels.extend(plan.labels());
+    metadata.labels = Some(labels);
     metadata.annotations = (!wanted.annotations.is_empty()).then(|| wanted.annotations.clone());
     let mut selector = plan.selector();
     selector.insert(names::LABEL_INCARNATION.into(), plan.incarnation.number.to_string());
@@ -41,6 +47,10 @@ pub fn client(plan: &Blueprint<'_>) -> Service {
             type_: Some(type_name(wanted.r#type).into()),
             selector: Some(selector),
             ports: Some(vec![port("client", names::PORT_CLIENT, wanted.node_port)]),
+            load_balancer_class: wanted.load_balancer_class.clone(),
+            load_balancer_source_ranges: wanted.load_balancer_source_ranges.clone(),
+            external_traffic_policy: wanted.external_traffic_policy.map(traffic).map(str::to_owned),
+            ip_family_policy: wanted.ip_family_policy.map(families).map(str::to_owned),
             ..ServiceSpec::default()
         }),
         ..Service::default()
@@ -52,6 +62,21 @@ fn type_name(kind: ServiceType) -> &'static str {
         ServiceType::ClusterIP => "ClusterIP",
         ServiceType::NodePort => "NodePort",
         ServiceType::LoadBalancer => "LoadBalancer",
+    }
+}
+
+fn traffic(policy: TrafficPolicy) -> &'static str {
+    match policy {
+        TrafficPolicy::Cluster => "Cluster",
+        TrafficPolicy::Local => "Local",
+    }
+}
+
+fn families(policy: IpFamilyPolicy) -> &'static str {
+    match policy {
+        IpFamilyPolicy::SingleStack => "SingleStack",
+        IpFamilyPolicy::PreferDualStack => "PreferDualStack",
+        IpFamilyPolicy::RequireDualStack => "RequireDualStack",
     }
 }
 

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::*;
 
-struct Plan {
+pub struct Plan {
     cluster: EtcdCluster,
     wanted: Wanted,
     incarnation: Incarnation,
     desired: Desired,
 }
 
-fn plan(mut spec: Value) -> Plan {
+pub fn plan(mut spec: Value) -> Plan {
     spec["version"] = json!("v3.5.21");
     let mut cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
     cluster.metadata.namespace = Some("ns".into());
@@ -28,12 +28,13 @@ fn plan(mut spec: Value) -> Plan {
 }
 
 impl Plan {
-    fn blueprint(&self) -> Blueprint<'_> {
+    pub fn blueprint(&self) -> Blueprint<'_> {
         Blueprint {
             cluster: &self.cluster,
             wanted: &self.wanted,
             incarnation: &self.incarnation,
             agent_image: "agent:1",
+            pod_user: PodUser::Fixed,
             server: ServerVersion(34),
             desired: &self.desired,
             voters: 3,
@@ -42,12 +43,12 @@ impl Plan {
         }
     }
 
-    fn set(&self) -> Value {
+    pub fn set(&self) -> Value {
         serde_json::to_value(self.blueprint().stateful_set(3)).unwrap()
     }
 }
 
-fn pod(set: &Value) -> &Value {
+pub fn pod(set: &Value) -> &Value {
     &set["spec"]["template"]["spec"]
 }
 
@@ -165,6 +166,46 @@ fn the_client_service_speaks_for_one_incarnation() {
     assert_eq!(service["spec"]["selector"]["etcd.etcd.io/incarnation"], "1");
     assert_eq!(service["spec"]["ports"][0]["nodePort"], 30001);
     assert!(json!(objects.peer_service)["spec"]["selector"].get("etcd.etcd.io/incarnation").is_none());
+}
+
+#[test]
+fn the_client_service_is_shaped_by_the_user() {
+    let balanced = json!({"type": "LoadBalancer", "loadBalancerClass": "internal",
+        "loadBalancerSourceRanges": ["10.0.0.0/8"], "externalTrafficPolicy": "Local", "ipFamilyPolicy": "PreferDualStack",
+        "labels": {"team": "a", "etcd.etcd.io/cluster": "evil"}});
+    let service = json!(plan(json!({"service": balanced})).blueprint().objects().client_service);
+    for field in ["loadBalancerClass", "loadBalancerSourceRanges", "externalTrafficPolicy", "ipFamilyPolicy"] {
+        assert_eq!(service["spec"][field], balanced[field], "{field}");
+    }
+    let labels = &service["metadata"]["labels"];
+    assert_eq!((labels["team"].as_str(), labels["etcd.etcd.io/cluster"].as_str()), (Some("a"), Some("demo")));
+}
+
+#[test]
+fn peers_are_found_by_the_names_that_etcds_discovery_asks_for() {
+    let service = json!(plan(json!({})).blueprint().objects().peer_service);
+    let ports: Vec<_> = service["spec"]["ports"].as_array().unwrap().iter().map(|port| &port["name"]).collect();
+    assert_eq!(ports, ["etcd-client", "etcd-server"]);
+}
+
+#[test]
+fn a_budget_that_nobody_wants_covers_no_pod() {
+    let covers = |pods: Value| {
+        let plan = plan(json!({ "pod": pods }));
+        let (set, budget) = (plan.set(), json!(plan.blueprint().objects().budget));
+        let labels = &set["spec"]["template"]["metadata"]["labels"];
+        let wanted = budget["spec"]["selector"]["matchLabels"].as_object().unwrap().clone();
+        wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+    };
+    assert!(covers(json!({})) && covers(json!({"disruptionBudget": "Quorum"})));
+    assert!(!covers(json!({"disruptionBudget": "None"})));
+}
+
+#[test]
+fn the_agents_account_carries_the_users_annotations() {
+    let role = json!({"eks.amazonaws.com/role-arn": "arn"});
+    let account = plan(json!({"pod": {"serviceAccountAnnotations": role}})).blueprint().objects().account;
+    assert_eq!(json!(account)["metadata"]["annotations"], role);
 }
 
 #[test]

@@ -52,7 +52,8 @@ pub fn of(pod: &Pod) -> Option<Trouble> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let status = pod.status.as_ref()?;
     scheduling(name, status).or_else(|| {
-        let containers = status.container_statuses.iter().flatten();
+        let before = status.init_container_statuses.iter().flatten();
+        let containers = before.chain(status.container_statuses.iter().flatten());
         containers.filter_map(|container| waiting(name, container)).next()
     })
 }

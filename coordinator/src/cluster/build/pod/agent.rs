@@ -13,21 +13,25 @@ use k8s_openapi::{
 
 use super::{Blueprint, mount, mounts, named};
 
+/// The program in the agent's image.
+pub const BINARY: &str = "/etcd-agent";
 /// Where every client library looks for the service account.
-const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-const VOLUME_TOKEN: &str = "token";
+pub const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub const VOLUME_TOKEN: &str = "token";
 
-pub fn container(plan: &Blueprint<'_>) -> Container {
+/// The container, with what of the user's volumes is mounted in it.
+pub fn container(plan: &Blueprint<'_>, further: Vec<VolumeMount>) -> Container {
     let exec = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
     let mut mounts = mounts();
     mounts.push(VolumeMount { read_only: Some(true), ..mount(VOLUME_TOKEN, TOKEN_DIR) });
+    mounts.extend(further);
     Container {
         image: Some(plan.agent_image.to_owned()),
         image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(exec(&["/etcd-agent", "run"])),
+        command: Some(exec(&[BINARY, "run"])),
         lifecycle: Some(Lifecycle {
             post_start: Some(LifecycleHandler {
-                exec: Some(ExecAction { command: Some(exec(&["/etcd-agent", "install"])) }),
+                exec: Some(ExecAction { command: Some(exec(&[BINARY, "install"])) }),
                 ..LifecycleHandler::default()
             }),
             ..Lifecycle::default()
@@ -45,7 +49,7 @@ pub fn container(plan: &Blueprint<'_>) -> Container {
             failure_threshold: Some(6),
             ..http("/livez")
         }),
-        resources: Some(requests()),
+        resources: Some(resources(plan.cluster.spec.pod.agent_resources.as_ref())),
         volume_mounts: Some(mounts),
         ..named(names::CONTAINER_AGENT)
     }
@@ -132,12 +136,19 @@ fn field(path: &str) -> ObjectFieldSelector {
 
 /// No limit of CPU: an agent that is throttled cannot help a member in trouble. One of memory, which it never meets
 /// (measured: 10 MiB, and what strangers can make it hold is bounded), so that a fault of its own ends the agent and
-/// not the pod.
-fn requests() -> ResourceRequirements {
-    let quantity = |name: &str, value: &str| (name.to_owned(), Quantity(value.into()));
-    ResourceRequirements {
-        requests: Some([quantity("cpu", "10m"), quantity("memory", "32Mi")].into()),
-        limits: Some([quantity("memory", "128Mi")].into()),
-        ..ResourceRequirements::default()
+/// not the pod. A resource that the user names is the user's alone: half of it would not fit the other half.
+fn resources(wanted: Option<&ResourceRequirements>) -> ResourceRequirements {
+    let mut all = wanted.cloned().unwrap_or_default();
+    let named = |name: &str| [&all.requests, &all.limits].into_iter().flatten().any(|some| some.contains_key(name));
+    let ours = |pairs: &[(&str, &str)]| -> Vec<(String, Quantity)> {
+        let open = pairs.iter().filter(|(name, _)| !named(name));
+        open.map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect()
+    };
+    let (requests, limits) = (ours(&[("cpu", "10m"), ("memory", "32Mi")]), ours(&[("memory", "128Mi")]));
+    for (into, from) in [(&mut all.requests, requests), (&mut all.limits, limits)] {
+        if !from.is_empty() {
+            into.get_or_insert_default().extend(from);
+        }
     }
+    all
 }

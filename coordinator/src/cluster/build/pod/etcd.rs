@@ -5,13 +5,17 @@ use k8s_openapi::api::core::v1::{Container, ContainerPort, Probe, VolumeMount};
 
 use super::{Blueprint, VOLUME_AGENT, agent::http, mount, mounts, named};
 
-pub fn container(plan: &Blueprint<'_>) -> Container {
-    let spec = &plan.cluster.spec;
+/// Where the container's hosts file is.
+pub const HOSTS: &str = "/etc/hosts";
+
+/// The container, with what of the user's volumes is mounted in it.
+pub fn container(plan: &Blueprint<'_>, further: Vec<VolumeMount>) -> Container {
     let mut mounts = mounts();
     // The agent's hook made this file before kubelet makes this container, and keeps the peers' addresses in it.
-    mounts.push(VolumeMount { sub_path: Some(names::HOSTS_FILE.into()), ..mount(VOLUME_AGENT, "/etc/hosts") });
+    mounts.push(VolumeMount { sub_path: Some(names::HOSTS_FILE.into()), ..mount(VOLUME_AGENT, HOSTS) });
+    mounts.extend(further);
     Container {
-        image: Some(format!("{}:{}", spec.repository, plan.wanted.version)),
+        image: Some(plan.wanted.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec![names::AGENT_BINARY.into(), "launch".into()]),
         ports: Some(vec![
@@ -19,7 +23,7 @@ pub fn container(plan: &Blueprint<'_>) -> Container {
             port("peer", names::PORT_PEER),
             port("metrics", names::PORT_METRICS),
         ]),
-        resources: spec.pod.resources.clone(),
+        resources: plan.cluster.spec.pod.resources.clone(),
         // Held open by the agent while the member starts, so Ready shows at once; hence the long timeout.
         readiness_probe: Some(Probe {
             period_seconds: Some(2),

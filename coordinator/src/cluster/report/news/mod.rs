@@ -10,7 +10,10 @@ use etcd_operator_shared::api::{
 
 use crate::{
     apiserver::recorder::Note,
-    cluster::{decide::step::Why, report::status::REFUSED},
+    cluster::{
+        decide::step::Why,
+        report::status::{REFUSED, template},
+    },
 };
 
 impl Note {
@@ -77,7 +80,18 @@ impl Note {
         let before = cluster.status.as_ref();
         let mut notes = before.map(|before| members::of(cluster, before, after)).unwrap_or_default();
         notes.extend(Self::changes(before, after));
+        notes.extend(Self::unused(before, after));
         notes
+    }
+
+    /// What of the user's pod template is not used: each new sentence once.
+    fn unused(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Option<Self> {
+        let said = |status: &EtcdClusterStatus| {
+            let told = status.conditions.iter().find(|c| c.type_ == template::KIND && c.status == "False");
+            told.map(|c| (c.reason.clone(), c.message.clone()))
+        };
+        let (reason, message) = said(after).filter(|now| before.and_then(said).as_ref() != Some(now))?;
+        Some(Self { warns: true, ..Self::normal(&reason, "Reconcile", message) })
     }
 
     /// The phase, and what only a person can change.

@@ -16,6 +16,7 @@ use super::{
     Derived, Input,
     condition::{self, ConditionUpdate, Status},
     tally::{Serving, Tally},
+    template,
 };
 use crate::cluster::decide::step::{Step, Waiting};
 
@@ -34,6 +35,13 @@ pub fn of(
 ) -> Vec<Condition> {
     for says in [ready(derived, phase), available(derived), reconciling(derived, phase), stalled(derived)] {
         condition::upsert(&mut conditions, says, generation, now);
+    }
+    // Where the spec is not acted on, nothing new is known of its template.
+    if let Some(care) = &derived.input.decision.care {
+        match template::applied(derived.input, care) {
+            Some(says) => condition::upsert(&mut conditions, says, generation, now),
+            None => conditions.retain(|condition| condition.type_ != template::KIND),
+        }
     }
     conditions
 }

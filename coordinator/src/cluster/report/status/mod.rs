@@ -12,6 +12,7 @@ mod members;
 mod phase;
 pub mod problems;
 mod tally;
+pub mod template;
 
 use std::time::Duration;
 

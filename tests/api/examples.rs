@@ -1,0 +1,34 @@
+//! The examples are what the API server and the coordinator take: every field is known, no rule is broken.
+
+use anyhow::{Context, Result};
+use etcd_operator_shared::{api::EtcdCluster, validate};
+use serde_json::Value;
+use std::{fs, path::Path};
+
+use crate::server::in_room;
+
+#[tokio::test]
+async fn every_example_is_taken() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/examples");
+    in_room(async |room| {
+        let mut tried = 0;
+        for entry in fs::read_dir(&folder)? {
+            let file = entry?.path();
+            let text = fs::read_to_string(&file)?;
+            for document in text.split("\n---\n") {
+                let object: Value = serde_yaml::from_str(document).with_context(|| file.display().to_string())?;
+                let path = format!("/apis/etcd.etcd.io/v1alpha1/namespaces/{}/etcdclusters", room.name);
+                let request = http::Request::post(format!("{path}?dryRun=All&fieldValidation=Strict"))
+                    .header("content-type", "application/json")
+                    .body(serde_json::to_vec(&object)?)?;
+                let taken: EtcdCluster =
+                    room.server.client.request(request).await.with_context(|| file.display().to_string())?;
+                validate::cluster(&taken).with_context(|| file.display().to_string())?;
+                tried += 1;
+            }
+        }
+        assert!(tried >= 8, "{tried} examples in {}", folder.display());
+        Ok(())
+    })
+    .await
+}
