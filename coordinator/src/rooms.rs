@@ -7,7 +7,7 @@ use std::{
 };
 
 /// All rooms, the lowest first.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "ownership",
     "metrics",
     "apiserver",
@@ -18,6 +18,7 @@ const ROOMS: [&str; 21] = [
     "cluster/caches",
     "cluster/fetch",
     "cluster/timers",
+    "cluster/inquiries",
     "cluster/context",
     "cluster/outcome",
     "cluster/apply",

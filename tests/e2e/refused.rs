@@ -1,11 +1,13 @@
-//! Promise: what the API server refuses is on the object within seconds in its own words, stops nothing else of the cluster, and
+//! Promise: what the API server refuses, of us or of those who make pods and volumes for us, is on the object within seconds in its own words, stops nothing else of the cluster, and
 //! mending it heals.
 
 use crate::harness::demo::spec_with;
 use crate::harness::{Demo, Manner, PATIENCE, Stage, events, play, until};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{ResourceQuota, Service};
-use kube::api::{DeleteParams, PostParams};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -121,4 +123,55 @@ async fn each_was_told_once(stage: &Stage) -> Result<()> {
         ensure!(count == 1, "{words} was told {count} times: {lines:#?}");
     }
     Ok(())
+}
+
+#[test]
+fn pods_and_claims_that_cannot_be_made_are_named_with_the_reason_and_mending_heals() {
+    play("refused_pods", Manner::Beside, async |stage| {
+        let quota = quota(stage, json!({"limits.memory": "64Gi", "persistentvolumeclaims": "1"})).await?;
+        let demo = Demo::create(stage, "demo", spec_with(1, json!({}))).await?;
+        let sentence = demo.says("Ready", "False", "PodsRefused").await?;
+        stage.say(&sentence);
+        ensure!(sentence.contains("limits.memory"), "it says {sentence}");
+        let hard = Patch::Merge(json!({"spec": {"hard": {"limits.memory": null}}}));
+        stage.api::<ResourceQuota>().patch(&quota, &PatchParams::default(), &hard).await?;
+        demo.ready().await?;
+
+        let three = demo.resize(3).await?;
+        let sentence = three.says("Ready", "False", "PodsRefused").await?;
+        stage.say(&sentence);
+        ensure!(sentence.contains("PVC data-demo-") && sentence.contains("exceeded quota"), "it says {sentence}");
+        let told = events::told(stage).await?;
+        stage.say(format!("{:?}", told.iter().filter(|one| one.warns).collect::<Vec<_>>()));
+        stage.api::<ResourceQuota>().delete(&quota, &DeleteParams::default()).await?;
+        three.settles(PATIENCE).await
+    });
+}
+
+#[test]
+fn a_class_that_nobody_provisions_is_named() {
+    play("no_provisioner", Manner::Beside, async |stage| {
+        let class = format!("nobody-{}", stage.namespace);
+        let object = json!({"metadata": {"name": class}, "provisioner": "example.com/nobody"});
+        let classes = Api::<StorageClass>::all(stage.client());
+        classes.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        let demo = Demo::create(stage, "demo", spec_with(1, json!({"storage": {"storageClassName": class}}))).await;
+        let said = match &demo {
+            Ok(demo) => names_its_provisioner(demo).await,
+            Err(error) => bail!("{error:#}"),
+        };
+        classes.delete(&class, &DeleteParams::default()).await?;
+        stage.say(said?);
+        Ok(())
+    });
+}
+
+/// First the scheduler says that the volume is missing, and then the claim's events for whom it waits.
+async fn names_its_provisioner(demo: &Demo<'_>) -> Result<String> {
+    until("Ready names claim and provisioner", PATIENCE, async || {
+        let said = demo.says("Ready", "False", "VolumePending").await?;
+        ensure!(said.contains("data-demo-0") && said.contains("example.com/nobody"), "it says {said}");
+        Ok(said)
+    })
+    .await
 }

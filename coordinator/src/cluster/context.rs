@@ -6,7 +6,7 @@ use etcd_operator_shared::api::cluster::PodUser;
 
 use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events},
-    cluster::{caches::Caches, timers::Timers},
+    cluster::{caches::Caches, inquiries::Inquiries, timers::Timers},
     metrics::Metrics,
 };
 
@@ -21,4 +21,5 @@ pub struct Context {
     /// As whom pods run whose cluster does not say.
     pub pod_user: PodUser,
     pub timers: Timers,
+    pub inquiries: Inquiries,
 }

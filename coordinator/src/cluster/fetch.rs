@@ -5,7 +5,7 @@ use futures::future::{try_join_all, try_join3, try_join4};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{PersistentVolumeClaim, Pod},
+    core::v1::{Event, PersistentVolumeClaim, Pod},
     storage::v1::StorageClass,
 };
 use kube::{Api, ResourceExt, api::ListParams};
@@ -16,6 +16,7 @@ use crate::{
         decide::incarnation::initial_members,
         facts::{
             Claim, ClusterKey, Facts, Source,
+            findings::Said,
             ground::{Class, FoundSet, FoundVolumeClaim, Ground},
         },
         salvage,
@@ -45,6 +46,20 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
     let claims = claims.iter().map(|claim| Claim::whole(claim, &uid, now));
     let facts = Facts::of(&ClusterKey::cluster(cluster), set.as_ref(), members, pods, claims);
     Ok(Facts { source: Source::Live, ..facts })
+}
+
+/// What the events of one object say.
+pub async fn events(api: &ApiServer, namespace: &str, uid: &str) -> Result<Vec<Said>, Failed> {
+    let about = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
+    let events = Api::<Event>::namespaced(api.client(), namespace);
+    let found = api.call(|| format!("list the events of {uid}"), events.list(&about)).await?;
+    let said = |event: Event| {
+        let time = event.last_timestamp.or(event.metadata.creation_timestamp.clone()).map(|time| time.0);
+        let at = event.event_time.map(|time| time.0).max(time).map_or(0, Timestamp::as_second);
+        let warns = event.type_.as_deref() == Some("Warning");
+        Said { reason: event.reason.unwrap_or_default(), message: event.message.unwrap_or_default(), warns, at }
+    };
+    Ok(found.items.into_iter().map(said).collect())
 }
 
 /// What lies where the cluster is to be. All at once: the user waits.

@@ -15,6 +15,7 @@ pub(crate) mod context;
 pub(crate) mod controller;
 mod fetch;
 mod incarnation;
+pub(crate) mod inquiries;
 mod outcome;
 mod reconcile;
 mod report;

@@ -1,6 +1,6 @@
 //! Reconciliation as a sentence: observe, decide, act, tell.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use etcd_operator_shared::api::EtcdCluster;
 use kube::{ResourceExt, runtime::controller::Action};
@@ -17,7 +17,7 @@ use crate::{
             refusal::Refusal,
             step::{Look, ROUNDS, Step},
         },
-        facts::{Facts, Source},
+        facts::{Facts, Source, findings},
         fetch, incarnation,
         outcome::{Outcome, Seen, Unfinished},
         report,
@@ -27,8 +27,9 @@ use crate::{
 
 /// One cluster, once.
 pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<Action, Unfinished> {
-    let Some(seen) = observe(&ctx, &cluster).await? else { return Ok(Action::await_change()) };
+    let Some(mut seen) = observe(&ctx, &cluster).await? else { return Ok(Action::await_change()) };
     let uid = cluster.uid().unwrap_or_default();
+    let unanswered = inquire(&ctx, &mut seen).await;
     let mut outcome = advance(&ctx, seen).await.refusing_strangers();
     outcome.denials = ctx.timers.denied(&uid, &outcome.failed);
     if outcome.failed.iter().any(|failed| matches!(failed.cause, Cause::Dropped)) {
@@ -36,7 +37,7 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
     }
     // Told whatever failed: a status that stands still is a lie.
     let told = report::tell(&ctx, &outcome).await;
-    let next = report::next(&outcome, told.overdue);
+    let next = report::next(&outcome, [told.overdue, unanswered].into_iter().flatten().min());
     outcome.failed.extend(told.failed);
     if !outcome.failed.is_empty() {
         return Err(Unfinished { failed: outcome.failed, again: next.soon });
@@ -53,6 +54,21 @@ async fn observe(ctx: &Context, cluster: &EtcdCluster) -> Result<Option<Seen>, U
     }
     let current = ctx.caches.current(cluster).filter(|c| c.metadata.deletion_timestamp.is_none());
     Ok(current.map(|cluster| Seen { facts: ctx.caches.facts(&cluster), cluster }))
+}
+
+/// Asks why pods and volumes are not made, where they are missing for long. Gives when there is more to ask. Nothing is
+/// decided by the answers, so a question that fails is asked again later and fails nothing.
+async fn inquire(ctx: &Context, seen: &mut Seen) -> Option<Duration> {
+    let (uid, namespace) = (seen.cluster.uid().unwrap_or_default(), seen.cluster.namespace().unwrap_or_default());
+    let due = ctx.inquiries.due(&uid, findings::questions(&seen.facts), Instant::now());
+    for question in &due.now {
+        match fetch::events(&ctx.api, &namespace, question.uid()).await {
+            Ok(events) => ctx.inquiries.answered(&uid, question, question.answer(events)),
+            Err(failed) => debug!(%failed, "not answered"),
+        }
+    }
+    seen.facts.findings = ctx.inquiries.findings(&uid);
+    due.again
 }
 
 /// Takes one cluster as far as it goes now: what must be known or written before more can be decided comes first.
@@ -105,7 +121,11 @@ async fn look_at(ctx: &Context, seen: &Seen, look: Look) -> Result<Seen, Failed>
             let ground = Some(fetch::ground(&ctx.api, &seen.cluster).await?);
             Facts { ground, ..seen.facts.clone() }
         }
-        Look::Live => Facts { ground: seen.facts.ground.clone(), ..fetch::live(&ctx.api, &seen.cluster).await? },
+        Look::Live => Facts {
+            ground: seen.facts.ground.clone(),
+            findings: seen.facts.findings.clone(),
+            ..fetch::live(&ctx.api, &seen.cluster).await?
+        },
     };
     Ok(Seen { cluster: Arc::clone(&seen.cluster), facts })
 }

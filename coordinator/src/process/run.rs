@@ -20,7 +20,7 @@ use tracing::info;
 use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events, watch::Scope},
     args::Run,
-    cluster::{caches::Caches, context::Context, controller, timers::Timers},
+    cluster::{caches::Caches, context::Context, controller, inquiries::Inquiries, timers::Timers},
     metrics::Metrics,
     process::{lease::Election, probes},
 };
@@ -97,6 +97,7 @@ async fn control(args: &Run, api: &Arc<ApiServer>, metrics: &Metrics, shutdown: 
             agent_image: args.agent_image.clone(),
             pod_user: args.pod_user.into(),
             timers: Timers::default(),
+            inquiries: Inquiries::default(),
         });
         controllers.spawn(controller::run(scope, ctx, shutdown.clone()));
     }

@@ -15,6 +15,8 @@ pub struct Claim {
     pub deleting: bool,
     /// Whether it goes with the EtcdCluster.
     pub owned: bool,
+    /// Whether it has a volume.
+    pub bound: bool,
     /// Whether scheduler and provisioner are at work on it.
     pub binding: bool,
     /// Known from live reads only.
@@ -48,6 +50,7 @@ impl Claim {
             uid: claim.uid().unwrap_or_default(),
             deleting: claim.meta().deletion_timestamp.is_some(),
             owned: claim.owner_references().iter().any(|owner| owner.uid == cluster),
+            bound,
             binding: !bound && age.is_none_or(|age| age < BINDING),
             size: None,
         }

@@ -6,6 +6,7 @@
 
 pub mod claim;
 pub mod denial;
+pub mod findings;
 pub mod ground;
 pub mod pod_trouble;
 mod version;
@@ -22,6 +23,7 @@ use etcd_operator_shared::{
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1 as core};
 use kube::ResourceExt;
 
+use findings::Finding;
 use ground::Ground;
 use pod_trouble::Trouble;
 
@@ -42,6 +44,8 @@ pub struct Facts {
     pub former: Vec<Arc<EtcdMember>>,
     /// What lies where the cluster is to be; `None` until that was looked at.
     pub ground: Option<Ground>,
+    /// Why pods or volumes are not made, as far as that was asked.
+    pub findings: Vec<Finding>,
 }
 
 /// Who says so.

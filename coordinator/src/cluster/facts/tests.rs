@@ -23,7 +23,7 @@ pub fn pod(ordinal: u32, revision: &str) -> Pod {
 /// A volume claim as it is when all is well.
 pub fn claim(ordinal: u32) -> Claim {
     let name = names::volume_claim(&names::member("demo", ordinal));
-    Claim { name, uid: format!("claim-{ordinal}"), ..Claim::default() }
+    Claim { name, uid: format!("claim-{ordinal}"), bound: true, ..Claim::default() }
 }
 
 /// A status as the agent of [`pod`] writes it when all is well.

@@ -1,4 +1,4 @@
-//! Who is to blame: the troubles of pods and members, the gravest first.
+//! Who is to blame: what keeps pods and volumes from being made, the troubles of pods and members, the gravest first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,7 @@ use crate::cluster::{
     decide::{membership::Membership, refusal},
     facts::{
         Facts, Readiness, Slot,
+        findings::Question,
         pod_trouble::{self, shorten},
     },
 };
@@ -28,13 +29,14 @@ pub struct Problem {
 
 /// Whether a reason, unlike what members go through when a cluster comes up, may well stay until somebody acts.
 pub fn lasts(reason: &str) -> bool {
-    const OF_MEMBERS: [&str; 5] = [QUORUM_LOST, "MemberHeld", "MemberFailing", "MemberUnreadable", "AlarmRaised"];
+    const OF_MEMBERS: [&str; 6] =
+        [QUORUM_LOST, PODS_REFUSED, "MemberHeld", "MemberFailing", "MemberUnreadable", "AlarmRaised"];
     OF_MEMBERS.contains(&reason)
         || pod_trouble::Reason::ALL.iter().any(|r| r.as_str() == reason)
         || refusal::REASONS.contains(&reason)
 }
 
-/// All problems: those that wait for a person, then those of pods, then those of members. `incarnation`: the number of
+/// All problems: those that wait for a person, then what is not made, then those of pods, then those of members. `incarnation`: the number of
 /// the present one.
 pub fn of(facts: &Facts, membership: &Membership, incarnation: i64) -> Vec<Problem> {
     let voters = membership.electorate(facts);
@@ -52,11 +54,26 @@ pub fn of(facts: &Facts, membership: &Membership, incarnation: i64) -> Vec<Probl
         held: false,
     });
     let held = members().filter(|p| p.held);
-    whole.into_iter().chain(held).chain(pods).chain(members().filter(|p| !p.held)).collect()
+    let findings = facts.findings.iter().map(|finding| Problem {
+        reason: reason_of(&finding.question).to_owned(),
+        message: finding.words.clone(),
+        held: false,
+    });
+    whole.into_iter().chain(held).chain(findings).chain(pods).chain(members().filter(|p| !p.held)).collect()
 }
 
 /// Reason of the gravest problem: so many members have lost their data that the others are no quorum.
 const QUORUM_LOST: &str = "QuorumLost";
+
+/// Reason of pods that their StatefulSet cannot make.
+const PODS_REFUSED: &str = "PodsRefused";
+
+fn reason_of(question: &Question) -> &'static str {
+    match question {
+        Question::Pods { .. } => PODS_REFUSED,
+        Question::Volume { .. } => pod_trouble::Reason::VolumePending.as_str(),
+    }
+}
 
 /// Why a member is held whose data is gone: with a quorum of the others it is replaced by itself, under a new ID.
 const LOST: [&str; 3] = ["DataLost", "VolumeLost", "NoProofOfFirstStart"];
