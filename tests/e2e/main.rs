@@ -21,6 +21,7 @@ mod older_kinds;
 mod outages;
 mod pod_template;
 mod process_faults;
+mod protection;
 mod quiet;
 mod refused;
 mod services;

@@ -1,16 +1,18 @@
 //! Promise: what is not ours is never touched, what is in the way is named, and what is ours comes back.
 
 use crate::harness::demo::spec;
-use crate::harness::{Demo, Manner, PATIENCE, Stage, play, until};
+use crate::harness::{Demo, Manner, PATIENCE, Stage, holds, play, until};
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use etcd_operator_shared::api::EtcdCluster;
+use etcd_operator_shared::api::cluster::Phase;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn objects_of_the_user_with_our_names_are_named_and_left_alone_until_they_go() {
@@ -55,6 +57,98 @@ fn objects_of_the_user_with_our_names_are_named_and_left_alone_until_they_go() {
         ensure!(there.metadata.resource_version == kept.metadata.resource_version, "it was written to: {there:?}");
         Ok(())
     });
+}
+
+#[test]
+fn what_of_ours_somebody_changes_comes_back_restarts_nothing_and_a_claim_in_the_way_stops_a_scaling() {
+    play("ours", Manner::Beside, async |stage| {
+        let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;
+        let before = uids(&demo).await?;
+        let kubectl = async |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            stage.kubectl.run(&[&["-n", &stage.namespace], &words[..]].concat()).await
+        };
+        for line in [
+            "set env sts/demo -c etcd ETCD_FORCE_NEW_CLUSTER=true",
+            "label sts/demo service/demo-client etcdm/demo-1 etcd.etcd.io/cluster-",
+            "patch configmap/demo-etcd --type=merge -p {\"metadata\":{\"ownerReferences\":null}}",
+            "patch service/demo-client --type=merge -p {\"spec\":{\"selector\":{\"etcd.etcd.io/incarnation\":\"9\"}}}",
+            "label pod/demo-2 etcd.etcd.io/cluster-uid-",
+            "delete poddisruptionbudget/demo role/demo-agent",
+        ] {
+            stage.say(kubectl(line).await?.trim().replace('\n', "; "));
+        }
+        let started = Instant::now();
+        until("all but the pod is back", Duration::from_secs(15), async || {
+            let env = kubectl("get sts/demo -o jsonpath={.spec.template.spec.containers[?(@.name==\"etcd\")].env}").await?;
+            ensure!(env.trim().is_empty(), "etcd's environment is {env}");
+            let objects = "sts/demo service/demo-client etcdm/demo-1 configmap/demo-etcd poddisruptionbudget/demo role/demo-agent";
+            for object in objects.split(' ') {
+                let get = format!("get {object} -o jsonpath={{.metadata.labels.etcd\\.etcd\\.io/cluster}}/{{.metadata.ownerReferences[0].kind}}");
+                let marks = kubectl(&get).await?;
+                ensure!(marks.trim() == "demo/EtcdCluster", "{object} has {marks}");
+            }
+            let selects = kubectl("get service/demo-client -o jsonpath={.spec.selector.etcd\\.etcd\\.io/incarnation}").await?;
+            ensure!(selects.trim() == "1", "the Service selects incarnation {selects}");
+            Ok(())
+        })
+        .await?;
+        stage.say(format!("objects are back after {:.1} s", started.elapsed().as_secs_f64()));
+        until("the pod has its label and its owner again", Duration::from_secs(60), async || {
+            let marks = kubectl("get pod/demo-2 -o jsonpath={.metadata.labels.etcd\\.etcd\\.io/cluster-uid}/{.metadata.ownerReferences[0].kind}").await?;
+            ensure!(marks.trim().len() > 20 && marks.contains("/StatefulSet"), "demo-2 has {marks}");
+            Ok(())
+        })
+        .await?;
+        stage.say(format!("the pod is back after {:.1} s", started.elapsed().as_secs_f64()));
+        demo.ready().await?;
+        ensure!(uids(&demo).await? == before && demo.restarts().await? == 0, "pods were replaced or restarted");
+        claim_in_the_way(stage, &demo).await?;
+        deleted_and_held(stage, &demo).await
+    });
+}
+
+/// A claim of somebody else at a place beyond the members is neither mounted nor touched, and told.
+async fn claim_in_the_way(stage: &Stage, demo: &Demo<'_>) -> Result<()> {
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}});
+    let claim = make::<PersistentVolumeClaim>(stage, "data-demo-4", json!({"spec": spec})).await?;
+    demo.patch_spec(json!({"size": 5})).await?;
+    let sentence = demo.says("Stalled", "True", "StaleVolume").await?;
+    stage.say(format!("Stalled: {sentence}"));
+    ensure!(sentence.contains("data-demo-4") && !sentence.contains("delete"), "it says: {sentence}");
+    holds("no further pod", Duration::from_secs(8), async || {
+        let pods = demo.pods().await?.len();
+        ensure!(pods == 3, "there are {pods} pods");
+        Ok(())
+    })
+    .await?;
+    let there = stage.api::<PersistentVolumeClaim>().get("data-demo-4").await?;
+    ensure!(there.owner_references().is_empty() && there.uid() == claim.uid(), "the claim was taken: {there:?}");
+    demo.patch_spec(json!({"size": 3})).await?;
+    demo.ready().await
+}
+
+/// A cluster that somebody's finalizer keeps says for what it waits, and goes when that is gone.
+async fn deleted_and_held(stage: &Stage, demo: &Demo<'_>) -> Result<()> {
+    let clusters = stage.api::<EtcdCluster>();
+    let finalizers = |all: Value| Patch::Merge(json!({"metadata": {"finalizers": all}}));
+    clusters.patch("demo", &PatchParams::default(), &finalizers(json!(["example.com/backup"]))).await?;
+    clusters.delete("demo", &DeleteParams::default()).await?;
+    let sentence = demo.says("Reconciling", "True", "Deleting").await?;
+    stage.say(format!("Reconciling: {sentence}"));
+    ensure!(sentence.contains("example.com/backup"), "it says: {sentence}");
+    let phase = demo.get().await?.status.and_then(|status| status.phase);
+    ensure!(phase == Some(Phase::Deleting), "its phase is {phase:?}");
+    clusters.patch("demo", &PatchParams::default(), &finalizers(json!([]))).await?;
+    until("the cluster is gone", PATIENCE, async || {
+        ensure!(clusters.get_opt("demo").await?.is_none() && demo.pods().await?.is_empty(), "it is there");
+        Ok(())
+    })
+    .await
+}
+
+async fn uids(demo: &Demo<'_>) -> Result<Vec<Option<String>>> {
+    Ok(demo.pods().await?.iter().map(ResourceExt::uid).collect())
 }
 
 /// What a user has made before, with its version: any write would raise it.

@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use etcd_coordinator::cluster::{
     decide::{Care, Decision, Waited, decide, incarnation::initial_members, replicas::RAISE_AFTER, step::Step},
-    facts::{Claim, Facts, Pod, Set, Slot, Storage, Version},
+    facts::{Claim, Facts, Pod, Set, Slot, Storage, Version, places::Places},
 };
 use etcd_operator_shared::{
     api::{
@@ -179,6 +179,7 @@ impl Sight {
             version: Version::default(),
             replicas: self.replicas.into(),
             newest: Some(String::new()),
+            deleting: false,
             storage: Storage::default(),
         };
         let seat = |seat: usize| {
@@ -202,6 +203,7 @@ impl Sight {
             set: Some(set),
             slots: seats().map(seat).collect::<BTreeMap<_, _>>(),
             claims: volumes.collect(),
+            places: Some(Places { from: 0, to: u32::MAX, ..Places::default() }),
             ..Facts::default()
         }
     }
@@ -219,6 +221,7 @@ impl Member {
             peers: vec![],
             size: self.size.into(),
             stopped: self.stopped,
+            retiring: false,
         };
         let status = EtcdMemberStatus {
             pod_uid: Some(if self.said { HERE } else { GONE }.into()),

@@ -5,11 +5,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use etcd_operator_shared::names::LABEL_CLUSTER;
 use futures::FutureExt;
 use kube::{
-    Resource,
+    Resource, ResourceExt,
     runtime::reflector::{self, ObjectRef, Store, store::Writer},
 };
+
+use super::index::Index;
 
 /// Objects of one kind by namespace and name.
 #[derive(Debug, Clone)]
@@ -20,6 +23,7 @@ where
     store: Store<K>,
     /// The writing end, until a watch takes it.
     writer: Arc<Mutex<Option<Writer<K>>>>,
+    index: Arc<Index>,
 }
 
 impl<K> Default for Cache<K>
@@ -28,7 +32,7 @@ where
 {
     fn default() -> Self {
         let (store, writer) = reflector::store();
-        Self { store, writer: Arc::new(Mutex::new(Some(writer))) }
+        Self { store, writer: Arc::new(Mutex::new(Some(writer))), index: Arc::default() }
     }
 }
 
@@ -52,6 +56,20 @@ where
     #[must_use]
     pub fn is_filled(&self) -> bool {
         self.store.wait_until_ready().now_or_never().is_some_and(|filled| filled.is_ok())
+    }
+
+    /// What the watch tells beside the cache.
+    #[must_use]
+    pub fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index)
+    }
+
+    /// All objects that are labelled for a cluster.
+    #[must_use]
+    pub fn of(&self, namespace: &str, cluster: &str) -> Vec<Arc<K>> {
+        let names = self.index.names(namespace, cluster).into_iter();
+        let there = names.filter_map(|name| self.get(namespace, &name));
+        there.filter(|object| object.labels().get(LABEL_CLUSTER).is_some_and(|label| label == cluster)).collect()
     }
 
     #[must_use]

@@ -3,7 +3,9 @@
 pub mod applied;
 pub mod cache;
 pub mod events;
+pub mod fence;
 pub mod guard;
+mod index;
 pub mod recorder;
 mod verbs;
 pub mod watch;

@@ -71,7 +71,8 @@ impl Watches {
         // managedFields are half of an object, and nothing here reads them.
         let events = watcher(self.scope.api::<K>(&self.client), config).default_backoff();
         let events = events.modify(|o| o.managed_fields_mut().clear());
-        triggers(events.inspect(self.listener()).reflect(writer), self.listed.clone())
+        let events = events.inspect(self.listener()).inspect(indexed(cache));
+        triggers(events.reflect(writer), self.listed.clone())
     }
 
     /// A watch that fills a cache with what can be read, and tells of the rest.
@@ -95,7 +96,8 @@ impl Watches {
             std::future::ready(event)
         });
         let events = events.modify(|o| o.managed_fields_mut().clear());
-        triggers(events.inspect(self.listener()).reflect(writer), self.listed.clone())
+        let events = events.inspect(self.listener()).inspect(indexed(cache));
+        triggers(events.reflect(writer), self.listed.clone())
     }
 
     /// A watch of metadata, for what was applied.
@@ -112,6 +114,16 @@ impl Watches {
         move |event| match event {
             Ok(event) => applied.observe(namespace.as_deref(), event),
             Err(error) => warn!(kind = %K::kind(&()), %error, "watch interrupted"),
+        }
+    }
+}
+
+/// Keeps a cache's index.
+fn indexed<K: Watched>(cache: &Cache<K>) -> impl FnMut(&watcher::Result<watcher::Event<K>>) + Send + use<K> {
+    let index = cache.index();
+    move |event| {
+        if let Ok(event) = event {
+            index.observe(event);
         }
     }
 }

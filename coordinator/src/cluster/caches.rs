@@ -15,7 +15,7 @@ use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Pod},
 };
-use kube::{Resource, ResourceExt, core::PartialObjectMeta};
+use kube::{ResourceExt, core::PartialObjectMeta};
 
 use crate::{
     apiserver::cache::Cache,
@@ -95,23 +95,13 @@ impl Caches {
         let (name, uid, now) = (cluster.name_any(), cluster.uid().unwrap_or_default(), Timestamp::now());
         let set = self.sets.get(&namespace(cluster), &names::stateful_set(&name));
         let set = set.filter(|s| owner(&**s).as_ref() == Some(&uid));
-        let same = |member| member;
-        let (members, pods) = (of(&self.members, cluster, same), of(&self.pods, cluster, same));
-        let claims = of(&self.claims, cluster, |member| names::volume_claim(&member));
+        let namespace = namespace(cluster);
+        let (members, pods) = (self.members.of(&namespace, &name), self.pods.of(&namespace, &name));
+        let claims = self.claims.of(&namespace, &name);
         let ours = claims.iter().filter(|c| c.labels().get(names::LABEL_CLUSTER_UID) == Some(&uid));
         let claims: Vec<Claim> = ours.map(|claim| Claim::of(&**claim, &uid, now)).collect();
         Facts::of(&ClusterKey::cluster(cluster), set.as_deref(), members, pods, claims)
     }
-}
-
-/// By name, one ordinal after the other: a scan would cost every reconciliation as much as there are clusters.
-fn of<K>(cache: &Cache<K>, cluster: &EtcdCluster, name: impl Fn(String) -> String) -> Vec<Arc<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + 'static,
-{
-    let (cluster, namespace) = (cluster.name_any(), namespace(cluster));
-    let get = |ordinal| cache.get(&namespace, &name(names::member(&cluster, ordinal)));
-    (0..names::MAX_MEMBERS).filter_map(get).collect()
 }
 
 /// Versions rise; Kubernetes promises since 1.35 what was always so. One that is no number is never newer.

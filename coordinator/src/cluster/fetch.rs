@@ -1,7 +1,10 @@
 //! Reads that no cache may answer: the ground before founding, and everything before a step that cannot be taken back.
 
-use etcd_operator_shared::{api::EtcdCluster, names, validate};
-use futures::future::{try_join_all, try_join3, try_join4};
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdMember},
+    names, validate,
+};
+use futures::future::{try_join, try_join_all, try_join3, try_join4};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -15,9 +18,10 @@ use crate::{
     cluster::{
         decide::incarnation::initial_members,
         facts::{
-            Claim, ClusterKey, Facts, Source,
+            Claim, ClusterKey, Facts, Source, Stray,
             findings::Said,
             ground::{Class, FoundSet, FoundVolumeClaim, Ground},
+            places::{Places, Taken},
         },
         salvage,
     },
@@ -45,7 +49,44 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
     let (members, pods) = (members.into_iter().map(Into::into), pods.into_iter().map(Into::into));
     let claims = claims.iter().map(|claim| Claim::whole(claim, &uid, now));
     let facts = Facts::of(&ClusterKey::cluster(cluster), set.as_ref(), members, pods, claims);
-    Ok(Facts { source: Source::Live, ..facts })
+    let strays = strays(api, cluster, &facts).await?;
+    Ok(Facts { source: Source::Live, strays, ..facts })
+}
+
+/// The EtcdCluster as it is now. One that is gone or going gets nothing: a watch may be late to tell.
+pub async fn cluster(api: &ApiServer, seen: &EtcdCluster) -> Result<EtcdCluster, Failed> {
+    let (name, namespace, uid) = identity(seen);
+    let there = api.get::<EtcdCluster>(&namespace, &name).await?;
+    there
+        .filter(|there| there.uid().as_ref() == Some(&uid) && there.metadata.deletion_timestamp.is_none())
+        .ok_or_else(|| Failed { attempt: format!("find EtcdCluster {name}"), cause: Cause::Missing })
+}
+
+/// Pods of these ordinals that are there, and that no selector finds.
+async fn strays(api: &ApiServer, cluster: &EtcdCluster, facts: &Facts) -> Result<Vec<Stray>, Failed> {
+    let (name, namespace, uid) = identity(cluster);
+    let one = async |ordinal| api.get::<Pod>(&namespace, &names::member(&name, ordinal)).await;
+    let pods = try_join_all(facts.podless().map(one)).await?;
+    Ok(pods.into_iter().flatten().filter_map(|pod| Stray::of(&pod, &uid)).collect())
+}
+
+/// What lies where the pods of these ordinals are to be.
+pub async fn places(api: &ApiServer, cluster: &EtcdCluster, from: u32, to: u32) -> Result<Places, Failed> {
+    let (name, namespace, uid) = identity(cluster);
+    let one = async |ordinal: u32| {
+        let member = names::member(&name, ordinal);
+        let object = api.get_readable::<EtcdMember>(&namespace, &member, salvage::without_status);
+        let (claim, object) = try_join(claim(api, &namespace, names::volume_claim(&member)), object).await?;
+        let retiring = object.is_some_and(|object| object.spec.cluster_uid == uid && object.spec.retiring);
+        let taken = match claim {
+            Some(claim) if claim.deleting => Some(Taken::Leaving(claim.name)),
+            Some(claim) if claim.cluster_uid.as_ref() != Some(&uid) => Some(Taken::Foreign(claim.name)),
+            Some(_) | None => retiring.then_some(Taken::Retiring(member)),
+        };
+        Ok(taken.map(|taken| (ordinal, taken)))
+    };
+    let taken = try_join_all((from..to).map(one)).await?.into_iter().flatten().collect();
+    Ok(Places { from, to, taken })
 }
 
 /// What the events of one object say.

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use crate::{
     apiserver::{Cause, Failed},
     cluster::{
-        apply,
+        apply::{self, Acted},
         context::Context,
         decide::{
             self, Decision,
@@ -24,6 +24,10 @@ use crate::{
         timers::Retry,
     },
 };
+
+/// When a pod is tried again that its budget does not let go: the budget's controller is a moment late after each pod
+/// that comes back.
+const AGAIN_FOR_BUDGET: Duration = Duration::from_secs(1);
 
 /// One cluster, once.
 pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<Action, Unfinished> {
@@ -46,13 +50,13 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
     Ok(next.action())
 }
 
-/// What the caches know of a cluster; `None` if it is gone or on its way out.
+/// What the caches know of a cluster; `None` if it is gone.
 async fn observe(ctx: &Context, cluster: &EtcdCluster) -> Result<Option<Seen>, Unfinished> {
     if !ctx.caches.filled().await {
         let failed = vec![Failed { attempt: "fill the caches".into(), cause: Cause::Timeout }];
         return Err(Unfinished { failed, again: None });
     }
-    let current = ctx.caches.current(cluster).filter(|c| c.metadata.deletion_timestamp.is_none());
+    let current = ctx.caches.current(cluster);
     Ok(current.map(|cluster| Seen { facts: ctx.caches.facts(&cluster), cluster }))
 }
 
@@ -107,32 +111,40 @@ fn decide(ctx: &Context, seen: &Seen) -> Decision {
 /// Whether caches are not enough to go by: what could not be taken back is decided on live reads, and so is what has
 /// waited for long, since a cache that missed something must not hold a cluster for ever.
 fn is_doubtful(ctx: &Context, seen: &Seen, decision: &Decision) -> bool {
-    if seen.facts.source == Source::Live {
+    if seen.facts.source == Source::Live || seen.cluster.metadata.deletion_timestamp.is_some() {
         return false;
     }
-    let waits = matches!(decision.step, Step::Wait(_));
+    let waits = matches!(decision.step, Step::Wait(_)) || seen.facts.lacks_a_pod();
     let long = ctx.timers.has_waited_long(&seen.cluster.uid().unwrap_or_default(), waits, Instant::now());
     long || decision.is_final(&seen.facts)
 }
 
 async fn look_at(ctx: &Context, seen: &Seen, look: Look) -> Result<Seen, Failed> {
+    let Seen { cluster, facts } = seen;
     let facts = match look {
-        Look::Ground => {
-            let ground = Some(fetch::ground(&ctx.api, &seen.cluster).await?);
-            Facts { ground, ..seen.facts.clone() }
+        Look::Ground => Facts { ground: Some(fetch::ground(&ctx.api, cluster).await?), ..facts.clone() },
+        Look::Places { from, to } => {
+            let places = Some(fetch::places(&ctx.api, cluster, from, to).await?);
+            Facts { places, ..facts.clone() }
         }
-        Look::Live => Facts {
-            ground: seen.facts.ground.clone(),
-            findings: seen.facts.findings.clone(),
-            ..fetch::live(&ctx.api, &seen.cluster).await?
-        },
+        Look::Live => {
+            // The cluster itself too: a cache that is behind may show an incarnation as ended after which another began.
+            let cluster = fetch::cluster(&ctx.api, cluster).await?;
+            let Facts { ground, places, findings, .. } = facts.clone();
+            let facts = Facts { ground, places, findings, ..fetch::live(&ctx.api, &cluster).await? };
+            return Ok(Seen { cluster: Arc::new(cluster), facts });
+        }
     };
-    Ok(Seen { cluster: Arc::clone(&seen.cluster), facts })
+    Ok(Seen { cluster: Arc::clone(cluster), facts })
 }
 
 /// Acts on what was decided; an incarnation is over when nothing else failed.
-async fn act(ctx: &Context, mut seen: Seen, decision: Decision) -> Outcome {
-    let mut failed = apply::act(ctx, &seen, &decision).await;
+async fn act(ctx: &Context, mut seen: Seen, mut decision: Decision) -> Outcome {
+    let Acted { mut failed, waits } = apply::act(ctx, &seen, &decision).await;
+    if let Some(waiting) = waits {
+        decision.step = Step::Wait(waiting);
+        decision.again = Some(AGAIN_FOR_BUDGET);
+    }
     if let (Step::End(why), Some(care), []) = (&decision.step, &decision.care, failed.as_slice()) {
         match incarnation::end(ctx, &seen, &care.incarnation, *why).await {
             Ok(ended) => seen = ended,

@@ -6,8 +6,8 @@
 //!   leader ──SIGTERM──▶ work done, then released: a standby need not wait for the expiry
 //! ```
 //! Other machines' clocks are never compared with ours: what counts is how long *we* have seen the Lease unchanged.
-//! It cannot fence by itself (a paused process may wake up after the expiry); every write that matters carries its own
-//! precondition. Source: client-go `tools/leaderelection/leaderelection.go`.
+//! It cannot fence by itself (a paused process may wake up after the expiry): what takes something away looks at
+//! [`crate::apiserver::fence`] first, and every write that matters carries its own precondition. Source: client-go `tools/leaderelection/leaderelection.go`.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::apiserver::{ApiServer, Cause, Failed};
+use crate::apiserver::{ApiServer, Cause, Failed, fence::since_boot};
 
 /// Name of the Lease.
 const NAME: &str = "etcd-coordinator";
@@ -123,6 +123,7 @@ impl<'a> Election<'a> {
 
     /// One look, and one write where it is ours to write. Whether we hold it now.
     async fn attempt(&mut self) -> Result<bool, Failed> {
+        let begun = since_boot();
         let lease: Option<Lease> = self.api.get(&self.namespace, NAME).await?;
         let now = Instant::now();
         self.seen = lease.as_ref().map(|lease| see(self.seen.take(), lease, now));
@@ -139,6 +140,7 @@ impl<'a> Election<'a> {
         match written {
             Ok(lease) => {
                 self.seen = Some(Seen { version: lease.resource_version(), since: Instant::now() });
+                self.api.fence.renewed(begun, RENEW_DEADLINE);
                 Ok(true)
             }
             // Somebody was faster.

@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::{stateful_set::unless_told, volumes};
 use crate::{
-    apiserver::{Cause, Failed, gone, recorder::Note},
+    apiserver::{Cause, Failed, recorder::Note},
     cluster::{
         build::{Blueprint, member},
         context::Context,
@@ -85,15 +85,21 @@ async fn create(ctx: &Context, member: &EtcdMember) -> Result<EtcdMember, Failed
     Ok(made)
 }
 
-/// Clears away what members that are gone have left: the volume, then the EtcdMember, each by UID.
+/// Clears away what members that are gone have left: marks the EtcdMember, then the volume goes, then the EtcdMember.
 pub async fn clear_away(ctx: &Context, plan: &Blueprint<'_>, departed: &[Departed]) -> Vec<Failed> {
     let all = join_all(departed.iter().map(|one| clear_one_away(ctx, plan, one))).await;
     all.into_iter().filter_map(Result::err).collect()
 }
 
 async fn clear_one_away(ctx: &Context, plan: &Blueprint<'_>, departed: &Departed) -> Result<(), Failed> {
-    let Departed { ordinal: _, name, uid, why, volume } = departed;
+    let Departed { ordinal: _, name, uid, version, why, volume } = departed;
     let namespace = plan.cluster.namespace().unwrap_or_default();
+    let retire = json!({"metadata": {"uid": uid, "resourceVersion": version}, "spec": {"retiring": true}});
+    let retiring = match ctx.api.merge::<EtcdMember>(&namespace, name, &retire).await {
+        // Somebody else has finished it.
+        Err(Failed { cause: Cause::Missing, .. }) => return Ok(()),
+        retiring => retiring?,
+    };
     match why {
         Why::Gone(Proof::Absent) => ctx.events.note(plan.cluster, Note::removed(name)),
         Why::Gone(Proof::Left) | Why::Stopped => {}
@@ -103,7 +109,11 @@ async fn clear_one_away(ctx: &Context, plan: &Blueprint<'_>, departed: &Departed
         Fate::Kept(claim) => ctx.events.note(plan.cluster, Note::volume_kept(claim)),
         Fate::Deleted(change) => volumes::change(ctx, plan, change).await?,
     }
-    gone(ctx.api.delete::<EtcdMember>(&namespace, name, uid).await)?;
+    let version = retiring.resource_version();
+    match ctx.api.delete_unchanged::<EtcdMember>(&namespace, name, uid, version).await {
+        Ok(()) | Err(Failed { cause: Cause::Missing, .. }) => {}
+        failed => return failed,
+    }
     info!(%namespace, member = name, "EtcdMember deleted: its member has left");
     Ok(())
 }

@@ -19,7 +19,11 @@ use crate::{
     cluster::{
         build::{Blueprint, ServerVersion},
         context::Context,
-        decide::{Care, Decision, growth::Growth, step::Step},
+        decide::{
+            Care, Decision,
+            growth::Growth,
+            step::{Step, Waiting},
+        },
         outcome::Seen,
     },
 };
@@ -38,9 +42,17 @@ enum Trust {
     Full,
 }
 
-/// Makes and repairs all that a cluster needs, and takes the step. Gives what failed.
-pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Vec<Failed> {
-    let Some(care) = &decision.care else { return vec![] };
+/// What came of acting.
+#[derive(Debug, Default)]
+pub struct Acted {
+    pub failed: Vec<Failed>,
+    /// What the step waits for, where it could not be taken.
+    pub waits: Option<Waiting>,
+}
+
+/// Makes and repairs all that a cluster needs, and takes the step.
+pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
+    let Some(care) = &decision.care else { return Acted::default() };
     let plan = blueprint(ctx, seen, decision, care);
     let facts = &seen.facts;
     // Members must know before their pods do.
@@ -70,12 +82,16 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Vec<Failed>
             }
         }
     }
+    let mut waits = None;
     if trust >= Trust::Holds {
-        failed.extend(take(ctx, &plan, decision, care, set).await);
+        let taken = take(ctx, &plan, decision, care, set).await;
+        failed.extend(taken.failed);
+        waits = taken.waits;
     }
+    failed.extend(pods::relabel(ctx, &plan, &facts.strays).await);
     failed.extend(volumes::ownership(ctx, &plan, &care.volumes).await);
     failed.extend(grow(ctx, &plan, &care.growth, trust).await);
-    failed
+    Acted { failed, waits }
 }
 
 /// Makes volumes grow. The StatefulSet is let go only when all else was written.
@@ -91,9 +107,9 @@ async fn grow(ctx: &Context, plan: &Blueprint<'_>, growth: &Growth, trust: Trust
 
 /// Takes away what is to go. A pod was old against the template that was read: where that has changed since, be it
 /// because somebody else's was put back, nothing is known of it.
-async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &Care, set: Written) -> Vec<Failed> {
-    let pods = match &decision.step {
-        Step::Replace(deletions) if set == Written::Same => pods::delete(ctx, plan, deletions).await,
+async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &Care, set: Written) -> Acted {
+    let pods::Replaced { failed: pods, waits } = match &decision.step {
+        Step::Replace(deletions) if set == Written::Same => pods::replace(ctx, plan, deletions).await,
         Step::Replace(_)
         | Step::SetReplicas(_)
         | Step::Look(_)
@@ -101,11 +117,11 @@ async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &C
         | Step::MakeMembers
         | Step::End(_)
         | Step::Wait(_)
-        | Step::Nothing => vec![],
+        | Step::Nothing => pods::Replaced::default(),
     };
     let (cleared, deleted) =
         join(members::clear_away(ctx, plan, &care.departed), volumes::delete(ctx, plan, &care.volumes)).await;
-    [pods, cleared, deleted].into_iter().flatten().collect()
+    Acted { failed: [pods, cleared, deleted].into_iter().flatten().collect(), waits }
 }
 
 /// What the objects of a cluster are made from.

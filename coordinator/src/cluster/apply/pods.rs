@@ -1,30 +1,79 @@
-//! Pods are deleted by UID, so that their successors get the newest template.
+//! Pods go by UID: those that serve through the PodDisruptionBudget, the others at once. One that has lost a label of
+//! ours gets it back.
 
+use etcd_operator_shared::names;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use serde_json::json;
 use tracing::info;
 
 use crate::{
-    apiserver::{Failed, gone, recorder::Note},
-    cluster::{build::Blueprint, context::Context, decide::step::Deletion},
+    apiserver::{Cause, Failed, gone, recorder::Note},
+    cluster::{
+        build::Blueprint,
+        context::Context,
+        decide::step::{Deletion, Means, Waiting},
+        facts::Stray,
+    },
 };
 
-/// Deletes pods. One that is gone is as good as deleted.
-pub async fn delete(ctx: &Context, plan: &Blueprint<'_>, deletions: &[Deletion]) -> Vec<Failed> {
-    let all = join_all(deletions.iter().map(|one| delete_one(ctx, plan, one))).await;
-    all.into_iter().filter_map(Result::err).collect()
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Replaced {
+    pub failed: Vec<Failed>,
+    /// Why one stays for now.
+    pub waits: Option<Waiting>,
 }
 
-async fn delete_one(ctx: &Context, plan: &Blueprint<'_>, deletion: &Deletion) -> Result<(), Failed> {
+/// Makes pods go, so that their successors get the newest template. One that is gone is as good as deleted.
+pub async fn replace(ctx: &Context, plan: &Blueprint<'_>, deletions: &[Deletion]) -> Replaced {
+    let mut replaced = Replaced::default();
+    for one in join_all(deletions.iter().map(|one| replace_one(ctx, plan, one))).await {
+        match one {
+            Ok(waits) => replaced.waits = replaced.waits.or(waits),
+            Err(failed) => replaced.failed.push(failed),
+        }
+    }
+    replaced
+}
+
+async fn replace_one(ctx: &Context, plan: &Blueprint<'_>, deletion: &Deletion) -> Result<Option<Waiting>, Failed> {
     let Deletion { name, uid, why } = deletion;
     let namespace = plan.cluster.namespace().unwrap_or_default();
-    match ctx.api.delete::<Pod>(&namespace, name, uid).await {
-        Ok(()) => {
-            info!(%namespace, pod = name, why = why.as_str(), "pod deleted to be replaced");
+    let went = match deletion.means(plan.voters) {
+        Means::Deletion => ctx.api.delete::<Pod>(&namespace, name, uid).await.map(|()| true),
+        Means::Eviction => ctx.api.evict(&namespace, name, uid).await,
+    };
+    match went {
+        Ok(true) => {
+            info!(%namespace, pod = name, why = why.as_str(), "pod goes to be replaced");
             ctx.events.note(plan.cluster, Note::replaced(name, *why));
-            Ok(())
+            Ok(None)
         }
-        failed => gone(failed),
+        Ok(false) => {
+            let message = format!("{name} is replaced once its PodDisruptionBudget lets it go: a drain is under way");
+            Ok(Some(Waiting::new("WaitingForBudget", message)))
+        }
+        Err(failed) => gone(Err(failed)).map(|()| None),
     }
+}
+
+/// Gives pods of ours their labels back. Without them no Service finds them, and the StatefulSet neither knows them nor
+/// can make others of their names.
+pub async fn relabel(ctx: &Context, plan: &Blueprint<'_>, strays: &[Stray]) -> Vec<Failed> {
+    let one = async |stray: &Stray| {
+        let Stray { name, uid, version, incarnation } = stray;
+        let namespace = plan.cluster.namespace().unwrap_or_default();
+        let mut labels = plan.labels();
+        labels.insert(names::LABEL_INCARNATION.into(), incarnation.clone());
+        let patch = json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels}});
+        match ctx.api.merge::<Pod>(&namespace, name, &patch).await {
+            Ok(_) => info!(%namespace, pod = name, "pod has its labels back"),
+            Err(Failed { cause: Cause::Missing, .. }) => {}
+            Err(failed) => return Err(failed),
+        }
+        Ok(())
+    };
+    join_all(strays.iter().map(one)).await.into_iter().filter_map(Result::err).collect()
 }

@@ -26,6 +26,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         peers: plan.desired.peers.clone(),
         size: plan.desired.size(),
         stopped: plan.desired.stopped,
+        retiring: false,
     };
     EtcdMember { metadata: plan.metadata(name), spec, status: None }
 }

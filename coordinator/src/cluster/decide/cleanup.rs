@@ -2,8 +2,8 @@
 //!
 //! A member is cleared away when (1) replicas are at or below its ordinal, (2) its pod is gone, and (3) a list lacks it
 //! that the leader's agent read after it knew the addresses without that pod, whatever the member has said itself. The
-//! volume goes first and the EtcdMember last: an EtcdMember above the replicas means that clearing away is not
-//! finished, and its ordinal gets no pod before. Each by UID, decided on live reads.
+//! EtcdMember is marked as retiring first, the volume goes next and the EtcdMember last: a place with a retiring one gets no pod,
+//! whoever leads by then. Each by UID and as compare-and-swap, decided on live reads.
 
 use etcd_operator_shared::{
     api::{cluster::Keep, member::Peer},
@@ -24,8 +24,9 @@ use crate::cluster::{
 pub struct Departed {
     pub ordinal: u32,
     pub name: String,
-    /// UID of its EtcdMember.
+    /// UID of its EtcdMember, and the version that was read: whoever tells it of a new size meanwhile is not overlooked.
     pub uid: String,
+    pub version: Option<String>,
     pub why: Why,
     /// What becomes of its volume, before its EtcdMember goes.
     pub volume: Fate,
@@ -52,13 +53,14 @@ pub fn due(size: u32, when_scaled: Keep, membership: &Membership, facts: &Facts)
         let proof = match membership.standings.get(ordinal)? {
             Standing::Gone(Proof::Left) => Proof::Left,
             // Wanted again, its successor finds out what the volume is worth.
-            Standing::Gone(Proof::Absent) if *ordinal >= size => Proof::Absent,
+            Standing::Gone(Proof::Absent) if *ordinal >= size || member.spec.retiring => Proof::Absent,
             Standing::Gone(Proof::Absent) | Standing::Member | Standing::Doubtful => return None,
         };
         Some(Departed {
             ordinal: *ordinal,
             name: member.name_any(),
             uid: member.uid().unwrap_or_default(),
+            version: member.resource_version(),
             why: Why::Gone(proof),
             volume: volumes::left_behind(when_scaled, *ordinal, facts),
         })
@@ -71,8 +73,8 @@ pub fn due(size: u32, when_scaled: Keep, membership: &Membership, facts: &Facts)
 pub fn stopped(facts: &Facts) -> Vec<Departed> {
     let departed = facts.slots.iter().filter_map(|(ordinal, slot)| {
         let member = slot.member.as_ref()?;
-        let (name, uid) = (member.name_any(), member.uid().unwrap_or_default());
-        Some(Departed { ordinal: *ordinal, name, uid, why: Why::Stopped, volume: Fate::Gone })
+        let (name, uid, version) = (member.name_any(), member.uid().unwrap_or_default(), member.resource_version());
+        Some(Departed { ordinal: *ordinal, name, uid, version, why: Why::Stopped, volume: Fate::Gone })
     });
     departed.collect()
 }

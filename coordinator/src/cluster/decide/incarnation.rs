@@ -150,7 +150,11 @@ fn check(cluster_uid: &str, ground: &Ground) -> Result<(), Refusal> {
     }
     if let Some(claim) = claims.iter().find(|c| c.cluster_uid.as_deref() != Some(cluster_uid)) {
         let FoundVolumeClaim { name, deleting, .. } = claim.clone();
-        return Err(if deleting { Refusal::VolumeLeaving(name) } else { Refusal::StaleVolume(name) });
+        return Err(if deleting {
+            Refusal::VolumeLeaving(name)
+        } else {
+            Refusal::StaleVolume { claim: name, uid: cluster_uid.to_owned() }
+        });
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ pub mod cleanup;
 pub mod growth;
 pub mod incarnation;
 pub mod membership;
+pub mod places;
 pub mod refusal;
 pub mod replicas;
 pub mod rollout;
@@ -89,6 +90,9 @@ pub struct Waited {
 #[must_use]
 pub fn decide(cluster: &EtcdCluster, facts: &Facts, waited: Waited) -> Decision {
     let untouched = |step: Step, refusal: Option<Refusal>| Decision::untouched(cluster, facts, step, refusal);
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return untouched(Step::Wait(waiting::deletion(cluster)), None);
+    }
     let wanted = match validate::cluster(cluster) {
         Ok(wanted) => wanted,
         Err(invalid) => return untouched(Step::Nothing, Some(invalid.into())),
@@ -140,6 +144,7 @@ impl Decision {
             _ if !incarnation.members_created => Step::MakeMembers,
             _ if facts.set.as_ref().is_some_and(|set| set.deleting) => Step::Wait(growth::released(facts)),
             Step::Nothing => rest(&wanted, &incarnation, facts),
+            Step::SetReplicas(n) => places::raise(n, &incarnation, facts),
             step => step,
         };
         let growth = match target {

@@ -2,12 +2,17 @@
 
 use etcd_operator_shared::{
     api::{EtcdCluster, cluster::Incarnation},
+    names::LABEL_CLUSTER_UID,
     quantity,
     validate::{Invalid, Wanted},
 };
+use kube::ResourceExt;
 use thiserror::Error;
 
-use crate::{cluster::facts::Facts, ownership::Stranger};
+use crate::{
+    cluster::{decide::places, facts::Facts},
+    ownership::Stranger,
+};
 
 /// Why the coordinator does not do what the spec says.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -19,10 +24,11 @@ pub enum Refusal {
     #[error("no StorageClass is the default: mark one as default, or name one in spec.storage.storageClassName")]
     NoDefaultStorageClass,
     #[error(
-        "PersistentVolumeClaim {0} was not made for this cluster and its data is left alone: delete the claim if the data \
-         is not needed, or give the cluster another name"
+        "PersistentVolumeClaim {claim} was not made for this cluster and may hold somebody's only copy, so it is neither used \
+         nor touched: give the cluster another name or keep it smaller, or, if an empty volume was made for it, label the \
+         claim {LABEL_CLUSTER_UID}={uid}"
     )]
-    StaleVolume(String),
+    StaleVolume { claim: String, uid: String },
     #[error("PersistentVolumeClaim {0} of a former cluster is still being deleted")]
     VolumeLeaving(String),
     #[error("{}", foreign(.0))]
@@ -70,7 +76,7 @@ impl Refusal {
         match self {
             Self::InvalidSpec(_) => "InvalidSpec",
             Self::StorageClassNotFound(_) | Self::NoDefaultStorageClass => "StorageClassNotFound",
-            Self::StaleVolume(_) | Self::VolumeLeaving(_) => "StaleVolume",
+            Self::StaleVolume { .. } | Self::VolumeLeaving(_) => "StaleVolume",
             Self::ForeignObject(_) => "ForeignObject",
             Self::NoSuchIncarnation { .. } => "NoSuchIncarnation",
             Self::UnknownEnd { .. } => "NewerCoordinator",
@@ -99,6 +105,9 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     let asked = cluster.spec.recovery.as_ref().map_or(0, |r| r.abandon_incarnation);
     if asked > incarnation.number {
         return Some(Refusal::NoSuchIncarnation { asked, present: incarnation.number });
+    }
+    if let Some(claim) = places::foreign(facts) {
+        return Some(Refusal::StaleVolume { claim: claim.to_owned(), uid: cluster.uid().unwrap_or_default() });
     }
     let made = &facts.set.as_ref()?.storage.size;
     let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage);

@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::cluster::{
     decide::{
         membership::Membership,
-        rollout,
+        places, rollout,
         step::{Deletion, Step, Waiting, Why},
         target::Target,
         waiting,
@@ -64,7 +64,8 @@ fn replicas(size: u32, now: u32, membership: &Membership, facts: &Facts, leaderl
     if now < least && (membership.list.is_some() || (!serves && leaderless >= RAISE_AFTER)) {
         return Some(least);
     }
-    if now < size && serves {
+    // Fewer than wanted for long would be an even number of them, for nothing.
+    if now < size && serves && places::foreign(facts).is_none() {
         let vacant = (now..size).take_while(|ordinal| waiting::is_vacant(*ordinal, membership, facts));
         return vacant.last().map(|ordinal| ordinal + 1);
     }

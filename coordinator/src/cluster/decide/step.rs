@@ -9,8 +9,8 @@ use etcd_operator_shared::api::cluster::{End, Incarnation};
 
 use crate::cluster::facts::Facts;
 
-/// Ground, live facts, an incarnation, its members, and the step itself; one more for a cache that was behind.
-pub const ROUNDS: usize = 6;
+/// Ground, live facts, an incarnation, its members, places, and the step itself; one more for a cache that was behind.
+pub const ROUNDS: usize = 7;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum Step {
 pub enum Look {
     /// What lies where the cluster is to be.
     Ground,
+    /// What lies where the pods of these ordinals are to be; `to` is not one of them.
+    Places { from: u32, to: u32 },
     /// Everything that the caches say.
     Live,
 }
@@ -81,6 +83,27 @@ pub enum Why {
     WantedAgain,
 }
 
+/// How a pod is made to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// Through its PodDisruptionBudget, so that a drain at the same time does not take another one.
+    Eviction,
+    Deletion,
+}
+
+impl Deletion {
+    /// `voters`: how many the cluster has. The budget of an only one never lets it go.
+    #[must_use]
+    pub fn means(&self, voters: u32) -> Means {
+        match self.why {
+            Why::Follower | Why::LeaderLast if voters > 1 => Means::Eviction,
+            Why::Follower | Why::LeaderLast | Why::CannotServe | Why::DoesNotServe | Why::WantedAgain => {
+                Means::Deletion
+            }
+        }
+    }
+}
+
 /// Something is under way, and this is what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -106,6 +129,22 @@ impl Why {
             Self::Follower => "its template is old and all members serve",
             Self::LeaderLast => "its template is old and it is the last one, the leader",
             Self::WantedAgain => "its member has left, and a new one is wanted in its place",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_serves_goes_through_the_budget_unless_it_is_the_only_one() {
+        let means = |why, voters| Deletion { name: "demo-1".into(), uid: "u".into(), why }.means(voters);
+        for why in [Why::Follower, Why::LeaderLast] {
+            assert_eq!((means(why, 3), means(why, 1)), (Means::Eviction, Means::Deletion));
+        }
+        for why in [Why::CannotServe, Why::DoesNotServe, Why::WantedAgain] {
+            assert_eq!(means(why, 3), Means::Deletion, "{why:?}: the budget does not count it");
         }
     }
 }

@@ -1,10 +1,15 @@
 //! What the membership still has to go through, in words that a newcomer understands.
 
-use etcd_operator_shared::{api::member::MemberPhase, names};
+use etcd_operator_shared::{
+    api::{EtcdCluster, member::MemberPhase},
+    names,
+};
+use kube::ResourceExt;
 
 use crate::cluster::{
     decide::{
         membership::{Membership, Proof, Standing},
+        places,
         step::Waiting,
     },
     facts::{Facts, Readiness},
@@ -35,6 +40,17 @@ pub fn pending(size: u32, membership: &Membership, facts: &Facts) -> Option<Wait
     Some(Waiting::new("MemberLeaving", format!("the cluster still lists {}", stranger.name)))
 }
 
+/// What keeps a cluster that is deleted from being gone. Nothing of it is made or repaired any more.
+#[must_use]
+pub fn deletion(cluster: &EtcdCluster) -> Waiting {
+    let message = match cluster.finalizers() {
+        [] => "being deleted".to_owned(),
+        [one] => format!("being deleted, waits for finalizer {one}"),
+        some => format!("being deleted, waits for finalizers {}", some.join(", ")),
+    };
+    Waiting::new("Deleting", message)
+}
+
 fn leaving(name: &str, ordinal: u32, facts: &Facts) -> Waiting {
     let message = match facts.slot(ordinal).readiness() {
         Readiness::NotReady(said) if said.phase == Some(MemberPhase::Leaving) => format!("{name} is leaving"),
@@ -63,6 +79,9 @@ fn room(size: u32, membership: &Membership, facts: &Facts) -> Waiting {
     }
     let held = (facts.replicas()..size).find(|ordinal| !is_vacant(*ordinal, membership, facts));
     let name = names::member(&facts.cluster, held.unwrap_or(size));
+    if let Some(taken) = held.and_then(|ordinal| places::taken(ordinal, facts)) {
+        return places::waits(&taken);
+    }
     if held.is_some_and(|ordinal| facts.is_leaving(ordinal)) {
         let claim = names::volume_claim(&name);
         return Waiting::new(
@@ -78,5 +97,5 @@ fn room(size: u32, membership: &Membership, facts: &Facts) -> Waiting {
 #[must_use]
 pub fn is_vacant(ordinal: u32, membership: &Membership, facts: &Facts) -> bool {
     let left = membership.standings.get(&ordinal) == Some(&Standing::Gone(Proof::Left));
-    !left && !facts.is_leaving(ordinal)
+    !left && !facts.is_leaving(ordinal) && places::taken(ordinal, facts).is_none()
 }

@@ -8,6 +8,7 @@ pub mod claim;
 pub mod denial;
 pub mod findings;
 pub mod ground;
+pub mod places;
 pub mod pod_trouble;
 mod version;
 
@@ -25,6 +26,7 @@ use kube::ResourceExt;
 
 use findings::Finding;
 use ground::Ground;
+use places::Places;
 use pod_trouble::Trouble;
 
 pub use claim::{Claim, ClaimSize};
@@ -46,6 +48,10 @@ pub struct Facts {
     pub ground: Option<Ground>,
     /// Why pods or volumes are not made, as far as that was asked.
     pub findings: Vec<Finding>,
+    /// What lies where further pods are to be; `None` until that was looked at.
+    pub places: Option<Places>,
+    /// Pods of ours that have lost a label of ours. Only a live look finds them.
+    pub strays: Vec<Stray>,
 }
 
 /// Who says so.
@@ -108,6 +114,16 @@ pub struct Pod {
     /// Whether etcd's container runs: only then can the member take part in anything.
     pub etcd_runs: bool,
     pub trouble: Option<Trouble>,
+}
+
+/// A pod of ours that no selector finds any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    pub name: String,
+    pub uid: String,
+    pub version: Option<String>,
+    /// The incarnation that it was made for.
+    pub incarnation: String,
 }
 
 /// What may be believed of a member.
@@ -238,6 +254,17 @@ impl Facts {
         self.slots.iter().filter_map(|(ordinal, slot)| Some((*ordinal, slot.pod.as_ref()?)))
     }
 
+    /// Whether a replica has no pod that is known.
+    #[must_use]
+    pub fn lacks_a_pod(&self) -> bool {
+        self.podless().next().is_some()
+    }
+
+    /// The replicas that have no pod that is known.
+    pub fn podless(&self) -> impl Iterator<Item = u32> {
+        (0..self.replicas()).filter(|ordinal| self.slots.get(ordinal).is_none_or(|slot| slot.pod.is_none()))
+    }
+
     /// The addresses of the pods that stay.
     #[must_use]
     pub fn addresses(&self) -> BTreeMap<u32, String> {
@@ -318,6 +345,23 @@ impl Storage {
             size: size.map(|q| q.0.clone()).unwrap_or_default(),
             class: claim.and_then(|c| c.storage_class_name.clone()).unwrap_or_default(),
         }
+    }
+}
+
+impl Stray {
+    /// Reads a pod that has our name and that no selector of ours finds. Whose it is stands in its environment, which
+    /// nobody can change. `cluster`: UID of the EtcdCluster.
+    #[must_use]
+    pub fn of(pod: &core::Pod, cluster: &str) -> Option<Self> {
+        let agent = pod.spec.as_ref()?.containers.iter().find(|c| c.name == names::CONTAINER_AGENT)?;
+        let value = |name: &str| agent.env.iter().flatten().find(|one| one.name == name)?.value.clone();
+        let incarnation = value(names::env::INCARNATION)?;
+        (value(names::env::CLUSTER_UID)? == cluster).then(|| Self {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            version: pod.resource_version(),
+            incarnation,
+        })
     }
 }
 

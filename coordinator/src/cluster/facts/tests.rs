@@ -51,6 +51,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> EtcdMember {
         peers: vec![],
         size: 3,
         stopped: false,
+        retiring: false,
     };
     EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) }
 }

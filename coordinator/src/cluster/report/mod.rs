@@ -93,10 +93,12 @@ pub fn next(outcome: &Outcome, overdue: Option<Duration>) -> Next {
         Some(
             Refusal::StorageClassNotFound(_)
             | Refusal::NoDefaultStorageClass
-            | Refusal::StaleVolume(_)
+            | Refusal::StaleVolume { .. }
             | Refusal::StatusLost(_)
             | Refusal::OldKinds,
         ) => WAITING_POLL,
+        // No watch shows a pod that has lost its label.
+        _ if outcome.seen.facts.lacks_a_pod() => WAITING_POLL,
         Some(
             Refusal::InvalidSpec(_)
             | Refusal::NoSuchIncarnation { .. }

@@ -79,6 +79,8 @@ pub enum Phase {
     Stopped,
     /// Something only a person can decide holds the cluster; the Stalled condition says what.
     Stalled,
+    /// It was deleted, and waits for a finalizer; the Reconciling condition says for which.
+    Deleting,
 }
 
 /// One life of a cluster's data.

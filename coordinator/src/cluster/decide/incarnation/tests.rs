@@ -36,7 +36,7 @@ fn a_next_incarnation_begins_with_the_size_of_today_and_another_token() {
 fn a_volume_of_another_incarnation_is_not_taken() {
     for foreign in [None, Some("old")] {
         let ground = Ground { claims: vec![claim(Some("u")), claim(foreign)], ..Ground::default() };
-        assert_eq!(check("u", &ground), Err(Refusal::StaleVolume("data-demo-0".into())));
+        assert_eq!(check("u", &ground), Err(Refusal::StaleVolume { claim: "data-demo-0".into(), uid: "u".into() }));
     }
 }
 

@@ -14,10 +14,17 @@ use etcd_operator_shared::api::{
 use serde_json::json;
 
 use crate::cluster::{
-    decide::{Decision, Waited, cleanup::Departed, decide, incarnation, membership::Desired, step::Step},
+    decide::{
+        Decision, Waited,
+        cleanup::Departed,
+        decide, incarnation,
+        membership::Desired,
+        step::{Look, Step},
+    },
     facts::{
         Facts, Pod, Slot, Version,
         ground::Ground,
+        places::{Places, Taken},
         tests::{claim, list, member, pod, set, status},
     },
 };
@@ -123,6 +130,10 @@ impl World {
             facts = self.facts();
             decision = self.decision(&facts);
         }
+        if let Step::Look(Look::Places { from, to }) = decision.step {
+            facts.places = Some(self.places(from, to));
+            decision = self.decision(&facts);
+        }
         let care = decision.care.as_ref().expect("an incarnation is cared for");
         let mut left = writes;
         let mut may = || {
@@ -153,7 +164,8 @@ impl World {
             self.pods.retain(|_, pod| !gone(pod));
         }
         for departed in &care.departed {
-            self.retire(departed, may());
+            let steps = usize::from(may()) + usize::from(may()) + usize::from(may());
+            self.retire(departed, steps);
         }
         assert_eq!(
             matches!(decision.step, Step::End(_)),
@@ -188,13 +200,29 @@ impl World {
         self.set = Some((replicas, version));
     }
 
-    fn retire(&mut self, departed: &Departed, volume: bool) {
+    /// What a live look finds at places.
+    fn places(&self, from: u32, to: u32) -> Places {
+        let retiring = |ordinal: u32| self.members.get(&ordinal).is_some_and(|member| member.spec.retiring);
+        let taken = (from..to).filter(|ordinal| retiring(*ordinal));
+        Places { from, to, taken: taken.map(|ordinal| (ordinal, Taken::Retiring(ordinal.to_string()))).collect() }
+    }
+
+    /// Marked, volume, EtcdMember: as many of these as the coordinator gets done.
+    fn retire(&mut self, departed: &Departed, steps: usize) {
         let Departed { ordinal, uid, .. } = departed;
         assert!(!self.etcd.contains(ordinal), "the volume of member {ordinal} is deleted");
         assert!(!self.pods.contains_key(ordinal), "a volume is deleted under its pod");
-        if volume {
+        let Some(member) = self.members.get_mut(ordinal).filter(|m| m.metadata.uid.as_ref() == Some(uid)) else {
+            return;
+        };
+        if steps > 0 && !std::mem::replace(&mut member.spec.retiring, true) {
+            *member.metadata.generation.as_mut().unwrap() += 1;
+        }
+        if steps > 1 {
             self.claims.remove(ordinal);
-            self.members.retain(|k, member| k != ordinal || member.metadata.uid.as_ref() != Some(uid));
+        }
+        if steps > 2 {
+            self.members.remove(ordinal);
         }
     }
 
@@ -204,6 +232,8 @@ impl World {
         self.pods.retain(|ordinal, _| *ordinal < replicas);
         for ordinal in 0..replicas {
             if !self.pods.contains_key(&ordinal) {
+                let retiring = self.members.get(&ordinal).is_some_and(|member| member.spec.retiring);
+                assert!(!retiring, "a pod in place {ordinal}, which is being cleared away");
                 let uid = self.tick();
                 self.claims.entry(ordinal).or_insert(uid);
                 self.pods.insert(ordinal, Pod { uid: format!("pod-{uid}"), ..pod(ordinal, "a") });

@@ -126,9 +126,10 @@ fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
         (Phase::Creating, None) => update("Reconciling", true, because("MembersStarting", count(derived))),
         (Phase::Scaling, None) => update("Reconciling", true, because("MembersChanging", count(derived))),
         (Phase::Upgrading, None) => update("Reconciling", true, because("RollingUpdate", count(derived))),
-        (Phase::Running | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled, None) => {
-            update("Reconciling", false, because("UpToDate", "the spec is applied"))
-        }
+        (
+            Phase::Running | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled | Phase::Deleting,
+            None,
+        ) => update("Reconciling", false, because("UpToDate", "the spec is applied")),
     }
 }
 
@@ -208,9 +209,13 @@ fn waiting(derived: &Derived<'_>, phase: Phase) -> Reason {
     let reason = match phase {
         Phase::Creating => "MembersStarting",
         Phase::Upgrading => "RollingUpdate",
-        Phase::Running | Phase::Scaling | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled => {
-            "MembersMissing"
-        }
+        Phase::Running
+        | Phase::Scaling
+        | Phase::Degraded
+        | Phase::Unavailable
+        | Phase::Stopped
+        | Phase::Stalled
+        | Phase::Deleting => "MembersMissing",
     };
     because(reason, count(derived))
 }

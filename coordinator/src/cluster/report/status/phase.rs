@@ -14,6 +14,9 @@ use etcd_operator_shared::api::cluster::Phase;
 use super::{Derived, tally::Serving};
 
 pub fn of(was: Option<Phase>, formed: bool, derived: &Derived<'_>) -> Phase {
+    if derived.input.cluster.metadata.deletion_timestamp.is_some() {
+        return Phase::Deleting;
+    }
     if derived.stopped && (derived.founded || derived.input.decision.refusal.is_none()) {
         return if derived.pods == 0 { Phase::Stopped } else { Phase::Scaling };
     }
