@@ -216,13 +216,17 @@ impl ApiServer {
         self.call(|| say::<K>("apply", name), api.patch_metadata(name, &params, &Patch::Apply(object))).await
     }
 
-    /// Merge patch.
-    pub async fn merge<K: Kind>(&self, namespace: &str, name: &str, patch: &serde_json::Value) -> Result<(), Failed> {
+    /// Merge patch. Gives the metadata after it.
+    pub async fn merge<K: Kind>(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &serde_json::Value,
+    ) -> Result<PartialObjectMeta<K>, Failed> {
         self.metrics.wrote(&K::kind(&()), "patch");
         let params = PatchParams { field_manager: Some(MANAGER_COORDINATOR.into()), ..PatchParams::default() };
         let api = self.api::<K>(namespace);
-        self.call(|| say::<K>("patch", name), api.patch_metadata(name, &params, &Patch::Merge(patch))).await?;
-        Ok(())
+        self.call(|| say::<K>("patch", name), api.patch_metadata(name, &params, &Patch::Merge(patch))).await
     }
 
     /// Merge patch of the status.
