@@ -2,7 +2,10 @@
 //!
 //! Source: etcd `server/etcdmain/help.go` of each minor. An unknown flag is fatal, so each is given only where it exists.
 
-use std::path::Path;
+use std::{
+    net::{Ipv6Addr, TcpListener},
+    path::Path,
+};
 
 use etcd_operator_shared::{
     names::{PORT_CLIENT, PORT_METRICS, PORT_PEER, client_url, ordinal, peer_url},
@@ -18,6 +21,15 @@ pub struct Whose<'a> {
     pub member: &'a str,
     pub version: Version,
     pub data_dir: &'a Path,
+    /// Host of the URLs that it listens on: see [`everywhere`].
+    pub listen: &'a str,
+}
+
+/// Every address of this machine, as the host of a URL. Go takes `0.0.0.0` for IPv4 only, and `[::]` for both, but has no
+/// use for that on a kernel without IPv6.
+#[must_use]
+pub fn everywhere() -> &'static str {
+    if TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() { "[::]" } else { "0.0.0.0" }
 }
 
 /// How the member comes to its cluster. With a WAL on the disk etcd ignores all three flags.
@@ -62,13 +74,13 @@ fn flag(name: &str, value: impl std::fmt::Display) -> String {
 }
 
 fn identity(whose: &Whose<'_>) -> Vec<String> {
-    let Whose { namespace, cluster, member, version: _, data_dir } = *whose;
+    let Whose { namespace, cluster, member, version: _, data_dir, listen } = *whose;
     vec![
         flag("name", member),
         flag("data-dir", data_dir.display()),
-        flag("listen-peer-urls", format_args!("http://0.0.0.0:{PORT_PEER}")),
-        flag("listen-client-urls", format_args!("http://0.0.0.0:{PORT_CLIENT}")),
-        flag("listen-metrics-urls", format_args!("http://0.0.0.0:{PORT_METRICS}")),
+        flag("listen-peer-urls", format_args!("http://{listen}:{PORT_PEER}")),
+        flag("listen-client-urls", format_args!("http://{listen}:{PORT_CLIENT}")),
+        flag("listen-metrics-urls", format_args!("http://{listen}:{PORT_METRICS}")),
         flag("initial-advertise-peer-urls", peer_url(member, cluster, namespace)),
         flag("advertise-client-urls", client_url(member, cluster, namespace)),
         flag("logger", "zap"),
@@ -137,6 +149,7 @@ mod tests {
             member: "demo-1",
             version: version.parse().unwrap(),
             data_dir: Path::new("/var/lib/etcd/data"),
+            listen: "[::]",
         }
     }
 
@@ -176,6 +189,16 @@ mod tests {
             let lines = lines(&whose("v3.5.21"), &validate::options(&EtcdOptions::default()).unwrap(), &entry);
             assert_eq!(lines.now, flags("v3.5.21", &entry));
             assert_eq!(lines.again, flags("v3.5.21", &Entry::OnDisk));
+        }
+    }
+
+    #[test]
+    fn it_listens_on_every_address_that_the_machine_has() {
+        for listen in ["[::]", "0.0.0.0"] {
+            let whose = Whose { listen, ..whose("v3.5.21") };
+            let flags = arguments(&whose, &validate::options(&EtcdOptions::default()).unwrap(), &Entry::OnDisk);
+            let urls: Vec<_> = flags.iter().filter(|flag| flag.starts_with("--listen-")).collect();
+            assert!(urls.len() == 3 && urls.iter().all(|url| url.contains(&format!("=http://{listen}:"))), "{urls:?}");
         }
     }
 

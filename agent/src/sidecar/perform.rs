@@ -15,7 +15,7 @@ use super::{
 use crate::{
     args, crash,
     etcd::{
-        flags::{Entry, Lines, Whose, lines},
+        flags::{Entry, Lines, Whose, everywhere, lines},
         peers::Act,
     },
     launch::protocol::{Order, Process, Request},
@@ -209,6 +209,7 @@ impl Performer<'_> {
             member: &self.config.member,
             version: self.config.version,
             data_dir: &data_dir,
+            listen: everywhere(),
         };
         let cluster = self.view().cluster(&self.memory.membership);
         let members: Vec<String> =
