@@ -39,8 +39,8 @@ pub struct Run {
     /// As whom pods run whose cluster does not say: user and group 65532, or whom the platform chooses, as OpenShift wants.
     #[arg(long, value_enum, default_value_t = User::Fixed, value_name = "WHO")]
     pub pod_user: User,
-    /// Address of /livez, /readyz and /metrics.
-    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    /// Address of /livez, /readyz and /metrics. `[::]` is every address, of IPv4 and IPv6.
+    #[arg(long, default_value = "[::]:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]

@@ -1,8 +1,11 @@
 //! Metrics of the coordinator itself. The members' own are served by their agents.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicU64},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64},
+    },
+    time::Duration,
 };
 
 use etcd_operator_shared::api::{EtcdCluster, cluster::Phase};
@@ -30,6 +33,11 @@ struct InPhase {
     phase: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfKind {
+    kind: String,
+}
+
 /// Handles to all metrics; clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -40,6 +48,7 @@ pub struct Metrics {
     writes: Family<Write, Counter<u64, AtomicU64>>,
     phases: Family<InPhase, Gauge<i64, AtomicI64>>,
     leader: Gauge<i64, AtomicI64>,
+    silences: Family<OfKind, Gauge<f64, AtomicU64>>,
     stores: Arc<Mutex<Vec<Store<EtcdCluster>>>>,
 }
 
@@ -51,6 +60,7 @@ impl Default for Metrics {
         // 1 ms (nothing to do) to 8 s (the API server's patience is 10 s).
         let duration = Histogram::new(exponential_buckets(0.001, 2.0, 14));
         let (writes, phases, leader) = (Family::default(), Family::default(), Gauge::default());
+        let silences = Family::<OfKind, Gauge<f64, AtomicU64>>::default();
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of this program", build);
         registry.register("reconciles", "Reconciliations, failed ones among them", reconciles.clone());
@@ -59,8 +69,9 @@ impl Default for Metrics {
         registry.register("api_writes", "Writes to the API server", Family::clone(&writes));
         registry.register("clusters", "EtcdClusters by phase", Family::clone(&phases));
         registry.register("is_leader", "1 while this process acts, 0 while it stands by", leader.clone());
+        registry.register("watch_silence_seconds", "Time since a watch of this kind was last heard", silences.clone());
         let registry = Arc::new(registry);
-        Self { registry, reconciles, errors, duration, writes, phases, leader, stores: Arc::default() }
+        Self { registry, reconciles, errors, duration, writes, phases, leader, silences, stores: Arc::default() }
     }
 }
 
@@ -74,20 +85,28 @@ impl Metrics {
         self.writes.get_or_create(&Write { kind: kind.to_owned(), verb }).inc();
     }
 
-    pub fn reconciled(&self, took: std::time::Duration, failed: bool) {
+    pub fn reconciled(&self, took: Duration, failed: bool) {
         self.reconciles.inc();
         self.errors.inc_by(u64::from(failed));
         self.duration.observe(took.as_secs_f64());
     }
 
+    /// Whether this process acts from now on. One that stands by has no clusters to count.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+        if !leads {
+            self.stores.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
-    /// In the OpenMetrics text format.
+    /// In the OpenMetrics text format. `silences`: how long the watches of each kind were not heard.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, silences: impl IntoIterator<Item = (String, Duration)>) -> String {
         self.count_phases();
+        self.silences.clear();
+        for (kind, silence) in silences {
+            self.silences.get_or_create(&OfKind { kind }).set(silence.as_secs_f64());
+        }
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -114,10 +133,11 @@ mod tests {
     fn counters_end_in_total_and_carry_their_labels() {
         let metrics = Metrics::default();
         metrics.wrote("Pod", "delete");
-        metrics.reconciled(std::time::Duration::from_millis(3), true);
-        let text = metrics.text();
+        metrics.reconciled(Duration::from_millis(3), true);
+        let text = metrics.text([("pods".to_owned(), Duration::from_millis(1500))]);
         assert!(text.contains(r#"etcd_coordinator_api_writes_total{kind="Pod",verb="delete"} 1"#), "{text}");
         assert!(text.contains("etcd_coordinator_reconcile_errors_total 1"), "{text}");
+        assert!(text.contains(r#"etcd_coordinator_watch_silence_seconds{kind="pods"} 1.5"#), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
 }

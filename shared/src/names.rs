@@ -10,6 +10,8 @@ pub const NOTE_UNREADABLE: &str = "etcd.etcd.io/unreadable";
 pub const LABEL_CLUSTER_UID: &str = "etcd.etcd.io/cluster-uid";
 /// Label on pods, and part of the client Service's selector: the incarnation's number.
 pub const LABEL_INCARNATION: &str = "etcd.etcd.io/incarnation";
+/// Annotation on everything that the coordinator applies: a fingerprint of what it applied.
+pub const ANNOTATION_APPLIED: &str = "etcd.etcd.io/applied";
 /// Field manager of everything that the coordinator applies.
 pub const MANAGER_COORDINATOR: &str = "etcd-coordinator";
 /// Field manager of everything that an agent writes.

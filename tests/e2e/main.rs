@@ -24,6 +24,7 @@ mod process_faults;
 mod protection;
 mod quiet;
 mod refused;
+mod restarts;
 mod services;
 mod sizes;
 mod status_cli;

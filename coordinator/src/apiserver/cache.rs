@@ -1,4 +1,5 @@
-//! A cache of one kind, filled by one watch. Reading it is free; what it says may be a moment old.
+//! A cache of one kind, filled by one watch. Reading it is free; what it says may be a moment old. Whether it was filled
+//! once is known to [`super::lists::Lists`]: an empty cache is unknown, not empty.
 
 use std::{
     fmt::Debug,
@@ -6,7 +7,6 @@ use std::{
 };
 
 use etcd_operator_shared::names::LABEL_CLUSTER;
-use futures::FutureExt;
 use kube::{
     Resource, ResourceExt,
     runtime::reflector::{self, ObjectRef, Store, store::Writer},
@@ -52,12 +52,6 @@ where
         self.store.clone()
     }
 
-    /// Whether it was filled once. An empty cache is unknown, not empty.
-    #[must_use]
-    pub fn is_filled(&self) -> bool {
-        self.store.wait_until_ready().now_or_never().is_some_and(|filled| filled.is_ok())
-    }
-
     /// What the watch tells beside the cache.
     #[must_use]
     pub fn index(&self) -> Arc<Index> {
@@ -85,7 +79,7 @@ mod tests {
     use kube::runtime::watcher::Event;
 
     #[test]
-    fn a_cache_is_unknown_until_its_first_list_is_whole() {
+    fn a_cache_is_empty_until_its_first_list_is_whole() {
         let cache = Cache::<ConfigMap>::default();
         let mut writer = cache.writer().unwrap();
         assert!(cache.writer().is_none(), "two watches would fill it in turns");
@@ -93,9 +87,9 @@ mod tests {
         (map.metadata.namespace, map.metadata.name) = (Some("ns".into()), Some("a".into()));
         for event in [Event::Init, Event::InitApply(map)] {
             writer.apply_watcher_event(&event);
-            assert!(!cache.is_filled() && cache.get("ns", "a").is_none());
+            assert!(cache.get("ns", "a").is_none());
         }
         writer.apply_watcher_event(&Event::InitDone);
-        assert!(cache.is_filled() && cache.get("ns", "a").is_some());
+        assert!(cache.get("ns", "a").is_some());
     }
 }

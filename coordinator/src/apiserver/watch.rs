@@ -1,14 +1,14 @@
 //! Watches: each fills a cache or tells what was applied of its versions, and then triggers.
 //!
-//! Each watch fills its cache before it triggers. A list that is made anew (the watch was too late, or the API server
-//! away) replaces a cache at its end only, and says nothing of what is gone: then every cluster is looked at. All but
+//! Each watch fills its cache before it triggers. A list replaces a cache at its end only, and says nothing of what is
+//! gone: its objects trigger nothing one by one, and once it is complete every cluster is looked at ([`Lists`]). All but
 //! EtcdClusters are watched by the label that every object of ours carries, so that a busy cluster's other pods cost
 //! nothing.
 
 use std::{fmt::Debug, sync::Arc};
 
 use etcd_operator_shared::names::LABEL_CLUSTER;
-use futures::{Stream, StreamExt, channel::mpsc};
+use futures::{Stream, StreamExt, future::ready};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::{NamespaceResourceScope, PartialObjectMeta},
@@ -21,6 +21,7 @@ use super::{
     applied::Applied,
     cache::Cache,
     guard::{Guard, Salvage, Unreadable, readable},
+    lists::Lists,
 };
 
 /// Where to look: one namespace, or all.
@@ -53,8 +54,7 @@ pub struct Watches {
     pub scope: Scope,
     pub client: Client,
     pub applied: Arc<Applied>,
-    /// Told whenever a list is complete.
-    pub listed: mpsc::UnboundedSender<()>,
+    pub lists: Lists,
 }
 
 impl Watches {
@@ -67,12 +67,20 @@ impl Watches {
     where
         K: Watched + Resource<Scope = NamespaceResourceScope>,
     {
-        let writer = cache.writer().expect("a cache is filled by one watch");
-        // managedFields are half of an object, and nothing here reads them.
+        self.keep(watcher(self.scope.api::<K>(&self.client), config).default_backoff(), cache)
+    }
+
+    /// As [`cached`](Self::cached), of a kind that is written: what was applied of it is known too.
+    pub fn cached_and_noticed<K>(
+        &self,
+        config: watcher::Config,
+        cache: &Cache<K>,
+    ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K>
+    where
+        K: Watched + Resource<Scope = NamespaceResourceScope>,
+    {
         let events = watcher(self.scope.api::<K>(&self.client), config).default_backoff();
-        let events = events.modify(|o| o.managed_fields_mut().clear());
-        let events = events.inspect(self.listener()).inspect(indexed(cache));
-        triggers(events.reflect(writer), self.listed.clone())
+        self.keep(events.inspect(self.listener()), cache)
     }
 
     /// A watch that fills a cache with what can be read, and tells of the rest.
@@ -87,7 +95,6 @@ impl Watches {
         K: Watched + Resource<Scope = NamespaceResourceScope>,
         T: Fn(Unreadable) + Send + 'static,
     {
-        let writer = cache.writer().expect("a cache is filled by one watch");
         let api: Api<Guard<K>> = self.scope.api(&self.client);
         let known = cache.clone();
         let events = watcher(api, config).default_backoff();
@@ -95,9 +102,24 @@ impl Watches {
             let event = event.map(|event| readable(event, &known, salvage, &tell)).transpose();
             std::future::ready(event)
         });
-        let events = events.modify(|o| o.managed_fields_mut().clear());
-        let events = events.inspect(self.listener()).inspect(indexed(cache));
-        triggers(events.reflect(writer), self.listed.clone())
+        self.keep(events, cache)
+    }
+
+    /// Fills a cache.
+    fn keep<K, S>(
+        &self,
+        events: S,
+        cache: &Cache<K>,
+    ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K, S>
+    where
+        K: Watched,
+        S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
+    {
+        let writer = cache.writer().expect("a cache is filled by one watch");
+        // managedFields are half of an object, and nothing reads them from here on.
+        let events = events.inspect(interrupted).modify(|o| o.managed_fields_mut().clear());
+        let events = events.inspect(indexed(cache));
+        triggers(events.reflect(writer), self.lists.clone())
     }
 
     /// A watch of metadata, for what was applied.
@@ -106,14 +128,16 @@ impl Watches {
         K: Watched + Resource<Scope = NamespaceResourceScope>,
     {
         let api: Api<PartialObjectMeta<K>> = self.scope.api(&self.client);
-        triggers(watcher(api, ours()).default_backoff().inspect(self.listener()), self.listed.clone())
+        let events = watcher(api, ours()).default_backoff().inspect(self.listener());
+        triggers(events.inspect(interrupted), self.lists.clone())
     }
 
     fn listener<K: Watched>(&self) -> impl FnMut(&watcher::Result<watcher::Event<K>>) + Send + use<K> {
         let (applied, namespace) = (Arc::clone(&self.applied), self.scope.0.clone());
-        move |event| match event {
-            Ok(event) => applied.observe(namespace.as_deref(), event),
-            Err(error) => warn!(kind = %K::kind(&()), %error, "watch interrupted"),
+        move |event| {
+            if let Ok(event) = event {
+                applied.observe(namespace.as_deref(), event);
+            }
         }
     }
 }
@@ -128,18 +152,29 @@ fn indexed<K: Watched>(cache: &Cache<K>) -> impl FnMut(&watcher::Result<watcher:
     }
 }
 
-/// The objects that are touched, and a word whenever a list is complete: only then does a cache hold it.
+fn interrupted<K: Watched>(event: &watcher::Result<watcher::Event<K>>) {
+    if let Err(error) = event {
+        warn!(kind = %K::kind(&()), %error, "watch interrupted");
+    }
+}
+
+/// The objects that are touched after the first lists, and a word whenever a list is complete: only then does a cache
+/// hold it.
 fn triggers<K: Watched>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
-    listed: mpsc::UnboundedSender<()>,
+    lists: Lists,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send {
-    let tell = move |event: &watcher::Result<watcher::Event<K>>| {
-        if matches!(event, Ok(watcher::Event::InitDone)) {
-            // Nobody listens any more: the controller ends.
-            let _ = listed.unbounded_send(());
+    lists.begin(&K::kind(&()));
+    let one_by_one = move |event: &watcher::Result<watcher::Event<K>>| match event {
+        Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) => lists.are_complete(),
+        Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => false,
+        Ok(watcher::Event::InitDone) => {
+            lists.complete(&K::kind(&()));
+            false
         }
+        Err(_) => true,
     };
-    events.inspect(tell).touched_objects()
+    events.filter(move |event| ready(one_by_one(event))).touched_objects()
 }
 
 #[cfg(test)]
@@ -155,16 +190,32 @@ mod tests {
         map
     }
 
+    /// Names of what is triggered one by one.
+    async fn triggered(events: Vec<Event<ConfigMap>>, lists: &Lists) -> (Vec<String>, usize) {
+        let (store, writer) = reflector::store();
+        let events = stream::iter(events.into_iter().map(Ok));
+        let touched = triggers(events.reflect(writer), lists.clone());
+        let names = touched.map(|object| object.unwrap().name_any()).collect().await;
+        (names, store.len())
+    }
+
     #[tokio::test]
     async fn what_a_new_list_lacks_is_noticed_once_the_cache_has_the_list() {
-        let (store, writer) = reflector::store();
-        let (listed, mut lists) = mpsc::unbounded();
         let first = [Event::Init, Event::InitApply(map("a")), Event::InitApply(map("b")), Event::InitDone];
         let second = [Event::Init, Event::InitApply(map("a")), Event::InitDone];
-        let events = stream::iter(first.into_iter().chain(second).map(Ok));
-        let mut touched = Box::pin(triggers(events.reflect(writer), listed));
-        while touched.next().await.is_some() {}
-        assert_eq!(store.len(), 1);
-        assert_eq!((lists.next().await, lists.next().await), (Some(()), Some(())));
+        let lists = Lists::default();
+        let mut words = Box::pin(lists.words());
+        assert_eq!(triggered(first.into_iter().chain(second).collect(), &lists).await, (vec![], 1));
+        assert_eq!(words.next().await, Some(()));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_triggered_before_all_first_lists_are_complete() {
+        let events = || vec![Event::Init, Event::InitDone, Event::Apply(map("a")), Event::Delete(map("b"))];
+        let lists = Lists::default();
+        lists.begin("Pod");
+        assert_eq!(triggered(events(), &lists).await.0, Vec::<String>::new());
+        lists.complete("Pod");
+        assert_eq!(triggered(events(), &lists).await.0, ["a", "b"]);
     }
 }

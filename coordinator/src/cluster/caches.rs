@@ -1,9 +1,8 @@
 //! The caches of one scope, each filled by one watch. Reading them is free; what they say may be a moment old.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use etcd_operator_shared::{
@@ -36,32 +35,7 @@ pub struct Caches {
     written: Arc<Mutex<HashMap<String, Arc<EtcdCluster>>>>,
 }
 
-/// How long the first lists may take before a reconciliation gives its place back.
-const FIRST_LISTS: Duration = Duration::from_secs(10);
-/// How often it looks whether they came.
-const FILL_POLL: Duration = Duration::from_millis(10);
-
 impl Caches {
-    /// Waits until every cache was filled once; `false` if one was not in time. An empty cache is unknown, not empty.
-    ///
-    /// Looks again and again instead of waiting to be woken: of several tasks that wait, a store wakes the last one
-    /// only (kube-runtime 5.0, `utils/delayed_init.rs`: one channel, one waker).
-    pub async fn filled(&self) -> bool {
-        let looking = async {
-            while !self.are_filled() {
-                tokio::time::sleep(FILL_POLL).await;
-            }
-        };
-        tokio::time::timeout(FIRST_LISTS, looking).await.is_ok()
-    }
-
-    /// Whether every cache was filled once. Before that nothing is reconciled.
-    pub fn are_filled(&self) -> bool {
-        let Self { clusters, sets, members, pods, claims, written: _ } = self;
-        let others = sets.is_filled() && members.is_filled() && pods.is_filled() && claims.is_filled();
-        clusters.is_filled() && others
-    }
-
     /// A cluster as it is now, or `None` if it is gone.
     #[must_use]
     pub fn current(&self, cluster: &EtcdCluster) -> Option<Arc<EtcdCluster>> {
@@ -87,6 +61,17 @@ impl Caches {
     pub fn wrote(&self, cluster: Arc<EtcdCluster>) {
         let uid = cluster.uid().unwrap_or_default();
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, cluster);
+    }
+
+    /// The UIDs of all clusters.
+    #[must_use]
+    pub fn uids(&self) -> HashSet<String> {
+        self.clusters.store().state().iter().filter_map(|cluster| cluster.uid()).collect()
+    }
+
+    /// Forgets what was written of clusters that are not there any more.
+    pub fn forget_all_but(&self, is_there: impl Fn(&str) -> bool) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| is_there(uid));
     }
 
     /// What the caches know of a cluster.

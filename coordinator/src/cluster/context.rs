@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use etcd_operator_shared::api::cluster::PodUser;
+use etcd_operator_shared::api::{EtcdCluster, cluster::PodUser};
+use kube::ResourceExt;
 
 use crate::{
-    apiserver::{ApiServer, applied::Applied, events::Events},
+    apiserver::{ApiServer, applied::Applied, events::Events, lists::Lists},
     cluster::{caches::Caches, inquiries::Inquiries, timers::Timers},
     metrics::Metrics,
 };
@@ -14,6 +15,8 @@ use crate::{
 pub struct Context {
     pub api: Arc<ApiServer>,
     pub caches: Caches,
+    /// Whether the caches are filled.
+    pub lists: Lists,
     pub applied: Arc<Applied>,
     pub events: Events,
     pub metrics: Metrics,
@@ -22,4 +25,22 @@ pub struct Context {
     pub pod_user: PodUser,
     pub timers: Timers,
     pub inquiries: Inquiries,
+}
+
+impl Context {
+    /// Forgets what it holds in memory of clusters that are gone.
+    pub fn forget_the_gone(&self) {
+        let there = self.caches.uids();
+        self.caches.forget_all_but(|uid| there.contains(uid));
+        self.timers.forget_all_but(|uid| there.contains(uid));
+    }
+
+    /// As [`forget_the_gone`](Self::forget_the_gone), of one cluster that was touched.
+    pub fn forget_if_gone(&self, cluster: &EtcdCluster) {
+        if self.caches.current(cluster).is_none() {
+            let gone = cluster.uid().unwrap_or_default();
+            self.caches.forget_all_but(|uid| uid != gone);
+            self.timers.forget(&gone);
+        }
+    }
 }

@@ -27,6 +27,7 @@ use tracing::{debug, warn};
 use crate::{
     apiserver::{
         guard,
+        lists::Lists,
         watch::{Scope, Watches, ours},
     },
     cluster::{
@@ -44,10 +45,9 @@ const DRAIN: Duration = Duration::from_secs(12);
 
 /// Runs until `shutdown`. Reconciliations under way are finished then.
 pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
-    let caches = ctx.caches.clone();
     let Caches { clusters, sets, members, pods, claims, .. } = &ctx.caches;
-    let (listed, lists) = mpsc::unbounded();
-    let watches = Watches { scope, client: ctx.api.client(), applied: Arc::clone(&ctx.applied), listed };
+    let (lists, words) = (ctx.lists.clone(), ctx.lists.words());
+    let watches = Watches { scope, client: ctx.api.client(), applied: Arc::clone(&ctx.applied), lists: lists.clone() };
     let (found, unreadable) = mpsc::unbounded();
     let telling = unreadable::tell(Arc::clone(&ctx), unreadable, found.clone());
     // Nobody listens any more: the controller ends.
@@ -55,8 +55,14 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
     let all = watches.guarded(watcher::Config::default(), clusters, guard::nothing, tell);
     // An EtcdMember that cannot be read is named by its cluster.
     let etcd_members = watches.guarded(ours(), members, salvage::without_status, drop);
+    let (memory, whole) = (Arc::clone(&ctx), Arc::clone(&ctx));
+    let all = all.inspect(move |cluster| {
+        if let Ok(cluster) = cluster {
+            memory.forget_if_gone(cluster);
+        }
+    });
     let controller = Controller::for_stream(all, ctx.caches.clusters.store())
-        .watches_stream(watches.cached::<StatefulSet>(ours(), sets), |set| clusters_of(&set))
+        .watches_stream(watches.cached_and_noticed::<StatefulSet>(ours(), sets), |set| clusters_of(&set))
         .watches_stream(etcd_members, |member| clusters_of(&member))
         .watches_stream(watches.cached(ours(), pods), |pod| clusters_of(&pod))
         .watches_stream(watches.cached(ours(), claims), |claim| clusters_of(&claim))
@@ -66,7 +72,7 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
         .watches_stream(watches.noticed::<PodDisruptionBudget>(), |object| clusters_of(&object))
         .watches_stream(watches.noticed::<Role>(), |object| clusters_of(&object))
         .watches_stream(watches.noticed::<RoleBinding>(), |object| clusters_of(&object))
-        .reconcile_all_on(lists);
+        .reconcile_all_on(words.inspect(move |()| whole.forget_the_gone()));
     let running = controller
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
@@ -84,15 +90,15 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
     tokio::select! {
         () = running => {}
         () = telling => {}
-        () = drained(&caches, shutdown) => {}
+        () = drained(&lists, shutdown) => {}
     }
 }
 
 /// Returns when a shutdown has waited long enough. A controller whose first lists have not come does not stop when
 /// asked (kube-runtime 5.0, `controller/runner.rs`), but it reconciles nothing either.
-async fn drained(caches: &Caches, shutdown: CancellationToken) {
+async fn drained(lists: &Lists, shutdown: CancellationToken) {
     shutdown.cancelled().await;
-    if caches.are_filled() {
+    if lists.are_complete() {
         tokio::time::sleep(DRAIN).await;
         warn!("reconciliations cut short");
     }

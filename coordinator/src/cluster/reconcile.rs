@@ -31,7 +31,7 @@ const AGAIN_FOR_BUDGET: Duration = Duration::from_secs(1);
 
 /// One cluster, once.
 pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<Action, Unfinished> {
-    let Some(mut seen) = observe(&ctx, &cluster).await? else { return Ok(Action::await_change()) };
+    let Some(mut seen) = observe(&ctx, &cluster) else { return Ok(Action::await_change()) };
     let uid = cluster.uid().unwrap_or_default();
     let unanswered = inquire(&ctx, &mut seen).await;
     let mut outcome = advance(&ctx, seen).await.refusing_strangers();
@@ -41,7 +41,7 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
     }
     // Told whatever failed: a status that stands still is a lie.
     let told = report::tell(&ctx, &outcome).await;
-    let next = report::next(&outcome, [told.overdue, unanswered].into_iter().flatten().min());
+    let next = report::next(&ctx, &outcome, [told.overdue, unanswered].into_iter().flatten().min());
     outcome.failed.extend(told.failed);
     if !outcome.failed.is_empty() {
         return Err(Unfinished { failed: outcome.failed, again: next.soon });
@@ -50,14 +50,14 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
     Ok(next.action())
 }
 
-/// What the caches know of a cluster; `None` if it is gone.
-async fn observe(ctx: &Context, cluster: &EtcdCluster) -> Result<Option<Seen>, Unfinished> {
-    if !ctx.caches.filled().await {
-        let failed = vec![Failed { attempt: "fill the caches".into(), cause: Cause::Timeout }];
-        return Err(Unfinished { failed, again: None });
+/// What the caches know of a cluster; `None` if it is gone, or nothing is known yet: once the first lists are complete
+/// every cluster is looked at.
+fn observe(ctx: &Context, cluster: &EtcdCluster) -> Option<Seen> {
+    if !ctx.lists.are_complete() {
+        return None;
     }
-    let current = ctx.caches.current(cluster);
-    Ok(current.map(|cluster| Seen { facts: ctx.caches.facts(&cluster), cluster }))
+    let cluster = ctx.caches.current(cluster)?;
+    Some(Seen { facts: ctx.caches.facts(&cluster), cluster })
 }
 
 /// Asks why pods and volumes are not made, where they are missing for long. Gives when there is more to ask. Nothing is
@@ -109,14 +109,15 @@ fn decide(ctx: &Context, seen: &Seen) -> Decision {
 }
 
 /// Whether caches are not enough to go by: what could not be taken back is decided on live reads, and so is what has
-/// waited for long, since a cache that missed something must not hold a cluster for ever.
+/// waited for long, now and then, since a cache that missed something must not hold a cluster for ever.
 fn is_doubtful(ctx: &Context, seen: &Seen, decision: &Decision) -> bool {
     if seen.facts.source == Source::Live || seen.cluster.metadata.deletion_timestamp.is_some() {
         return false;
     }
     let waits = matches!(decision.step, Step::Wait(_)) || seen.facts.lacks_a_pod();
-    let long = ctx.timers.has_waited_long(&seen.cluster.uid().unwrap_or_default(), waits, Instant::now());
-    long || decision.is_final(&seen.facts)
+    let uid = seen.cluster.uid().unwrap_or_default();
+    let due = ctx.timers.is_due_for_a_look(&uid, waits, Instant::now(), || ctx.api.may_look());
+    due || decision.is_final(&seen.facts)
 }
 
 async fn look_at(ctx: &Context, seen: &Seen, look: Look) -> Result<Seen, Failed> {

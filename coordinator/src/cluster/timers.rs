@@ -17,9 +17,13 @@ use crate::{
     },
 };
 
-/// A cluster that waits is looked at live after this time: long enough that a watch has told by then what there is to
-/// tell, short enough for a person who waits.
-const LOOK_LIVE_AFTER: Duration = Duration::from_secs(20);
+/// A cluster that waits is looked at live when it has waited for so long, and then each time that the last of these has
+/// passed again. The first is long enough that a watch has told by then what there is to tell, and short enough for a
+/// person who waits.
+const LOOKS: [Duration; 4] =
+    [Duration::from_secs(20), Duration::from_secs(60), Duration::from_secs(300), Duration::from_secs(900)];
+/// The longest time that a cluster which waits is left alone.
+const LONGEST_REST: Duration = Duration::from_secs(120);
 /// First wait after a failure; it doubles up to [`LONGEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
@@ -48,8 +52,12 @@ struct Clocks {
     forming: Option<Instant>,
     /// It has had no leader that serves.
     leaderless: Option<Instant>,
-    /// It has waited for something, or was last looked at live because of it.
+    /// It has waited for something.
     waiting: Option<Instant>,
+    /// How often it was looked at live because of that.
+    looks: u32,
+    /// It waits for the same thing as at the last look.
+    rest: Option<Rest>,
     /// Reconciliations that failed in a row.
     failures: u32,
     /// What the API server refused last.
@@ -71,6 +79,15 @@ pub struct Unready {
     pub reason: Duration,
 }
 
+/// A cluster that is left alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rest {
+    /// Fingerprint of what it waits for.
+    what: u64,
+    since: Instant,
+    until: Instant,
+}
+
 impl Timers {
     /// What a cluster has waited for until now, and how long.
     pub fn waited(&self, uid: &str, facts: &Facts, now: Instant) -> Waited {
@@ -83,15 +100,41 @@ impl Timers {
         }
     }
 
-    /// Whether a cluster has waited for long; then the time begins anew.
-    pub fn has_waited_long(&self, uid: &str, waits: bool, now: Instant) -> bool {
+    /// Whether a cluster has waited for so long that it is to be looked at live, and `may` be.
+    pub fn is_due_for_a_look(&self, uid: &str, waits: bool, now: Instant, may: impl FnOnce() -> bool) -> bool {
         let mut all = self.lock();
-        let waiting = &mut all.entry(uid.to_owned()).or_default().waiting;
-        let long = elapsed(waiting, waits, now) >= LOOK_LIVE_AFTER;
-        if long {
-            *waiting = Some(now);
+        let clocks = all.entry(uid.to_owned()).or_default();
+        let waited = elapsed(&mut clocks.waiting, waits, now);
+        if !waits {
+            clocks.looks = 0;
+            return false;
         }
-        long
+        let due = waited >= time_of_look(clocks.looks) && may();
+        clocks.looks += u32::from(due);
+        due
+    }
+
+    /// How long a cluster that waits for something is left alone: half the time that it has waited for it, so that it
+    /// costs less the longer it lasts. One that is looked at before its time begins anew, because something happened.
+    /// `spread` keeps clusters out of step.
+    pub fn rest(&self, uid: &str, what: u64, first: Duration, spread: f64, now: Instant) -> Duration {
+        let mut all = self.lock();
+        let clocks = all.entry(uid.to_owned()).or_default();
+        let same = clocks.rest.filter(|rest| rest.what == what && now >= rest.until);
+        let since = same.map_or(now, |rest| rest.since);
+        let rest = (now.duration_since(since) / 2).clamp(first, LONGEST_REST).mul_f64(spread);
+        clocks.rest = Some(Rest { what, since, until: now + rest });
+        rest
+    }
+
+    /// Forgets the clusters that are not there any more.
+    pub fn forget_all_but(&self, is_there: impl Fn(&str) -> bool) {
+        self.lock().retain(|uid, _| is_there(uid));
+    }
+
+    /// Forgets one cluster.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
     }
 
     /// Notes a failure. Gives the time to wait: longer each time.
@@ -176,6 +219,13 @@ impl Timers {
     }
 }
 
+/// How long a cluster has waited when it is looked at live for the `n`th time, counted from 0.
+fn time_of_look(n: u32) -> Duration {
+    let [.., last] = LOOKS;
+    let listed = usize::try_from(n).ok().and_then(|n| LOOKS.get(n));
+    listed.copied().unwrap_or_else(|| last.saturating_mul(n - 2))
+}
+
 /// Starts a clock where something is so and stops it where it is not. Gives the time since it was started.
 fn elapsed(since: &mut Option<Instant>, so: bool, now: Instant) -> Duration {
     match so {
@@ -193,12 +243,60 @@ mod tests {
     use crate::cluster::facts::tests::healthy;
 
     #[test]
-    fn what_waits_is_looked_at_live_now_and_then() {
+    fn what_waits_is_looked_at_live_less_and_less_often() {
         let (timers, begun) = (Timers::default(), Instant::now());
-        assert!(!timers.has_waited_long("u", true, begun));
-        assert!(timers.has_waited_long("u", true, begun + LOOK_LIVE_AFTER));
-        assert!(!timers.has_waited_long("u", true, begun + LOOK_LIVE_AFTER), "the time begins anew");
-        assert!(!timers.has_waited_long("u", false, begun + 2 * LOOK_LIVE_AFTER), "one that waits no more");
+        let looks = |waits: bool, seconds: u64| {
+            timers.is_due_for_a_look("u", waits, begun + Duration::from_secs(seconds), || true)
+        };
+        let seen: Vec<u64> = (0..4000).filter(|second| looks(true, *second)).collect();
+        assert_eq!(seen, [20, 60, 300, 900, 1800, 2700, 3600]);
+        assert!(!looks(false, 4000), "one that waits no more");
+        assert!(!looks(true, 4001) && looks(true, 4021), "the time begins anew");
+    }
+
+    #[test]
+    fn a_look_that_may_not_be_is_made_good_later() {
+        let (timers, begun) = (Timers::default(), Instant::now());
+        assert!(!timers.is_due_for_a_look("u", true, begun, || true));
+        assert!(!timers.is_due_for_a_look("u", true, begun + LOOKS[0], || false));
+        assert!(timers.is_due_for_a_look("u", true, begun + LOOKS[0], || true));
+    }
+
+    #[test]
+    fn what_waits_for_the_same_is_left_alone_for_longer_and_longer() {
+        let (timers, first) = (Timers::default(), Duration::from_secs(5));
+        let mut now = Instant::now();
+        let rests: Vec<u64> = (0..12)
+            .map(|_| {
+                let rest = timers.rest("u", 1, first, 1.0, now);
+                now += rest;
+                rest.as_secs()
+            })
+            .collect();
+        assert_eq!(rests, [5, 5, 5, 7, 11, 16, 25, 37, 56, 85, 120, 120]);
+        assert_eq!(timers.rest("u", 2, first, 1.0, now), first, "it waits for something else");
+        now += first;
+        assert_eq!(timers.rest("u", 2, first, 1.2, now), first.mul_f64(1.2));
+    }
+
+    #[test]
+    fn an_event_begins_the_rests_anew() {
+        let (timers, first, begun) = (Timers::default(), Duration::from_secs(5), Instant::now());
+        let hour = Duration::from_secs(3600);
+        assert_eq!(timers.rest("u", 1, first, 1.0, begun), first);
+        assert_eq!(timers.rest("u", 1, first, 1.0, begun + hour), LONGEST_REST);
+        assert_eq!(timers.rest("u", 1, first, 1.0, begun + hour + first), first, "long before its time");
+    }
+
+    #[test]
+    fn a_cluster_that_is_gone_leaves_nothing() {
+        let timers = Timers::default();
+        for uid in ["a", "b", "c"] {
+            timers.failed(uid);
+        }
+        timers.forget("a");
+        timers.forget_all_but(|uid| uid == "b");
+        assert_eq!(timers.lock().keys().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]

@@ -3,3 +3,5 @@
 mod lease;
 mod probes;
 pub mod run;
+mod senses;
+mod term;

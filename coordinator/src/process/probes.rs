@@ -6,7 +6,7 @@ use etcd_operator_shared::process::probe::{Answer, Ask, Check, answer};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{apiserver::ApiServer, metrics::Metrics};
+use crate::{apiserver::ApiServer, metrics::Metrics, process::senses::Senses};
 
 /// The API server is asked for its version this often: that it can be reached is known, and an upgrade of it noticed.
 const PULSE: Duration = Duration::from_secs(15);
@@ -26,16 +26,19 @@ pub async fn pulse(api: Arc<ApiServer>, shutdown: CancellationToken) {
     }
 }
 
-/// One answer. A standby is as ready as a leader: it can take over.
-pub fn respond(ask: &Ask, api: &ApiServer, metrics: &Metrics) -> Answer {
+/// One answer. A standby is as ready as a leader: it can take over. A leader must have heard of its clusters, too.
+pub fn respond(ask: &Ask, api: &ApiServer, metrics: &Metrics, senses: &Senses) -> Answer {
     match ask.path.as_str() {
         // That this is answered at all is the check: everything runs on one thread.
         "/livez" => answer("livez", &ask.query, &[]),
-        "/readyz" => answer("readyz", &ask.query, &[reachable(api.silent_for())]),
+        "/readyz" => {
+            let [caches, watches] = senses.checks();
+            answer("readyz", &ask.query, &[reachable(api.silent_for()), caches, watches])
+        }
         "/metrics" => Answer {
             status: 200,
             content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            body: metrics.text(),
+            body: metrics.text(senses.silences()),
         },
         _ => Answer::not_found(),
     }

@@ -1,115 +1,95 @@
-//! Puts the process together: client, probes, election, and a controller a scope.
+//! Puts the process together: clients, probes, election, and a term whenever this process leads.
 //!
 //! ```text
 //!   main ─▶ run ─┬─ probes   from the first moment on
 //!                ├─ pulse    asks the API server for its version
-//!                ├─ election leads ─▶ controllers; lost ─▶ the process ends
-//!                └─ events   in the background
+//!                └─ election stands by ─▶ leads: a term ─┬─ lost ─▶ all of it ends, stands by again
+//!                                                        └─ shutdown ─▶ work done, Lease released
 //! ```
+//! The Lease has a connection of its own: whatever the controllers have under way, a renewal does not wait behind it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{net::Ipv6Addr, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use etcd_operator_shared::process::probe;
-use kube::{Client, Config, config::KubeConfigOptions, config::Kubeconfig};
+use kube::{Client, Config, client::ClientBuilder, config::KubeConfigOptions, config::Kubeconfig};
 use rand::RngExt;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
-    apiserver::{ApiServer, applied::Applied, events::Events, watch::Scope},
+    apiserver::{ApiServer, hearing},
     args::Run,
-    cluster::{caches::Caches, context::Context, controller, inquiries::Inquiries, timers::Timers},
     metrics::Metrics,
-    process::{lease::Election, probes},
+    process::{
+        lease::{Election, Lost},
+        probes,
+        senses::Senses,
+        term::Term,
+    },
 };
 
-/// Works until `shutdown`, or until leadership is lost.
+/// Works until `shutdown`.
 pub async fn run(args: Run, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let (config, metrics) = (config(args.kubeconfig.as_deref()).await?, Metrics::default());
+    let (config, metrics, senses) = (config(args.kubeconfig.as_deref()).await?, Metrics::default(), Senses::default());
+    let senses = Arc::new(senses);
     let lease_namespace = args.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let api = Arc::new(ApiServer::new(Client::try_from(config)?, metrics.clone()));
-    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let client = ClientBuilder::try_from(config.clone())?.with_layer(&senses.hearing).build();
+    let api = Arc::new(ApiServer::new(client, metrics.clone()));
+    let lease = api.beside(Client::try_from(config)?);
+    let listener = listen(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, agent_image = args.agent_image, "started");
 
     // Probes answer to the very end: a process that drains is alive.
     let ended = CancellationToken::new();
     let _ended = ended.clone().drop_guard();
     tokio::spawn(probe::serve(listener, ended.clone(), {
-        let (api, metrics) = (Arc::clone(&api), metrics.clone());
-        move |ask| std::future::ready(probes::respond(&ask, &api, &metrics))
+        let (api, metrics, senses) = (Arc::clone(&api), metrics.clone(), Arc::clone(&senses));
+        move |ask| std::future::ready(probes::respond(&ask, &api, &metrics, &senses))
     }));
     while let Err(error) = api.ask_version().await {
-        tracing::warn!(%error, "waiting for the API server");
+        warn!(%error, "waiting for the API server");
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
     tokio::spawn(probes::pulse(Arc::clone(&api), ended.clone()));
-    if !args.leader_elect {
-        metrics.leads(true);
-        control(&args, &api, &metrics, shutdown).await;
-        return Ok(());
+    let begin = || Term::begin(&args, &api, &metrics, &senses, &shutdown);
+    if args.leader_elect {
+        let identity = format!("{}_{:08x}", args.identity, rand::rng().random::<u32>());
+        lead(Election::new(&lease, lease_namespace, identity), begin, &shutdown).await;
+    } else {
+        begin().ended().await;
     }
-    lead(&args, &api, &metrics, lease_namespace, shutdown).await
-}
-
-/// Works while holding the Lease. Leadership that is lost is an error: the process must end.
-async fn lead(
-    args: &Run,
-    api: &Arc<ApiServer>,
-    metrics: &Metrics,
-    namespace: String,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let identity = format!("{}_{:08x}", args.identity, rand::rng().random::<u32>());
-    let mut election = Election::new(api, namespace, identity);
-    if !election.win(&shutdown).await {
-        return Ok(());
-    }
-    info!("leading");
-    metrics.leads(true);
-    // Whichever ends first drops the other: after a loss no reconciliation goes on.
-    tokio::select! {
-        lost = election.hold() => return Err(lost.into()),
-        () = control(args, api, metrics, shutdown) => {}
-    }
-    election.release().await;
     Ok(())
 }
 
-/// Runs the controllers until `shutdown`.
-async fn control(args: &Run, api: &Arc<ApiServer>, metrics: &Metrics, shutdown: CancellationToken) {
-    let events = Events::start(api.client(), args.identity.clone(), shutdown.clone());
-    let applied = Arc::new(Applied::default());
-    let mut controllers = JoinSet::new();
-    for scope in scopes(&args.namespaces) {
-        let caches = Caches::default();
-        metrics.follow(caches.clusters.store());
-        let ctx = Arc::new(Context {
-            api: Arc::clone(api),
-            caches,
-            applied: Arc::clone(&applied),
-            events: events.clone(),
-            metrics: metrics.clone(),
-            agent_image: args.agent_image.clone(),
-            pod_user: args.pod_user.into(),
-            timers: Timers::default(),
-            inquiries: Inquiries::default(),
-        });
-        controllers.spawn(controller::run(scope, ctx, shutdown.clone()));
+/// Acts while holding the Lease, and stands by when it is lost, until `shutdown`.
+async fn lead<'a>(mut election: Election<'_>, begin: impl Fn() -> Term<'a>, shutdown: &CancellationToken) {
+    while election.win(shutdown).await {
+        info!("leading");
+        let mut term = begin();
+        let lost = tokio::select! {
+            Lost = election.hold() => true,
+            () = term.ended() => false,
+        };
+        if !lost {
+            return election.release().await;
+        }
+        warn!("leadership was lost: everything is ended, and this process stands by again");
+        term.cut().await;
     }
-    while controllers.join_next().await.is_some() {}
 }
 
-/// An empty name means all namespaces, as no name does: installers set `WATCH_NAMESPACE=""` for it.
-fn scopes(namespaces: &[String]) -> Vec<Scope> {
-    if namespaces.iter().all(String::is_empty) {
-        return vec![Scope(None)];
+/// On every address, whatever of IPv4 and IPv6 the machine has, unless one is named.
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        probe::listen(address.port()).await
+    } else {
+        TcpListener::bind(address).await
     }
-    namespaces.iter().filter(|name| !name.is_empty()).cloned().map(Some).map(Scope).collect()
 }
 
 /// The client's own retries are off: they would go on for minutes, unseen, where reconciliation knows better.
@@ -123,7 +103,6 @@ async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
     };
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
-    // Idle watches hear a bookmark a minute; a connection that is silent for longer than this is dead.
-    config.read_timeout = Some(Duration::from_secs(295 + 30));
+    config.read_timeout = Some(hearing::SILENCE);
     Ok(config)
 }

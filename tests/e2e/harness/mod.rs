@@ -3,12 +3,13 @@
 //! ```text
 //!   play ─▶ turn       three at a time, or alone
 //!        ─▶ stage      a namespace, a coordinator of its own, faults that heal; struck at the end, whatever happened
-//!        ─▶ the test   demo (an EtcdCluster) · etcd · process · client · pods · http · kubectl · poll
+//!        ─▶ the test   demo (an EtcdCluster) · etcd · process · client · counters · pods · http · kubectl · poll
 //!        ─▶ evidence   when it failed
 //! ```
 
 pub mod client;
 pub mod coordinator;
+pub mod counters;
 pub mod demo;
 pub mod events;
 pub mod evidence;

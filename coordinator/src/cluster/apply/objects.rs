@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     apiserver::{
         Cause, Failed, Kind,
-        applied::{Key, There, fingerprint},
+        applied::{There, Wanted},
     },
     cluster::{
         build::{Blueprint, Objects},
@@ -44,27 +44,27 @@ pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> (Vec<Failed>, Vec<F
 
 /// Brings one object about, unless the very same was before and nobody has touched it since.
 async fn put<K: Kind>(ctx: &Context, plan: &Blueprint<'_>, object: &K) -> Result<(), Failed> {
-    let (key, print, ours) = (Key::of(object), fingerprint(object), Some(plan.uid()));
-    if ctx.applied.holds(&key, print) {
+    let (wanted, ours) = (Wanted::of(object.clone()), Some(plan.uid()));
+    if ctx.applied.holds(&wanted) {
         return Ok(());
     }
-    let there = match ctx.applied.there(&key) {
+    let there = match ctx.applied.there(&wanted.key) {
         Some(there) if there.owner == ours => there,
         Some(_) => ours_or_foreign(ctx, plan, object).await?,
-        None => match ctx.api.create(object).await {
+        None => match ctx.api.create(&wanted.object).await {
             Ok(made) => {
-                ctx.applied.note(key, print, &made);
+                ctx.applied.note(wanted, &made);
                 return Ok(());
             }
             Err(Failed { cause: Cause::Exists, .. }) => ours_or_foreign(ctx, plan, object).await?,
             Err(failed) => return Err(failed),
         },
     };
-    match apply(ctx, object, &there).await {
-        Ok(after) => ctx.applied.note(key, print, &after),
+    match apply(ctx, &wanted.object, &there).await {
+        Ok(after) => ctx.applied.note(wanted, &after),
         Err(failed) => {
             if matches!(failed.cause, Cause::Conflict | Cause::Missing) {
-                ctx.applied.forget(&key);
+                ctx.applied.forget(&wanted.key);
             }
             return Err(failed);
         }

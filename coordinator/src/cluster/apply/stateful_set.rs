@@ -7,11 +7,7 @@ use kube::{Resource, ResourceExt, api::Preconditions};
 use tracing::info;
 
 use crate::{
-    apiserver::{
-        Cause, Failed, Kind,
-        applied::{Key, fingerprint},
-        recorder::Note,
-    },
+    apiserver::{Cause, Failed, Kind, applied::Wanted, recorder::Note},
     cluster::{
         build::{Blueprint, stateful_set::over},
         context::Context,
@@ -37,16 +33,16 @@ pub async fn stateful_set(
     replicas: u32,
     facts: &Facts,
 ) -> Result<Written, Failed> {
-    let set = plan.stateful_set(replicas);
-    let (key, print) = (Key::of(&set), fingerprint(&set));
+    let wanted = Wanted::of(plan.stateful_set(replicas));
+    let set = &wanted.object;
     let read = facts.set.as_ref().map(|set| &set.version);
     let generation = read.and_then(|read| read.generation);
-    if read.is_some() && ctx.applied.holds_at(&key, print, generation) {
+    if read.is_some() && ctx.applied.holds_at(&wanted, generation) {
         return Ok(Written::Same);
     }
     let before = facts.set.as_ref().map(|set| set.replicas);
     let after = match read {
-        None => create(ctx, plan, &set).await?,
+        None => create(ctx, plan, set).await?,
         Some(read) => match swap(ctx, plan, read, |there| over(there, set.clone())).await {
             Err(failed @ Failed { cause: Cause::Refused(_), .. }) if before != Some(replicas) => {
                 // The pods keep the template that they have. How many there are does not depend on it.
@@ -57,7 +53,7 @@ pub async fn stateful_set(
             written => written?,
         },
     };
-    ctx.applied.note(key, print, &after);
+    ctx.applied.note(wanted, &after);
     scaled(ctx, plan, before, replicas);
     Ok(if after.metadata.generation == generation { Written::Same } else { Written::Changed })
 }

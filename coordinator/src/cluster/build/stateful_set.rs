@@ -51,6 +51,7 @@ const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 #[must_use]
 pub fn over(mut there: StatefulSet, ours: StatefulSet) -> StatefulSet {
     there.labels_mut().extend(ours.metadata.labels.unwrap_or_default());
+    there.annotations_mut().extend(ours.metadata.annotations.unwrap_or_default());
     let mut owners = ours.metadata.owner_references.unwrap_or_default();
     let further = std::mem::take(there.owner_references_mut()).into_iter();
     let further = further.filter(|one| one.controller != Some(true) && owners.iter().all(|ours| ours.uid != one.uid));

@@ -12,7 +12,7 @@ use rand::RngExt;
 use tokio::time::Instant;
 
 use crate::{
-    apiserver::{Cause, Failed, recorder::Note},
+    apiserver::{Cause, Failed, print, recorder::Note},
     cluster::{
         context::Context,
         decide::{refusal::Refusal, step::Step},
@@ -24,9 +24,11 @@ use status::Input;
 
 /// How often a cluster is looked at although nothing happened.
 const RESYNC: Duration = Duration::from_secs(300);
-/// A cluster that waits for something that no watch shows.
+/// The first look at a cluster that waits for something that no watch shows.
 const WAITING_POLL: Duration = Duration::from_secs(5);
 const LEAVING_POLL: Duration = Duration::from_secs(2);
+/// No two clusters in step.
+const SPREAD: std::ops::Range<f64> = 0.8..1.2;
 
 /// What came of telling.
 #[derive(Debug)]
@@ -82,30 +84,17 @@ async fn write(ctx: &Context, cluster: &Arc<EtcdCluster>, status: EtcdClusterSta
     }
 }
 
-/// When to look again. Watches tell of nearly everything, so this is seldom, and at random: no two clusters in step.
-/// What waits is looked at sooner, whatever the watches say.
+/// When to look again. Watches tell of nearly everything, so this is seldom, and at random. What waits is looked at
+/// sooner, whatever the watches say, and the less often the longer it waits for the same.
 #[must_use]
-pub fn next(outcome: &Outcome, overdue: Option<Duration>) -> Next {
-    let waits = matches!(outcome.decision.step, Step::Wait(_));
-    let rest = match &outcome.decision.refusal {
-        Some(Refusal::VolumeLeaving(_) | Refusal::ForeignObject(_)) => LEAVING_POLL,
-        _ if waits => WAITING_POLL,
-        Some(
-            Refusal::StorageClassNotFound(_)
-            | Refusal::NoDefaultStorageClass
-            | Refusal::StaleVolume { .. }
-            | Refusal::StatusLost(_)
-            | Refusal::OldKinds,
-        ) => WAITING_POLL,
-        // No watch shows a pod that has lost its label.
-        _ if outcome.seen.facts.lacks_a_pod() => WAITING_POLL,
-        Some(
-            Refusal::InvalidSpec(_)
-            | Refusal::NoSuchIncarnation { .. }
-            | Refusal::UnknownEnd { .. }
-            | Refusal::ShrinkUnsupported { .. },
-        )
-        | None => RESYNC.mul_f64(rand::rng().random_range(0.8..1.2)),
+pub fn next(ctx: &Context, outcome: &Outcome, overdue: Option<Duration>) -> Next {
+    let spread = rand::rng().random_range(SPREAD);
+    let rest = match waits_for(outcome) {
+        Some((what, first)) => {
+            let uid = outcome.seen.cluster.uid().unwrap_or_default();
+            ctx.timers.rest(&uid, print::of(&what), first, spread, Instant::now())
+        }
+        None => RESYNC.mul_f64(spread),
     };
     Next { soon: [outcome.decision.again, overdue].into_iter().flatten().min(), rest }
 }
@@ -117,12 +106,50 @@ impl Next {
     }
 }
 
+/// What is waited for that no watch shows, and how soon to look the first time.
+fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
+    match (&outcome.decision.refusal, &outcome.decision.step) {
+        (Some(refusal @ (Refusal::VolumeLeaving(_) | Refusal::ForeignObject(_))), _) => {
+            Some((refusal.to_string(), LEAVING_POLL))
+        }
+        (_, Step::Wait(waiting)) => Some((waiting.message.clone(), WAITING_POLL)),
+        (
+            Some(
+                refusal @ (Refusal::StorageClassNotFound(_)
+                | Refusal::NoDefaultStorageClass
+                | Refusal::StaleVolume { .. }
+                | Refusal::StatusLost(_)
+                | Refusal::OldKinds),
+            ),
+            _,
+        ) => Some((refusal.to_string(), WAITING_POLL)),
+        // No watch shows a pod that has lost its label.
+        _ if outcome.seen.facts.lacks_a_pod() => Some(("a pod is missing".to_owned(), WAITING_POLL)),
+        (
+            Some(
+                Refusal::InvalidSpec(_)
+                | Refusal::NoSuchIncarnation { .. }
+                | Refusal::UnknownEnd { .. }
+                | Refusal::ShrinkUnsupported { .. },
+            )
+            | None,
+            Step::Look(_)
+            | Step::Begin(_)
+            | Step::MakeMembers
+            | Step::SetReplicas(_)
+            | Step::Replace(_)
+            | Step::End(_)
+            | Step::Nothing,
+        ) => None,
+    }
+}
+
 /// Counts one reconciliation.
 pub async fn measured<F>(ctx: Arc<Context>, reconciling: F) -> Result<Action, Unfinished>
 where
     F: Future<Output = Result<Action, Unfinished>>,
 {
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let result = reconciling.await;
     ctx.metrics.reconciled(begun.elapsed(), result.is_err());
     result

@@ -1,0 +1,85 @@
+//! One term of leadership: everything that acts, and how it ends.
+//!
+//! ```text
+//!   begin ─▶ a controller a scope ─┬─ shutdown ─▶ reconciliations under way are finished ─▶ ended
+//!                                  └─ lost ─▶ cut: nothing is finished, all are gone when it returns
+//! ```
+//! Whoever leads next may have begun already when a term is lost, so nothing of it may go on acting.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    apiserver::{ApiServer, applied::Applied, events::Events, lists::Lists, watch::Scope},
+    args::Run,
+    cluster::{caches::Caches, context::Context, controller, inquiries::Inquiries, timers::Timers},
+    metrics::Metrics,
+    process::senses::Senses,
+};
+
+/// What acts.
+pub struct Term<'a> {
+    controllers: JoinSet<()>,
+    shutdown: CancellationToken,
+    metrics: &'a Metrics,
+    senses: &'a Senses,
+}
+
+impl<'a> Term<'a> {
+    /// Begins to act. Ends by itself at a shutdown of the process.
+    pub fn begin(
+        args: &Run,
+        api: &Arc<ApiServer>,
+        metrics: &'a Metrics,
+        senses: &'a Senses,
+        shutdown: &CancellationToken,
+    ) -> Self {
+        let shutdown = shutdown.child_token();
+        let events = Events::start(api.client(), args.identity.clone(), shutdown.clone());
+        let applied = Arc::new(Applied::default());
+        let mut controllers = JoinSet::new();
+        metrics.leads(true);
+        for scope in scopes(&args.namespaces) {
+            let (caches, lists) = (Caches::default(), Lists::default());
+            metrics.follow(caches.clusters.store());
+            senses.expect(lists.clone());
+            let ctx = Arc::new(Context {
+                api: Arc::clone(api),
+                caches,
+                lists,
+                applied: Arc::clone(&applied),
+                events: events.clone(),
+                metrics: metrics.clone(),
+                agent_image: args.agent_image.clone(),
+                pod_user: args.pod_user.into(),
+                timers: Timers::default(),
+                inquiries: Inquiries::default(),
+            });
+            controllers.spawn(controller::run(scope, ctx, shutdown.clone()));
+        }
+        Self { controllers, shutdown, metrics, senses }
+    }
+
+    /// Returns when all that was under way at a shutdown is finished.
+    pub async fn ended(&mut self) {
+        while self.controllers.join_next().await.is_some() {}
+    }
+
+    /// Ends everything at once. Reconciliations are safe to be cut short anywhere.
+    pub async fn cut(mut self) {
+        self.shutdown.cancel();
+        self.controllers.shutdown().await;
+        self.metrics.leads(false);
+        self.senses.rest();
+    }
+}
+
+/// An empty name means all namespaces, as no name does: installers set `WATCH_NAMESPACE=""` for it.
+fn scopes(namespaces: &[String]) -> Vec<Scope> {
+    if namespaces.iter().all(String::is_empty) {
+        return vec![Scope(None)];
+    }
+    namespaces.iter().filter(|name| !name.is_empty()).cloned().map(Some).map(Scope).collect()
+}
