@@ -10,5 +10,6 @@ pub mod names;
 pub mod process;
 pub mod quantity;
 pub mod quorum;
+pub mod quota;
 pub mod validate;
 pub mod version;

@@ -3,6 +3,7 @@
 //! A raw spec becomes a [`Wanted`] once, at the edge; everything behind it may trust its values. The first broken rule is
 //! returned as one sentence that names the field.
 
+pub mod flags;
 mod service;
 mod template;
 
@@ -11,11 +12,12 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::{
-    api::cluster::{AutoCompaction, CompactionMode, EtcdCluster, EtcdOptions},
+    api::cluster::{AutoCompaction, CompactionMode, EtcdCluster, EtcdClusterSpec, EtcdOptions},
     duration::{self, DurationError},
     image,
     names::MAX_CLUSTER_NAME,
     quantity::{self, QuantityError},
+    quota,
     version::{Version, VersionError},
 };
 
@@ -49,6 +51,7 @@ pub struct Flags {
 /// How etcd forgets old revisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compaction {
+    Off,
     Periodic(Duration),
     Revisions(u64),
 }
@@ -74,6 +77,13 @@ pub enum Invalid {
     Image(String),
     #[error("spec.{field}: {error}")]
     Quantity { field: &'static str, error: QuantityError },
+    #[error("spec.{field} must be from {least} to {most}")]
+    Range { field: &'static str, least: &'static str, most: &'static str },
+    #[error(
+        "spec.etcd.quotaBackend is too much for spec.storage.size, which must hold the log and a second copy of the database too: \
+         at most a quarter of it, or (storage.size - 448Mi) / 2.2; left out, it is chosen"
+    )]
+    Quota,
     #[error("spec.{field}: {error}")]
     Duration { field: &'static str, error: DurationError },
     #[error("spec.etcd.heartbeatInterval must be between 5ms and 10s")]
@@ -86,6 +96,8 @@ pub enum Invalid {
     FlagName(String),
     #[error("spec.etcd.extraArgs: {0} is set by the agent itself or endangers data")]
     FlagDenied(String),
+    #[error("spec.etcd.extraArgs: {0} does nothing here")]
+    FlagIdle(String),
     #[error("spec.service.nodePort needs spec.service.type NodePort or LoadBalancer")]
     NodePort,
     #[error("spec.service.loadBalancerClass and loadBalancerSourceRanges need spec.service.type LoadBalancer")]
@@ -98,39 +110,6 @@ pub enum Invalid {
     Template(#[from] TemplateError),
 }
 
-/// Flags of etcd that a user may not set: the agent sets them, or they endanger data.
-pub const DENIED_FLAGS: [&str; 29] = [
-    "name",
-    "data-dir",
-    "wal-dir",
-    "initial-cluster",
-    "initial-cluster-state",
-    "initial-cluster-token",
-    "initial-advertise-peer-urls",
-    "listen-peer-urls",
-    "listen-client-urls",
-    "listen-client-http-urls",
-    "advertise-client-urls",
-    "listen-metrics-urls",
-    "force-new-cluster",
-    "unsafe-no-fsync",
-    "strict-reconfig-check",
-    "config-file",
-    "discovery",
-    "discovery-srv",
-    "discovery-endpoints",
-    "discovery-token",
-    "quota-backend-bytes",
-    "auto-compaction-mode",
-    "auto-compaction-retention",
-    "heartbeat-interval",
-    "election-timeout",
-    "max-learners",
-    "pre-vote",
-    "logger",
-    "log-outputs",
-];
-
 /// Checks a whole object.
 pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
     name(object.metadata.name.as_deref().unwrap_or_default())?;
@@ -141,14 +120,40 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
     service::check(&spec.service)?;
     let version = spec.version.parse()?;
     let template = spec.pod.template.as_ref().map(template::template).transpose()?;
-    Ok(Wanted {
-        size: spec.size.unsigned_abs(),
-        version,
-        image: reference(&spec.repository, spec.image.as_deref(), version)?,
-        storage: bytes("storage.size", &spec.storage.size)?,
-        etcd: options(&spec.etcd)?,
-        template: template.map(Box::new),
-    })
+    let image = reference(&spec.repository, spec.image.as_deref(), version)?;
+    let storage = bytes("storage.size", &spec.storage.size)?;
+    let mut etcd = options(&spec.etcd)?;
+    if spec.etcd.quota_backend.is_none() {
+        etcd.quota_backend = quota::of(storage);
+    }
+    if object.status.as_ref().is_none_or(|status| status.incarnation.is_none()) {
+        first(spec, storage, &etcd)?;
+    }
+    Ok(Wanted { size: spec.size.unsigned_abs(), version, image, storage, etcd, template: template.map(Box::new) })
+}
+
+/// What is asked of a cluster that has not begun yet: one that is there is not given up for a rule that came later.
+fn first(spec: &EtcdClusterSpec, storage: u64, etcd: &Flags) -> Result<(), Invalid> {
+    range("storage.size", storage, (64 << 20, "64Mi"), (64 << 40, "64Ti"))?;
+    if spec.etcd.quota_backend.is_some() {
+        range("etcd.quotaBackend", etcd.quota_backend, (16 << 20, "16Mi"), (100 << 30, "100Gi"))?;
+        if !quota::fits(etcd.quota_backend, storage) {
+            return Err(Invalid::Quota);
+        }
+    }
+    match spec.etcd.extra_args.keys().find(|flag| flags::is_among(&flags::IDLE, flag)) {
+        Some(flag) => Err(Invalid::FlagIdle(flag.clone())),
+        None => Ok(()),
+    }
+}
+
+fn range(
+    field: &'static str,
+    value: u64,
+    (lowest, least): (u64, &'static str),
+    (highest, most): (u64, &'static str),
+) -> Result<(), Invalid> {
+    if (lowest..=highest).contains(&value) { Ok(()) } else { Err(Invalid::Range { field, least, most }) }
 }
 
 /// The image: as it was named, or the version's tag in the repository.
@@ -176,11 +181,12 @@ pub fn options(options: &EtcdOptions) -> Result<Flags, Invalid> {
     }
     let AutoCompaction { mode, retention } = auto_compaction;
     let compaction = match mode {
+        CompactionMode::Periodic | CompactionMode::Revision if retention.0 == "0" => Compaction::Off,
         CompactionMode::Periodic => {
-            Compaction::Periodic(time("etcd.autoCompaction.retention", retention, &["h", "m", "s"])?)
+            Compaction::Periodic(time("etcd.autoCompaction.retention", &retention.0, &["h", "m", "s"])?)
         }
-        CompactionMode::Revision if is_natural(retention, 10) => {
-            Compaction::Revisions(retention.parse().map_err(|_| Invalid::Revisions)?)
+        CompactionMode::Revision if is_natural(&retention.0, 10) => {
+            Compaction::Revisions(retention.0.parse().map_err(|_| Invalid::Revisions)?)
         }
         CompactionMode::Revision => return Err(Invalid::Revisions),
     };
@@ -191,12 +197,16 @@ pub fn options(options: &EtcdOptions) -> Result<Flags, Invalid> {
         if !syntax {
             return Err(Invalid::FlagName(flag.clone()));
         }
-        if DENIED_FLAGS.contains(&flag.as_str()) {
+        if flags::is_among(&flags::DENIED, flag) {
             return Err(Invalid::FlagDenied(flag.clone()));
         }
     }
     Ok(Flags {
-        quota_backend: bytes("etcd.quotaBackend", quota_backend)?,
+        // The coordinator tells the agents what it has chosen.
+        quota_backend: match quota_backend {
+            Some(quota) => bytes("etcd.quotaBackend", &quota.0)?,
+            None => quota::of(u64::MAX),
+        },
         heartbeat_interval: heartbeat,
         election_timeout: election,
         compaction,
@@ -288,6 +298,29 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_that_is_left_out_follows_the_volume_and_one_that_does_not_fit_is_refused_at_first_only() {
+        let spec = |quota: serde_json::Value| json!({"version": "3.5.21", "storage": {"size": "1Gi"}, "etcd": {"quotaBackend": quota}});
+        let quota = |object: &EtcdCluster| cluster(object).map(|wanted| wanted.etcd.quota_backend >> 20);
+        assert_eq!(quota(&object(json!({"version": "v3.5.21", "storage": {"size": "1Gi"}}))), Ok(256));
+        assert_eq!(quota(&object(spec(json!(268_435_456)))), Ok(256), "a number is taken");
+        let mut large = object(spec(json!("2Gi")));
+        assert_eq!(quota(&large), Err(Invalid::Quota));
+        large.status = serde_json::from_value(json!({
+            "incarnation": {"number": 1, "token": "t", "initialMembers": []}
+        }))
+        .unwrap();
+        assert_eq!(quota(&large), Ok(2048), "a cluster of before goes on");
+    }
+
+    #[test]
+    fn compaction_is_switched_off_by_a_zero() {
+        for zero in [json!(0), json!("0")] {
+            let spec = json!({"version": "v3.5.21", "etcd": {"autoCompaction": {"retention": zero}}});
+            assert_eq!(cluster(&object(spec)).unwrap().etcd.compaction, Compaction::Off);
+        }
+    }
+
+    #[test]
     fn numbers_are_written_in_one_way_only() {
         let etcd = |field: &str, text: &str| json!({"version": "v3.5.21", "etcd": {field: text}});
         for (field, text) in [
@@ -303,14 +336,5 @@ mod tests {
         let kept = |text: &str| json!({"version": "v3.5.21", "etcd": {"autoCompaction": {"retention": text}}});
         assert!(cluster(&object(kept("1h30m"))).is_ok());
         assert!(cluster(&object(kept("500ms"))).is_err());
-    }
-
-    #[test]
-    fn the_schema_denies_the_same_flags() {
-        use kube::CustomResourceExt;
-        let crd = serde_json::to_string(&EtcdCluster::crd()).unwrap();
-        for flag in DENIED_FLAGS {
-            assert!(crd.contains(&format!("'{flag}'")), "{flag} is missing from the CEL rule");
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// A released version of etcd 3, written `v3.5.21`.
+/// A released version of etcd 3, written `v3.5.21`; read without its `v` too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     pub minor: Minor,
@@ -28,7 +28,7 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, VersionError> {
         let wrong = || VersionError(text.to_owned());
-        let mut parts = text.strip_prefix('v').ok_or_else(wrong)?.split('.');
+        let mut parts = text.strip_prefix('v').unwrap_or(text).split('.');
         let minor = match (parts.next(), parts.next()) {
             (Some("3"), Some("5")) => Minor::V3_5,
             (Some("3"), Some("6")) => Minor::V3_6,
@@ -74,9 +74,14 @@ mod tests {
     }
 
     #[test]
+    fn the_letter_may_be_left_out() {
+        assert_eq!("3.5.21".parse::<Version>().unwrap().to_string(), "v3.5.21");
+    }
+
+    #[test]
     fn other_texts_are_refused() {
         for text in [
-            "3.5.21",
+            "vv3.5.21",
             "v3.5",
             "v3.5.021",
             "v3.5.21-rc.1",

@@ -40,21 +40,31 @@ fn text(rng: &mut StdRng, good: &[&str], letters: &str) -> String {
 
 /// A spec within the schema's types and lengths: what remains is up to the rules.
 fn any_spec(rng: &mut StdRng) -> Value {
-    let bytes = ["1Gi", "512Mi", "8G", "1073741824", "100k"];
+    let bytes = ["8Gi", "64Gi", "80G", "8589934592", "9000Mi"];
+    let quotas = ["1Gi", "512Mi", "1G", "1073741824", "3Gi"];
     let times = ["100ms", "1s", "5ms", "10s", "50s", "500ms"];
-    let flags = ["max-txn-ops", "snapshot-count", "name", "data-dir", "force-new-cluster", "experimental-x"];
+    let flags = [
+        "max-txn-ops",
+        "snapshot-count",
+        "name",
+        "data-dir",
+        "experimental-enable-v2",
+        "experimental-x",
+        "auto-tls",
+        "log-level",
+    ];
     let mut spec = json!({
         "size": pick(rng, &[0, 1, 3, 5, 7, 3, 1, 2, 8, 9, -1]),
-        "version": text(rng, &["v3.5.21", "v3.6.0", "v3.7.3", "v3.5.99"], "0123456789v.-"),
+        "version": text(rng, &["v3.5.21", "3.6.0", "v3.7.3", "v3.5.99"], "0123456789v.-"),
         "storage": {"size": text(rng, &bytes, "0123456789KMGTik.")},
         "etcd": {
-            "quotaBackend": text(rng, &bytes, "0123456789KMGTik."),
+            "quotaBackend": text(rng, &quotas, "0123456789KMGTik."),
             "heartbeatInterval": text(rng, &times, "0123456789smh"),
             "electionTimeout": text(rng, &["1s", "5s", "50s", "1000ms"], "0123456789smh"),
         },
     });
     if rng.random_bool(0.5) {
-        let retention = text(rng, &["1h", "30m", "1h30m", "10000", "5"], "0123456789smh");
+        let retention = text(rng, &["1h", "30m", "1h30m", "10000", "5", "0"], "0123456789smh");
         spec["etcd"]["autoCompaction"] = json!({"mode": pick(rng, &["Periodic", "Revision"]), "retention": retention});
     }
     if rng.random_bool(0.3) {
@@ -81,6 +91,9 @@ fn any_spec(rng: &mut StdRng) -> Value {
         if rng.random_bool(0.3) {
             spec["service"]["externalTrafficPolicy"] = json!("Local");
         }
+    }
+    if rng.random_bool(0.3) {
+        spec["etcd"]["quotaBackend"] = pick(rng, &[json!(null), json!(268_435_456), json!(1_073_741_824), json!(0)]);
     }
     // Fields that are too long are the schema's business, on old servers too.
     for (field, longest) in [("/version", 16), ("/etcd/heartbeatInterval", 12), ("/etcd/electionTimeout", 12)] {

@@ -29,7 +29,7 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
             (json!({"size": 4}), "size must be 1, 3, 5 or 7, or 0 to stop the cluster"),
             (json!({"size": 9}), "size must be 1, 3, 5 or 7"),
             (json!({"size": 2147483647}), "size must be 1, 3, 5 or 7"),
-            (json!({"version": "3.5.21"}), "version must be v3.5.x, v3.6.x or v3.7.x"),
+            (json!({"version": "3.5"}), "version must be v3.5.x, v3.6.x or v3.7.x"),
             (json!({"version": "latest"}), "version must be v3.5.x"),
             (json!({"version": "v3.4.30"}), "version must be v3.5.x"),
             (json!({"repository": ""}), "repository"),
@@ -43,6 +43,23 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
             (json!({"recovery": {"abandonIncarnation": -1}}), "recovery.abandonIncarnation"),
             (json!({"recovery": {}}), "recovery.abandonIncarnation"),
             (json!({"etcd": {"quotaBackend": "lots"}}), "etcd.quotaBackend must be a whole number of bytes"),
+            (
+                json!({"etcd": {"quotaBackend": "9000000Ti"}}),
+                "etcd.quotaBackend must be a whole number of bytes from 16Mi",
+            ),
+            (json!({"etcd": {"quotaBackend": 1}}), "etcd.quotaBackend must be a whole number of bytes from 16Mi"),
+            (json!({"etcd": {"quotaBackend": "4Gi"}}), "etcd.quotaBackend is too much for storage.size"),
+            (
+                json!({"storage": {"size": "9000000Ti"}}),
+                "storage.size must be a whole number of bytes from 64Mi to 64Ti",
+            ),
+            (json!({"etcd": {"extraArgs": {"auto-tls": "true"}}}), "may not hold a flag that does nothing here"),
+            (
+                json!({"pod": {"topologySpreadConstraints": [
+                    {"maxSkew": 3_000_000_000_i64, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+                ]}}),
+                "pod.topologySpreadConstraints[0].maxSkew",
+            ),
             (
                 json!({"etcd": {"heartbeatInterval": "1ms"}}),
                 "etcd.heartbeatInterval must be a duration between 5ms and 10s",
@@ -66,6 +83,47 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
         ] {
             assert_refused(room, "demo", &fields, sentence).await?;
         }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_people_type_is_taken() -> Result<()> {
+    in_room(async |room| {
+        for fields in [
+            json!({"version": "3.5.21"}),
+            json!({"storage": {"storageClassName": ""}}),
+            json!({"etcd": {"quotaBackend": 1_073_741_824}}),
+            json!({"etcd": {"autoCompaction": {"retention": 0}}}),
+            json!({"etcd": {"autoCompaction": {"retention": "0"}}}),
+            json!({"etcd": {"autoCompaction": {"mode": "Revision", "retention": 10000}}}),
+            json!({"storage": {"size": "1Gi"}, "etcd": {"quotaBackend": "256Mi"}}),
+        ] {
+            let mut whole = spec(&json!({}));
+            whole
+                .as_object_mut()
+                .into_iter()
+                .for_each(|whole| whole.extend(fields.as_object().cloned().unwrap_or_default()));
+            assert_eq!(room.judge("demo", &whole).await?.err(), None, "{fields}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_quota_of_before_stays_and_no_other_that_does_not_fit_is_taken() -> Result<()> {
+    in_room(async |room| {
+        let object =
+            cluster("demo", &spec(&json!({"size": 0, "storage": {"size": "8Gi"}, "etcd": {"quotaBackend": "3Gi"}})));
+        room.clusters().create(&PostParams::default(), &object).await?;
+        let begun = json!({"status": {"incarnation": {"number": 1, "token": "t", "initialMembers": []}}});
+        room.clusters().patch_status("demo", &PatchParams::default(), &Patch::Merge(&begun)).await?;
+        assert!(edit(room, &json!({"pod": {"labels": {"a": "b"}}})).await?.is_ok());
+        let refused = edit(room, &json!({"etcd": {"quotaBackend": "4Gi"}})).await?.unwrap_err();
+        assert!(refused.len() == 1 && refused[0].contains("etcd.quotaBackend is too much"), "{refused:#?}");
+        assert!(edit(room, &json!({"etcd": {"quotaBackend": null}})).await?.is_ok());
         Ok(())
     })
     .await

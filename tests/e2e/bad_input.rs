@@ -11,7 +11,7 @@ fn what_can_never_be_right_is_refused_by_the_api_in_one_sentence() {
         let cases = [
             (spec_with(2, json!({})), "size must be 1, 3, 5 or 7, or 0 to stop the cluster"),
             (spec_with(9, json!({})), "size must be 1, 3, 5 or 7, or 0 to stop the cluster"),
-            (spec_with(3, json!({"version": "3.5.21"})), "version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"),
+            (spec_with(3, json!({"version": "3.5"})), "version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"),
             (spec_with(3, json!({"version": "v2.3.8"})), "version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"),
             (spec_with(3, json!({"storage": {"size": "much"}})), "storage.size must be a whole number of bytes"),
             (
@@ -36,7 +36,7 @@ fn what_can_never_be_right_is_refused_by_the_api_in_one_sentence() {
 fn a_missing_storage_class_is_named_and_naming_another_mends_it() {
     play("no_class", Manner::Beside, async |stage| {
         let wrong = spec_with(1, json!({"storage": {"storageClassName": "nowhere"}}));
-        mends(stage, wrong, "StorageClassNotFound", "nowhere", json!({"storage": {"storageClassName": ""}})).await
+        mends(stage, wrong, "StorageClassNotFound", "nowhere", json!({"storage": {"storageClassName": null}})).await
     });
 }
 

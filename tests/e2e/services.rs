@@ -63,7 +63,7 @@ fn options_and_disruption_budget_can_be_read() {
             Demo::up(stage, "demo", spec_with(3, json!({"etcd": {"extraArgs": {"max-txn-ops": "256"}}}))).await?;
         let options = stage.api::<ConfigMap>().get(&names::config_map("demo")).await?.data.unwrap_or_default();
         let text = options.values().cloned().collect::<String>();
-        ensure!(text.contains("max-txn-ops") && text.contains("quotaBackend: 2Gi"), "the ConfigMap says {text}");
+        ensure!(text.contains("max-txn-ops") && text.contains("quotaBackend: 128Mi"), "the ConfigMap says {text}");
         until("the budget allows one disruption", PATIENCE, async || {
             let budget = stage.api::<PodDisruptionBudget>().get("demo").await?;
             let least = budget.spec.and_then(|spec| spec.min_available);

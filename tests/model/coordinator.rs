@@ -163,6 +163,7 @@ impl Sight {
             token: String::new(),
             initial_members: initial_members("demo", self.founders.into()),
             members_created: true,
+            quota_backend: None,
             ended: None,
         };
         let facts = self.facts(&incarnation);

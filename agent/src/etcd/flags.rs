@@ -113,6 +113,7 @@ fn entry_flags(whose: &Whose<'_>, entry: &Entry<'_>) -> Vec<String> {
 fn tuning(options: &Flags) -> Vec<String> {
     let Flags { quota_backend, heartbeat_interval, election_timeout, compaction, extra: _ } = options;
     let (mode, retention) = match compaction {
+        Compaction::Off => ("periodic", "0".to_owned()),
         Compaction::Periodic(time) => ("periodic", format!("{}s", time.as_secs().max(1))),
         Compaction::Revisions(revisions) => ("revision", revisions.to_string()),
     };

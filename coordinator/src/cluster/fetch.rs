@@ -115,7 +115,7 @@ pub async fn ground(api: &ApiServer, cluster: &EtcdCluster) -> Result<Ground, Fa
         match founded {
             // The volumes are there.
             Some(_) => Ok(Class::Found),
-            None => class(api, &cluster.spec.storage.storage_class_name).await,
+            None => class(api, cluster.spec.storage.storage_class_name.as_deref()).await,
         }
     };
     let there = async { api.get_metadata::<EtcdCluster>(&namespace, &name).await };
@@ -141,21 +141,26 @@ async fn claim(api: &ApiServer, namespace: &str, name: String) -> Result<Option<
 }
 
 /// StorageClasses belong to no namespace: a coordinator with rights in one only may not look at them.
-async fn class(api: &ApiServer, name: &str) -> Result<Class, Failed> {
+async fn class(api: &ApiServer, name: Option<&str>) -> Result<Class, Failed> {
     let classes = Api::<StorageClass>::all(api.client());
-    let looked = if name.is_empty() {
-        let found = api.call(|| "list StorageClasses".into(), classes.list_metadata(&ListParams::default())).await;
-        let default = |c: &kube::core::PartialObjectMeta<StorageClass>| {
-            c.annotations().get(DEFAULT_CLASS).is_some_and(|v| v == "true")
-        };
-        found.map(|found| found.items.iter().any(default))
-    } else {
-        let found = api.call(|| format!("read StorageClass {name}"), classes.get_metadata_opt(name)).await;
-        found.map(|found| found.is_some())
+    let looked = match name {
+        // Volumes of no class are made by hand.
+        Some("") => return Ok(Class::Found),
+        Some(name) => {
+            let found = api.call(|| format!("read StorageClass {name}"), classes.get_metadata_opt(name)).await;
+            found.map(|found| found.is_some())
+        }
+        None => {
+            let found = api.call(|| "list StorageClasses".into(), classes.list_metadata(&ListParams::default())).await;
+            let default = |c: &kube::core::PartialObjectMeta<StorageClass>| {
+                c.annotations().get(DEFAULT_CLASS).is_some_and(|v| v == "true")
+            };
+            found.map(|found| found.items.iter().any(default))
+        }
     };
     match looked {
         Ok(true) => Ok(Class::Found),
-        Ok(false) => Ok(Class::Missing((!name.is_empty()).then(|| name.to_owned()))),
+        Ok(false) => Ok(Class::Missing(name.map(str::to_owned))),
         Err(Failed { cause: Cause::Refused(_), .. }) => Ok(Class::Unknown),
         Err(failed) => Err(failed),
     }

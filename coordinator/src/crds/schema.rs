@@ -9,17 +9,38 @@ use serde_json::{Map, Value, json};
 /// Largest integer that JSON numbers hold exactly, and API servers take for one.
 const LARGEST: i64 = (1 << 53) - 1;
 
-/// Bounds every integer; takes the CEL rules away where these are not wanted.
+/// Bounds every integer, and every text that may be one; takes the CEL rules away where these are not wanted.
 pub fn finish(schema: &mut Value, without_cel: bool) {
     each(schema, &mut |schema| {
         bound(schema);
         if without_cel {
-            schema.remove("x-kubernetes-validations");
+            plain(schema);
         }
     });
 }
 
+/// Takes the CEL rules away, and leaves of each what a schema without them can say.
+fn plain(schema: &mut Map<String, Value>) {
+    let rules = schema.remove("x-kubernetes-validations").unwrap_or_default();
+    let rules = rules.as_array().into_iter().flatten().filter_map(|rule| rule["rule"].as_str());
+    let pattern = |rule: &str| {
+        let rest = rule.strip_prefix("self.matches('").or_else(|| rule.strip_prefix("string(self).matches('"))?;
+        Some(rest.split_once("')")?.0.to_owned())
+    };
+    if let Some(pattern) = rules.filter_map(pattern).next() {
+        schema.insert("pattern".to_owned(), json!(pattern));
+    }
+}
+
+/// As long as any quantity or the name of a port.
+const LONGEST: u64 = 64;
+
 fn bound(schema: &mut Map<String, Value>) {
+    if schema.get("x-kubernetes-int-or-string") == Some(&json!(true)) {
+        schema.insert("maxLength".to_owned(), json!(LONGEST));
+        // A null is dropped then, and what has a default gets it.
+        schema.remove("nullable");
+    }
     if schema.get("type") != Some(&json!("integer")) {
         return;
     }
@@ -90,6 +111,15 @@ mod tests {
     fn without(lacks: impl Fn(&Value) -> bool, but: &[&str]) -> Vec<String> {
         let ours = |path: &String| !but.iter().any(|embedded| path.starts_with(embedded));
         all().into_iter().filter(|(path, schema)| ours(path) && lacks(schema)).map(|(path, _)| path).collect()
+    }
+
+    #[test]
+    fn without_rules_the_patterns_stay() {
+        let kinds = kinds(true).unwrap();
+        let spec = &kinds[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+        assert_eq!(spec["version"]["pattern"], "^v?3[.][567][.](0|[1-9][0-9]?)$");
+        assert!(spec["storage"]["properties"]["size"]["pattern"].is_string());
+        assert!(spec["etcd"]["properties"]["quotaBackend"]["pattern"].is_string());
     }
 
     #[test]

@@ -13,6 +13,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Amount;
+
 pub use pod::{DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
 pub use service::{IpFamilyPolicy, TrafficPolicy};
 pub use status::{End, EtcdClusterStatus, Incarnation, MemberSummary, Phase};
@@ -44,7 +46,9 @@ pub use status::{End, EtcdClusterStatus, Incarnation, MemberSummary, Phase};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 52").message("metadata.name must have at most 52 characters, because the names of pods and Services are formed from it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must begin with a letter and hold only lower case letters, digits and '-', because Services are named after it"),
-    validation = Rule::new("self.spec.storage.storageClassName == oldSelf.spec.storage.storageClassName || !has(oldSelf.status) || !has(oldSelf.status.incarnation)").message("storage.storageClassName cannot be changed once the cluster exists: volumes stay in the class that they were made in"),
+    validation = Rule::new("(has(oldSelf.spec.storage.storageClassName) ? (has(self.spec.storage.storageClassName) ? self.spec.storage.storageClassName == oldSelf.spec.storage.storageClassName : oldSelf.spec.storage.storageClassName == '') : !has(self.spec.storage.storageClassName)) || !has(oldSelf.status) || !has(oldSelf.status.incarnation)").message("storage.storageClassName cannot be changed once the cluster exists: volumes stay in the class that they were made in"),
+    validation = Rule::new("(has(self.status) && has(self.status.incarnation)) || !has(self.spec.etcd.quotaBackend) || !isQuantity(string(self.spec.etcd.quotaBackend)) || !isQuantity(self.spec.storage.size) || quantity(string(self.spec.etcd.quotaBackend)).asApproximateFloat() * 4.0 <= quantity(self.spec.storage.size).asApproximateFloat() || quantity(string(self.spec.etcd.quotaBackend)).asApproximateFloat() * 2.2 + 469762048.0 <= quantity(self.spec.storage.size).asApproximateFloat()").message("etcd.quotaBackend is too much for storage.size, which must hold the log and a second copy of the database too: at most a quarter of it, or (storage.size - 448Mi) / 2.2; left out, it is chosen"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || (has(oldSelf.spec.etcd.quotaBackend) && has(self.spec.etcd.quotaBackend) && oldSelf.spec.etcd.quotaBackend == self.spec.etcd.quotaBackend) || !has(self.spec.etcd.quotaBackend) || !isQuantity(string(self.spec.etcd.quotaBackend)) || !isQuantity(self.spec.storage.size) || quantity(string(self.spec.etcd.quotaBackend)).asApproximateFloat() * 4.0 <= quantity(self.spec.storage.size).asApproximateFloat() || quantity(string(self.spec.etcd.quotaBackend)).asApproximateFloat() * 2.2 + 469762048.0 <= quantity(self.spec.storage.size).asApproximateFloat()").message("etcd.quotaBackend is too much for storage.size, which must hold the log and a second copy of the database too: at most a quarter of it, or (storage.size - 448Mi) / 2.2; left out, it is chosen"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || (has(self.status) && has(self.status.incarnation) && self.status.incarnation.number >= oldSelf.status.incarnation.number)").message("status.incarnation never vanishes, and its number never falls"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || !has(self.status) || !has(self.status.incarnation) || self.status.incarnation.number != oldSelf.status.incarnation.number || (self.status.incarnation.token == oldSelf.status.incarnation.token && self.status.incarnation.initialMembers == oldSelf.status.incarnation.initialMembers && (!oldSelf.status.incarnation.membersCreated || self.status.incarnation.membersCreated) && (!has(oldSelf.status.incarnation.ended) || (has(self.status.incarnation.ended) && self.status.incarnation.ended == oldSelf.status.incarnation.ended)))").message("within an incarnation, status.incarnation keeps its token and initialMembers, and neither membersCreated nor ended is taken back"),
     // Back to what the volumes are is allowed: a class that cannot grow is found out by asking.
@@ -57,10 +61,10 @@ pub struct EtcdClusterSpec {
     #[x_kube(validation = Rule::new("self == 0 || (self % 2 == 1 && self <= 7)").message("size must be 1, 3, 5 or 7, or 0 to stop the cluster"))]
     pub size: i32,
 
-    /// Version of etcd, such as `v3.5.21`: the tag of the image, unless `image` names one. Then it says which version that image
-    /// holds.
+    /// Version of etcd, such as `v3.5.21` or `3.5.21`: with its `v`, the tag of the image, unless `image` names one. Then it says
+    /// which version that image holds.
     #[schemars(length(max = 16))]
-    #[x_kube(validation = Rule::new("self.matches('^v3[.][567][.](0|[1-9][0-9]?)$')").message("version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"))]
+    #[x_kube(validation = Rule::new("self.matches('^v?3[.][567][.](0|[1-9][0-9]?)$')").message("version must be v3.5.x, v3.6.x or v3.7.x, such as v3.5.21"))]
     pub version: String,
 
     /// Repository of the etcd image, without a tag. The image is used unmodified: it must hold `etcd` on its PATH.
@@ -91,7 +95,7 @@ pub struct EtcdClusterSpec {
     pub service: Service,
 
     /// What the members' pods carry beside etcd.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pod: PodTemplate,
 
     /// What a person decides when the data cannot be served any more.
@@ -118,13 +122,13 @@ pub struct Storage {
     /// shrink.
     #[serde(default = "default_storage_size")]
     #[schemars(length(max = 24))]
-    #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,6}(Ki|Mi|Gi|Ti|k|M|G|T)|[1-9][0-9]{0,17})$')").message("storage.size must be a whole number of bytes with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi"))]
+    #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,6}(Ki|Mi|Gi|Ti|k|M|G|T)|[1-9][0-9]{0,17})$') && quantity(self).compareTo(quantity('64Mi')) >= 0 && quantity(self).compareTo(quantity('64Ti')) <= 0").message("storage.size must be a whole number of bytes from 64Mi to 64Ti with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi"))]
     pub size: String,
 
-    /// StorageClass of the volumes; empty for the cluster's default class.
-    #[serde(default)]
+    /// StorageClass of the volumes. Left out, it is the cluster's default class; empty, it is none: the volumes are made by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    pub storage_class_name: String,
+    pub storage_class_name: Option<String>,
 
     /// What holds the data.
     #[serde(default)]
@@ -173,15 +177,15 @@ pub enum Keep {
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdOptions {
-    /// Size of the database file at which etcd refuses writes (`--quota-backend-bytes`), such as `2Gi`.
-    #[serde(default = "default_quota")]
-    #[schemars(length(max = 24))]
-    #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,6}(Ki|Mi|Gi|Ti|k|M|G|T)|[1-9][0-9]{0,17})$')").message("etcd.quotaBackend must be a whole number of bytes with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 2Gi"))]
-    pub quota_backend: String,
+    /// Size of the database file at which etcd refuses writes (`--quota-backend-bytes`), such as `2Gi`. Left out, it is a quarter
+    /// of the volume, and at most 2Gi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("string(self).matches('^([1-9][0-9]{0,6}(Ki|Mi|Gi|Ti|k|M|G|T)|[1-9][0-9]{0,17})$') && quantity(string(self)).compareTo(quantity('16Mi')) >= 0 && quantity(string(self)).compareTo(quantity('100Gi')) <= 0").message("etcd.quotaBackend must be a whole number of bytes from 16Mi to 100Gi with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 2Gi"))]
+    pub quota_backend: Option<Amount>,
 
     /// How etcd forgets old revisions.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self.mode == 'Periodic' ? self.retention.matches('^([1-9][0-9]{0,5}(h|m|s))+$') : self.retention.matches('^[1-9][0-9]{0,9}$')").message("etcd.autoCompaction.retention must be a duration such as 1h for mode Periodic, or a number of revisions such as 10000 for mode Revision"))]
+    #[x_kube(validation = Rule::new("string(self.retention) == '0' || (self.mode == 'Periodic' ? string(self.retention).matches('^([1-9][0-9]{0,5}(h|m|s))+$') : string(self.retention).matches('^[1-9][0-9]{0,9}$'))").message("etcd.autoCompaction.retention must be a duration such as 1h for mode Periodic, a number of revisions such as 10000 for mode Revision, or 0 to switch it off"))]
     pub auto_compaction: AutoCompaction,
 
     /// Time between the leader's heartbeats (`--heartbeat-interval`), 5ms to 10s.
@@ -197,9 +201,9 @@ pub struct EtcdOptions {
     pub election_timeout: String,
 
     /// Further flags of etcd by name, without the leading dashes. Flags that the agent sets itself are refused.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 1024}))]
-    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-z][a-z0-9-]{0,99}$'))").message("etcd.extraArgs takes names of flags without the leading dashes, such as max-txn-ops"), validation = Rule::new("!self.exists(k, k in ['name','data-dir','wal-dir','initial-cluster','initial-cluster-state','initial-cluster-token','initial-advertise-peer-urls','listen-peer-urls','listen-client-urls','listen-client-http-urls','advertise-client-urls','listen-metrics-urls','force-new-cluster','unsafe-no-fsync','strict-reconfig-check','config-file','discovery','discovery-srv','discovery-endpoints','discovery-token','quota-backend-bytes','auto-compaction-mode','auto-compaction-retention','heartbeat-interval','election-timeout','max-learners','pre-vote','logger','log-outputs'])").message("etcd.extraArgs may not hold a flag that the agent sets itself or that endangers data"))]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-z][a-z0-9-]{0,99}$'))").message("etcd.extraArgs takes names of flags without the leading dashes, such as max-txn-ops"), validation = Rule::new("!self.exists(k, k.matches('^(experimental-)?(name|.*-dir|config-file|initial-cluster.*|initial-advertise-.*|listen-.*|advertise-.*|discovery.*|proxy.*|force-.*|unsafe-.*|strict-reconfig-check|pre-vote|max-learners|snapshot-count|.*hash-check.*|.*v2.*|quota-backend-bytes|auto-compaction-.*|heartbeat-interval|election-timeout|logger|log-outputs|socket-.*)$'))").message("etcd.extraArgs may not hold a flag that the agent sets itself or that endangers data"), validation = Rule::new("!self.exists(k, k.matches('^(experimental-)?(peer-.*|.*tls.*|.*cert.*|key-file|.*-key-file|.*ca-file|.*crl.*|cipher-suites|auth-token.*|log-format|log-rotation.*|debug)$'))").message("etcd.extraArgs may not hold a flag that does nothing here, such as those of TLS and of the log's form"))]
     pub extra_args: BTreeMap<String, String>,
 }
 
@@ -210,10 +214,10 @@ pub struct AutoCompaction {
     /// Whether `retention` is a time or a number of revisions.
     #[serde(default)]
     pub mode: CompactionMode,
-    /// How much history is kept: a duration such as `1h`, or a number of revisions.
+    /// How much history is kept: a duration such as `1h`, or a number of revisions. 0 switches compaction off: history is kept until
+    /// somebody compacts it.
     #[serde(default = "default_compaction")]
-    #[schemars(length(max = 24))]
-    pub retention: String,
+    pub retention: Amount,
 }
 
 /// Whether compaction counts time or revisions.
@@ -256,7 +260,7 @@ pub struct Service {
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub labels: Option<BTreeMap<String, String>>,
     /// Annotations of the Service, as load balancers read them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 128, "additionalProperties" = {"type": "string", "maxLength": 262144}))]
     pub annotations: BTreeMap<String, String>,
 }
@@ -292,31 +296,31 @@ pub struct PodTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
     /// Spread of the pods over zones and nodes. One without a labelSelector counts the members.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// Taints that the pods tolerate.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub tolerations: Vec<Toleration>,
     /// Labels that a node must have.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub node_selector: BTreeMap<String, String>,
     /// PriorityClass of the pods.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub priority_class_name: String,
     /// Secrets for a private registry.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub image_pull_secrets: Vec<LocalObjectReference>,
     /// Further labels of the pods.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub labels: BTreeMap<String, String>,
     /// Further annotations of the pods.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 128, "additionalProperties" = {"type": "string", "maxLength": 262144}))]
     pub annotations: BTreeMap<String, String>,
     /// Annotations of the ServiceAccount that the pods run under, as clouds read them to give pods an identity.
@@ -332,6 +336,9 @@ pub struct PodTemplate {
     pub template: Option<RawTemplate>,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 fn default_size() -> i32 {
     3
 }
@@ -344,16 +351,13 @@ fn default_repository() -> String {
 fn default_storage_size() -> String {
     "8Gi".into()
 }
-fn default_quota() -> String {
-    "2Gi".into()
-}
 fn default_heartbeat() -> String {
     "100ms".into()
 }
 fn default_election() -> String {
     "1s".into()
 }
-fn default_compaction() -> String {
+fn default_compaction() -> Amount {
     "1h".into()
 }
 
@@ -361,7 +365,7 @@ impl Default for Storage {
     fn default() -> Self {
         Self {
             size: default_storage_size(),
-            storage_class_name: String::new(),
+            storage_class_name: None,
             medium: Medium::default(),
             retention: Retention::default(),
         }
@@ -377,7 +381,7 @@ impl Default for Retention {
 impl Default for EtcdOptions {
     fn default() -> Self {
         Self {
-            quota_backend: default_quota(),
+            quota_backend: None,
             auto_compaction: AutoCompaction::default(),
             heartbeat_interval: default_heartbeat(),
             election_timeout: default_election(),

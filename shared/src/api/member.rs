@@ -96,7 +96,7 @@ pub struct EtcdMemberSpec {
     #[schemars(length(max = 16), inner(length(max = 63)))]
     pub initial_members: Vec<String>,
     /// Where the members' pods are, as far as known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub peers: Vec<Peer>,
     /// Desired number of members of the cluster: a member whose ordinal is not below it leaves. While the cluster is stopped
@@ -151,11 +151,11 @@ pub struct EtcdMemberStatus {
     #[serde(default)]
     pub ready: bool,
     /// Why the member is not ready, CamelCase; empty when it is.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 64))]
     pub reason: String,
     /// The reason in a sentence.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 8192))]
     pub message: String,
     /// etcd's member ID, in hexadecimal.
@@ -200,7 +200,7 @@ pub struct EtcdMemberStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub db_size_in_use: Option<i64>,
     /// Alarms that are raised for this member, such as NOSPACE.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 64)))]
     pub alarms: Vec<String>,
     /// What a person should know of the member while it serves, such as a full disk. At most one a reason.
@@ -250,7 +250,7 @@ pub struct Membership {
     /// anything of that spec.
     pub generation: i64,
     /// The entries, by ID.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub members: Vec<MemberEntry>,
 }

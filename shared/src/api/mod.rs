@@ -1,12 +1,14 @@
 //! The kinds of the API group `etcd.etcd.io/v1alpha1`.
 
 // Each printcolumn repeats its keys; clippy takes that for a mistake.
+mod amount;
 #[allow(clippy::duplicated_attributes)]
 pub mod cluster;
 #[allow(clippy::duplicated_attributes)]
 pub mod member;
 mod word;
 
+pub use amount::Amount;
 pub use cluster::{EtcdCluster, EtcdClusterSpec, EtcdClusterStatus, EtcdOptions};
 pub use member::{EtcdMember, EtcdMemberSpec, EtcdMemberStatus};
 pub use word::Word;

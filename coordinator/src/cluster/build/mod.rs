@@ -8,6 +8,7 @@
 pub mod access;
 pub mod budget;
 pub mod member;
+mod options;
 pub mod pod;
 pub mod services;
 pub mod stateful_set;
@@ -19,7 +20,7 @@ use etcd_operator_shared::{
         EtcdCluster,
         cluster::{Incarnation, PodUser},
     },
-    names,
+    names, quota,
     validate::Wanted,
 };
 use k8s_openapi::{
@@ -34,6 +35,7 @@ use k8s_openapi::{
 use kube::{Resource, ResourceExt};
 
 use crate::cluster::{decide::membership::Desired, facts::Storage};
+use options::Options;
 
 /// All that the objects of one cluster are made from.
 #[derive(Debug, Clone)]
@@ -120,6 +122,13 @@ impl Blueprint<'_> {
         labels([(names::LABEL_CLUSTER, self.name()), (names::LABEL_CLUSTER_UID, self.uid())])
     }
 
+    /// The options of etcd as they come into force.
+    fn options(&self) -> Options<'_> {
+        let chosen = self.incarnation.quota_backend.clone();
+        let chosen = chosen.unwrap_or_else(|| quota::text(quota::of(self.wanted.storage)));
+        Options::of(&self.cluster.spec.etcd, chosen)
+    }
+
     fn metadata(&self, name: String) -> ObjectMeta {
         ObjectMeta {
             name: Some(name),
@@ -132,7 +141,7 @@ impl Blueprint<'_> {
 
     /// The options of etcd, for people to read: nothing else does.
     fn config_map(&self) -> ConfigMap {
-        let options = serde_yaml::to_string(&self.cluster.spec.etcd).unwrap_or_default();
+        let options = serde_yaml::to_string(&self.options()).unwrap_or_default();
         ConfigMap {
             metadata: self.metadata(names::config_map(&self.name())),
             data: Some(labels([("etcd.yaml", options)])),

@@ -100,7 +100,7 @@ fn claim(plan: &Blueprint<'_>) -> PersistentVolumeClaim {
         },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".into()]),
-            storage_class_name: (!class.is_empty()).then_some(class),
+            storage_class_name: class,
             resources: Some(VolumeResourceRequirements { requests: Some(requests), limits: None }),
             ..PersistentVolumeClaimSpec::default()
         }),

@@ -113,7 +113,7 @@ fn users_cannot_take_our_labels_away() {
 #[test]
 fn an_option_of_etcd_is_part_of_the_template() {
     let template = |quota: &str| plan(json!({"etcd": {"quotaBackend": quota}})).set()["spec"]["template"].to_string();
-    assert_ne!(template("2Gi"), template("4Gi"));
+    assert_ne!(template("2Gi"), template("3Gi"));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn claims_carry_the_clusters_uid_and_outlive_every_scaling() {
     let claim = &set["spec"]["volumeClaimTemplates"][0];
     assert_eq!(claim["metadata"]["labels"]["etcd.etcd.io/cluster-uid"], "u");
     assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
-    assert!(claim["spec"].get("storageClassName").is_none(), "an empty class is the default one");
+    assert!(claim["spec"].get("storageClassName").is_none(), "no word is the default class");
     let policy = &set["spec"]["persistentVolumeClaimRetentionPolicy"];
     assert_eq!(*policy, json!({"whenDeleted": "Retain", "whenScaled": "Retain"}));
 }
@@ -130,7 +130,7 @@ fn claims_carry_the_clusters_uid_and_outlive_every_scaling() {
 #[test]
 fn a_set_that_exists_keeps_its_claim_template() {
     let plan = plan(json!({"storage": {"size": "2Gi"}}));
-    let storage = Some(Storage { size: "1Gi".into(), class: "fast".into() });
+    let storage = Some(Storage { size: "1Gi".into(), class: Some("fast".into()) });
     let set = serde_json::to_value(Blueprint { storage, ..plan.blueprint() }.stateful_set(3)).unwrap();
     let claim = &set["spec"]["volumeClaimTemplates"][0]["spec"];
     assert_eq!(
@@ -372,4 +372,13 @@ fn labels_and_owner_of_an_etcd_member_that_somebody_took_come_back() {
     assert_eq!(patch["metadata"]["labels"], json!(made.metadata.labels));
     assert_eq!(patch["metadata"]["ownerReferences"], json!(made.metadata.owner_references));
     assert_eq!(patch.get("spec"), None);
+}
+
+#[test]
+fn volumes_that_grow_replace_no_pod() {
+    let small = plan(json!({"storage": {"size": "1Gi"}}));
+    let grown = Plan { incarnation: small.incarnation.clone(), ..plan(json!({"storage": {"size": "4Gi"}})) };
+    assert_eq!(small.set()["spec"]["template"], grown.set()["spec"]["template"]);
+    let before = Plan { incarnation: Incarnation { quota_backend: None, ..small.incarnation.clone() }, ..small };
+    assert!(before.set()["spec"]["template"].to_string().contains(r#"\"quotaBackend\":\"256Mi\""#));
 }

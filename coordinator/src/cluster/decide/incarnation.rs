@@ -16,7 +16,7 @@ use etcd_operator_shared::{
         EtcdCluster, Word,
         cluster::{End, Incarnation},
     },
-    names,
+    names, quota,
     validate::Wanted,
 };
 use kube::ResourceExt;
@@ -186,6 +186,7 @@ fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64) -> Incarnati
         token: names::token(&namespace, &name, &uid, number),
         initial_members: initial_members(&name, wanted.size),
         members_created: false,
+        quota_backend: Some(quota::text(quota::of(wanted.storage))),
         ended: None,
     }
 }

@@ -83,7 +83,14 @@ mod tests {
 
     fn incarnation() -> Incarnation {
         let initial_members = crate::cluster::decide::incarnation::initial_members("demo", 3);
-        Incarnation { number: 1, token: "t".into(), initial_members, members_created: true, ended: None }
+        Incarnation {
+            number: 1,
+            token: "t".into(),
+            initial_members,
+            members_created: true,
+            ended: None,
+            quota_backend: None,
+        }
     }
 
     fn seen(taken: &[(u32, Taken)]) -> Facts {

@@ -90,8 +90,8 @@ pub struct Set {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Storage {
     pub size: String,
-    /// Empty for the default class.
-    pub class: String,
+    /// `None` for the default class, empty for none.
+    pub class: Option<String>,
 }
 
 /// One ordinal of the cluster.
@@ -343,7 +343,7 @@ impl Storage {
         let size = claim.and_then(|c| c.resources.as_ref()?.requests.as_ref()?.get("storage"));
         Self {
             size: size.map(|q| q.0.clone()).unwrap_or_default(),
-            class: claim.and_then(|c| c.storage_class_name.clone()).unwrap_or_default(),
+            class: claim.and_then(|c| c.storage_class_name.clone()),
         }
     }
 }

@@ -79,7 +79,7 @@ pub fn set(replicas: u32, newest: &str) -> Set {
         replicas,
         deleting: false,
         newest: Some(newest.into()),
-        storage: Storage { size: "8Gi".into(), class: String::new() },
+        storage: Storage { size: "8Gi".into(), class: None },
     }
 }
 

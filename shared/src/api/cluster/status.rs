@@ -17,7 +17,7 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "word::known")]
     pub phase: Option<Phase>,
     /// Ready, Reconciling and Stalled as kstatus reads them, and conditions of etcd's own world.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The present life of the cluster's data. Written before anything else is made; the number only rises.
@@ -55,7 +55,7 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_size: Option<String>,
     /// The members, by ordinal.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub members: Vec<MemberSummary>,
 }
@@ -95,6 +95,11 @@ pub struct Incarnation {
     /// Names of the members that form the cluster. Fixed for the incarnation.
     #[schemars(length(max = 16), inner(length(max = 63)))]
     pub initial_members: Vec<String>,
+    /// Quota of the database where `etcd.quotaBackend` names none: chosen by the size of the volumes when this life began, and kept
+    /// when they grow, since a change restarts the members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 24))]
+    pub quota_backend: Option<String>,
     /// Whether all of these members' EtcdMembers were made. From then on one made again can never bootstrap.
     #[serde(default)]
     pub members_created: bool,

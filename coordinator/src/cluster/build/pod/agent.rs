@@ -98,7 +98,7 @@ pub fn http(path: &str) -> Probe {
 /// A change of any of these rolls through the members, as a change of options must.
 fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
     use etcd_operator_shared::names::env;
-    let options = serde_json::to_string(&plan.cluster.spec.etcd).unwrap_or_default();
+    let options = serde_json::to_string(&plan.options()).unwrap_or_default();
     vec![
         from_field(env::POD_NAME, "metadata.name"),
         from_field(env::POD_NAMESPACE, "metadata.namespace"),

@@ -81,7 +81,8 @@ fn cluster(size: i32, present: Option<Incarnation>) -> EtcdCluster {
 
 fn present(members_created: bool, ended: Option<End>) -> Incarnation {
     let initial_members = initial_members("demo", 3);
-    Incarnation { number: 1, token: "t".into(), initial_members, members_created, ended: ended.map(Word::Known) }
+    let ended = ended.map(Word::Known);
+    Incarnation { number: 1, token: "t".into(), initial_members, members_created, ended, quota_backend: None }
 }
 
 fn asked(size: i32, present: Option<Incarnation>, facts: &Facts) -> Decision {

@@ -9,7 +9,14 @@ use crate::cluster::facts::tests::{healthy, list, member, status};
 
 fn incarnation() -> Incarnation {
     let initial_members = crate::cluster::decide::incarnation::initial_members("demo", 3);
-    Incarnation { number: 1, token: "t".into(), initial_members, members_created: true, ended: None }
+    Incarnation {
+        number: 1,
+        token: "t".into(),
+        initial_members,
+        members_created: true,
+        ended: None,
+        quota_backend: None,
+    }
 }
 
 /// A cluster of three whose leader's list names these, read after the members knew `size`.

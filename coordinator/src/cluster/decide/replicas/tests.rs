@@ -18,7 +18,14 @@ use crate::cluster::{
 
 fn incarnation(size: u32) -> Incarnation {
     let initial_members = crate::cluster::decide::incarnation::initial_members("demo", size);
-    Incarnation { number: 1, token: "t".into(), initial_members, members_created: true, ended: None }
+    Incarnation {
+        number: 1,
+        token: "t".into(),
+        initial_members,
+        members_created: true,
+        ended: None,
+        quota_backend: None,
+    }
 }
 
 /// `size` members, all well, all listed by the leader, who knows that `wanted` are.

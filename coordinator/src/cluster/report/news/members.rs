@@ -97,7 +97,14 @@ mod tests {
         let initial_members = crate::cluster::decide::incarnation::initial_members("demo", 1);
         let token = format!("t{number}");
         EtcdClusterStatus {
-            incarnation: Some(Incarnation { number, token, initial_members, members_created: true, ended: None }),
+            incarnation: Some(Incarnation {
+                number,
+                token,
+                initial_members,
+                members_created: true,
+                ended: None,
+                quota_backend: None,
+            }),
             cluster_id: Some("c".into()),
             members: members.iter().map(member).collect(),
             ..EtcdClusterStatus::default()

@@ -35,6 +35,7 @@ fn founded(cluster: &EtcdCluster) -> EtcdCluster {
         token: "t".into(),
         initial_members: crate::cluster::decide::incarnation::initial_members("demo", 3),
         members_created: true,
+        quota_backend: None,
         ended: None,
     };
     cluster.status.get_or_insert_default().incarnation = Some(incarnation);
