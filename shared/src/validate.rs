@@ -141,10 +141,15 @@ fn first(spec: &EtcdClusterSpec, storage: u64, etcd: &Flags) -> Result<(), Inval
             return Err(Invalid::Quota);
         }
     }
-    match spec.etcd.extra_args.keys().find(|flag| flags::is_among(&flags::IDLE, flag)) {
-        Some(flag) => Err(Invalid::FlagIdle(flag.clone())),
-        None => Ok(()),
+    for flag in spec.etcd.extra_args.keys() {
+        if flags::is_among(&flags::DENIED_SINCE, flag) {
+            return Err(Invalid::FlagDenied(flag.clone()));
+        }
+        if flags::is_among(&flags::IDLE, flag) {
+            return Err(Invalid::FlagIdle(flag.clone()));
+        }
     }
+    Ok(())
 }
 
 fn range(
@@ -197,7 +202,7 @@ pub fn options(options: &EtcdOptions) -> Result<Flags, Invalid> {
         if !syntax {
             return Err(Invalid::FlagName(flag.clone()));
         }
-        if flags::is_among(&flags::DENIED, flag) {
+        if flags::is_among(&flags::DENIED, flag) && !flags::is_among(&flags::DENIED_SINCE, flag) {
             return Err(Invalid::FlagDenied(flag.clone()));
         }
     }
@@ -310,6 +315,17 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(quota(&large), Ok(2048), "a cluster of before goes on");
+    }
+
+    #[test]
+    fn a_flag_that_was_not_always_denied_is_refused_at_first_only() {
+        let mut asked = object(json!({"version": "v3.5.21", "etcd": {"extraArgs": {"snapshot-count": "5000"}}}));
+        assert_eq!(cluster(&asked), Err(Invalid::FlagDenied("snapshot-count".into())));
+        let founded = json!({"incarnation": {"number": 1, "token": "t", "initialMembers": []}});
+        asked.status = serde_json::from_value(founded).unwrap();
+        assert!(cluster(&asked).is_ok(), "a cluster of before goes on");
+        asked.spec.etcd.extra_args = [("force-new-cluster".to_owned(), "true".to_owned())].into();
+        assert_eq!(cluster(&asked), Err(Invalid::FlagDenied("force-new-cluster".into())));
     }
 
     #[test]
