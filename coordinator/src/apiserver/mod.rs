@@ -3,6 +3,7 @@
 pub mod applied;
 pub mod cache;
 pub mod events;
+mod failed;
 pub mod fence;
 mod fields;
 pub mod guard;
@@ -12,7 +13,9 @@ pub mod lists;
 mod pace;
 pub mod print;
 pub mod recorder;
+mod removals;
 mod verbs;
 pub mod watch;
 
-pub use verbs::{ApiServer, Cause, Failed, Kind, gone};
+pub use failed::{Cause, Failed, gone};
+pub use verbs::{ApiServer, Kind};

@@ -16,27 +16,21 @@ use std::{
 };
 
 use etcd_operator_shared::names::MANAGER_COORDINATOR;
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{ListParams, Patch, PatchParams, PostParams},
     core::{NamespaceResourceScope, PartialObjectMeta},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
-use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    fence::{self, Fence},
+    failed::{CALL_TIMEOUT, Cause, Failed},
+    fence::Fence,
     guard::{Guard, Salvage},
     pace::{Pace, Rate},
 };
-use crate::{metrics::Metrics, ownership::Stranger};
-
-/// No answer for so long is a failure. The API server itself gives up after 60 s, but a slow one should not hold a
-/// place.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::metrics::Metrics;
 
 /// Writes. An apply costs the API server some 3 ms of a core, and a dozen of clusters are made without any wait.
 const WRITES: Rate = Rate { a_second: 50.0, at_once: 200.0 };
@@ -46,68 +40,13 @@ const LOOKS: Rate = Rate { a_second: 5.0, at_once: 10.0 };
 /// The API server, as far as reconciliation uses it.
 pub struct ApiServer {
     client: Client,
-    metrics: Metrics,
+    pub(super) metrics: Metrics,
     pace: Pace,
     looks: Pace,
     answered: Mutex<Option<Instant>>,
     minor: AtomicU32,
     /// Closed while another may lead.
     pub fence: Arc<Fence>,
-}
-
-/// What was attempted, and why it failed.
-#[derive(Debug, Error)]
-#[error("cannot {attempt}: {cause}")]
-pub struct Failed {
-    pub attempt: String,
-    pub cause: Cause,
-}
-
-impl Failed {
-    /// Whose object was met in place of ours.
-    #[must_use]
-    pub fn stranger(&self) -> Option<&Stranger> {
-        match &self.cause {
-            Cause::Foreign(stranger) => Some(stranger),
-            Cause::Conflict
-            | Cause::Exists
-            | Cause::Missing
-            | Cause::Timeout
-            | Cause::Refused(_)
-            | Cause::Unavailable(_)
-            | Cause::Unreadable(_)
-            | Cause::Dropped
-            | Cause::Broken(_) => None,
-        }
-    }
-}
-
-/// Why a call failed, as far as it makes a difference.
-#[derive(Debug, Error)]
-pub enum Cause {
-    #[error("it was changed meanwhile")]
-    Conflict,
-    #[error("it exists")]
-    Exists,
-    #[error("{0} exists and is not this cluster's")]
-    Foreign(Stranger),
-    #[error("it does not exist")]
-    Missing,
-    #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
-    Timeout,
-    /// The API server does not take this, in its own words: the same will be refused again until a person has changed
-    /// something.
-    #[error("{0}")]
-    Refused(String),
-    /// It is overloaded, or cannot say: the same may be taken a moment later.
-    #[error("{0}")]
-    Unavailable(String),
-    #[error("the API server's kinds are older, and dropped a part of it")]
-    Dropped,
-    #[error("it cannot be read: {0}")]
-    Unreadable(String),
-    #[error("{0}")]
-    Broken(kube::Error),
 }
 
 /// Kinds that live in a namespace and are known at compile time.
@@ -284,70 +223,6 @@ impl ApiServer {
         self.call(|| say::<K>("write the status of", &name), api.replace_status(&name, &params, object)).await
     }
 
-    /// Deletes exactly the object with this UID, while this process leads for certain.
-    pub async fn delete<K: Kind>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failed> {
-        self.delete_only::<K>(namespace, name, Preconditions { uid: Some(uid.to_owned()), resource_version: None })
-            .await
-    }
-
-    /// As [`delete`](Self::delete), if nobody has written it since it had this resourceVersion.
-    pub async fn delete_unchanged<K: Kind>(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: &str,
-        version: Option<String>,
-    ) -> Result<(), Failed> {
-        let only = Preconditions { uid: Some(uid.to_owned()), resource_version: version };
-        self.delete_only::<K>(namespace, name, only).await
-    }
-
-    async fn delete_only<K: Kind>(&self, namespace: &str, name: &str, only: Preconditions) -> Result<(), Failed> {
-        self.writes::<K>("delete").await;
-        self.may_take_away(|| say::<K>("delete", name))?;
-        let params = DeleteParams::default().preconditions(only);
-        self.call(|| say::<K>("delete", name), self.api::<K>(namespace).delete(name, &params)).await?;
-        Ok(())
-    }
-
-    /// Deletes exactly this version of an object, and leaves what it owns.
-    pub async fn release<K: Kind>(&self, namespace: &str, name: &str, only: Preconditions) -> Result<(), Failed> {
-        self.may_take_away(|| say::<K>("release", name))?;
-        self.metrics.wrote(&K::kind(&()), "delete");
-        let params = DeleteParams::orphan().preconditions(only);
-        self.call(|| say::<K>("release", name), self.api::<K>(namespace).delete(name, &params)).await?;
-        Ok(())
-    }
-
-    /// Evicts exactly the pod with this UID; `false` while its PodDisruptionBudget lets none go. Not kube's own `evict`,
-    /// which sends its options under a name that the API server does not know (kube-core 5.0, `subresource.rs`).
-    pub async fn evict(&self, namespace: &str, name: &str, uid: &str) -> Result<bool, Failed> {
-        self.may_take_away(|| say::<Pod>("evict", name))?;
-        self.metrics.wrote("Pod", "evict");
-        let eviction = json!({
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": { "name": name, "namespace": namespace },
-            "deleteOptions": { "preconditions": { "uid": uid } },
-        });
-        let api = self.api::<Pod>(namespace);
-        let call = async {
-            match api.create_subresource::<_, Value>("eviction", name, &PostParams::default(), &eviction).await {
-                Err(kube::Error::Api(status)) if status.code == 429 => Ok(false),
-                answer => answer.map(|_| true),
-            }
-        };
-        self.call(|| say::<Pod>("evict", name), call).await
-    }
-
-    fn may_take_away(&self, attempt: impl FnOnce() -> String) -> Result<(), Failed> {
-        if self.fence.is_open(fence::since_boot()) {
-            return Ok(());
-        }
-        let words = "the Lease was not renewed in time: another coordinator may lead".to_owned();
-        Err(Failed { attempt: attempt(), cause: Cause::Unavailable(words) })
-    }
-
     /// Bounds a call and notes that the API server answered, be it with a refusal.
     pub async fn call<T>(
         &self,
@@ -369,7 +244,7 @@ impl ApiServer {
     }
 
     /// Counts a write that is about to go out, and keeps the pace.
-    async fn writes<K: Kind>(&self, verb: &'static str) {
+    pub(super) async fn writes<K: Kind>(&self, verb: &'static str) {
         self.metrics.wrote(&K::kind(&()), verb);
         self.pace.keep().await;
     }
@@ -378,7 +253,7 @@ impl ApiServer {
         *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    fn api<K: Kind>(&self, namespace: &str) -> Api<K> {
+    pub(super) fn api<K: Kind>(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
     }
 }
@@ -395,54 +270,6 @@ impl<K: Kind> Guard<K> {
     }
 }
 
-impl From<kube::Error> for Cause {
-    fn from(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => match (status.code, status.reason.as_str()) {
-                (409, "AlreadyExists") => Self::Exists,
-                (409, _) => Self::Conflict,
-                (404, _) => Self::Missing,
-                // Our own credentials are out of date, or too many calls: nothing that the object could be blamed for.
-                (401 | 429, _) => Self::Unavailable(status.message.clone()),
-                (400..=499, _) => Self::Refused(status.message.clone()),
-                _ => Self::Unavailable(status.message.clone()),
-            },
-            error => Self::Broken(error),
-        }
-    }
-}
-
-/// A deletion by UID: an object that is gone, or another one by now, is as good as deleted.
-pub fn gone(deleted: Result<(), Failed>) -> Result<(), Failed> {
-    match deleted {
-        Err(Failed { cause: Cause::Missing | Cause::Conflict, .. }) => Ok(()),
-        other => other,
-    }
-}
-
-fn say<K: Resource<DynamicType = ()>>(verb: &str, name: &str) -> String {
+pub(super) fn say<K: Resource<DynamicType = ()>>(verb: &str, name: &str) -> String {
     format!("{verb} {} {name}", K::kind(&()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use kube::core::Status;
-
-    fn cause(code: u16, reason: &str) -> Cause {
-        Cause::from(kube::Error::Api(Box::new(Status::failure("words", reason).with_code(code))))
-    }
-
-    #[test]
-    fn only_what_will_be_refused_again_is_a_refusal() {
-        for code in [400, 403, 413, 422] {
-            assert!(matches!(cause(code, "Invalid"), Cause::Refused(words) if words == "words"), "{code}");
-        }
-        for code in [401, 429, 500, 503, 504] {
-            assert!(matches!(cause(code, "TooManyRequests"), Cause::Unavailable(_)), "{code}");
-        }
-        assert!(matches!(cause(409, "AlreadyExists"), Cause::Exists));
-        assert!(matches!(cause(409, "Conflict"), Cause::Conflict));
-        assert!(matches!(cause(404, "NotFound"), Cause::Missing));
-    }
 }
