@@ -63,6 +63,7 @@ mod tests {
     #[test]
     fn the_clock_goes_on() {
         let before = since_boot();
+        // The kernel tells hundredths of a second.
         std::thread::sleep(Duration::from_millis(30));
         assert!(since_boot() > before);
     }

@@ -100,6 +100,7 @@ mod tests {
         let later = now + Duration::from_secs(3600);
         assert_eq!(waits(&mut bucket, later, 201).iter().filter(|wait| wait.is_zero()).count(), 200);
     }
+
     #[test]
     fn who_may_not_wait_takes_nothing_that_is_not_there() {
         let now = Instant::now();

@@ -52,7 +52,8 @@ async fn replace_one(ctx: &Context, plan: &Blueprint<'_>, deletion: &Deletion) -
             Ok(None)
         }
         Ok(false) => {
-            let message = format!("{name} is replaced once its PodDisruptionBudget lets it go: a drain is under way");
+            let message =
+                format!("{name} is replaced once its PodDisruptionBudget lets it go: a drain may be under way");
             Ok(Some(Waiting::new("WaitingForBudget", message)))
         }
         Err(failed) => gone(Err(failed)).map(|()| None),

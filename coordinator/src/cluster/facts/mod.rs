@@ -64,7 +64,7 @@ pub enum Source {
     Live,
 }
 
-/// ClusterKey facts are looked for: objects of another cluster of the same name are not seen.
+/// Whose facts are looked for: objects of another cluster of the same name are not seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterKey {
     pub cluster: String,
