@@ -74,6 +74,7 @@ mod tests {
     use std::{collections::BTreeMap, sync::Arc};
 
     use super::*;
+    use crate::cluster::decide::tests::begun;
     use crate::cluster::facts::{
         Slot,
         ground::Ground,
@@ -82,15 +83,7 @@ mod tests {
     };
 
     fn incarnation() -> Incarnation {
-        let initial_members = crate::cluster::decide::incarnation::initial_members("demo", 3);
-        Incarnation {
-            number: 1,
-            token: "t".into(),
-            initial_members,
-            members_created: true,
-            ended: None,
-            quota_backend: None,
-        }
+        begun(3)
     }
 
     fn seen(taken: &[(u32, Taken)]) -> Facts {

@@ -119,3 +119,15 @@ proptest! {
         }
     }
 }
+
+/// A first incarnation with so many founders, whose EtcdMembers are made.
+pub fn begun(founders: u32) -> Incarnation {
+    Incarnation {
+        number: 1,
+        token: "t".into(),
+        initial_members: incarnation::initial_members("demo", founders),
+        members_created: true,
+        ended: None,
+        quota_backend: None,
+    }
+}

@@ -5,18 +5,13 @@ use std::sync::Arc;
 use etcd_operator_shared::api::member::Role;
 
 use super::*;
-use crate::cluster::facts::tests::{healthy, list, member, status};
+use crate::cluster::{
+    decide::tests::begun,
+    facts::tests::{healthy, list, member, status},
+};
 
 fn incarnation() -> Incarnation {
-    let initial_members = crate::cluster::decide::incarnation::initial_members("demo", 3);
-    Incarnation {
-        number: 1,
-        token: "t".into(),
-        initial_members,
-        members_created: true,
-        ended: None,
-        quota_backend: None,
-    }
+    begun(3)
 }
 
 /// A cluster of three whose leader's list names these, read after the members knew `size`.

@@ -2,31 +2,16 @@
 
 use std::sync::Arc;
 
-use etcd_operator_shared::api::{
-    cluster::{End, Incarnation},
-    member::Role,
-};
+use etcd_operator_shared::api::{cluster::End, member::Role};
 
 use super::*;
 use crate::cluster::{
-    decide::membership::Desired,
+    decide::{membership::Desired, tests::begun},
     facts::{
         Claim,
         tests::{claim, healthy, list, member, status},
     },
 };
-
-fn incarnation(size: u32) -> Incarnation {
-    let initial_members = crate::cluster::decide::incarnation::initial_members("demo", size);
-    Incarnation {
-        number: 1,
-        token: "t".into(),
-        initial_members,
-        members_created: true,
-        ended: None,
-        quota_backend: None,
-    }
-}
 
 /// `size` members, all well, all listed by the leader, who knows that `wanted` are.
 fn settled(size: u32, wanted: u32) -> Facts {
@@ -45,7 +30,7 @@ fn settled(size: u32, wanted: u32) -> Facts {
 fn step(target: Target, facts: &Facts) -> Step {
     let size = if let Target::Run(size) = target { size } else { 3 };
     let desired = Desired { size, stopped: !target.runs(), peers: vec![] };
-    next(target, &Membership::of(&incarnation(3), true, Some(&desired), facts), facts, RAISE_AFTER)
+    next(target, &Membership::of(&begun(3), true, Some(&desired), facts), facts, RAISE_AFTER)
 }
 
 fn leave(facts: &mut Facts, ordinal: u32) {
@@ -70,7 +55,7 @@ fn waits(step: &Step) -> &str {
 #[test]
 fn a_founded_cluster_gets_as_many_pods_as_founders_whatever_the_size_is_by_now() {
     let facts = Facts { cluster: "demo".into(), ..Facts::default() };
-    let membership = Membership::of(&incarnation(3), false, None, &facts);
+    let membership = Membership::of(&begun(3), false, None, &facts);
     for size in [1, 3, 5] {
         assert_eq!(next(Target::Run(size), &membership, &facts, Duration::ZERO), Step::SetReplicas(3));
     }
@@ -161,7 +146,7 @@ fn replicas_lowered_by_hand_are_put_back() {
     assert_eq!(step(Target::Run(1), &facts), Step::SetReplicas(3));
     facts.slots.values_mut().for_each(|slot| slot.pod = None);
     assert_eq!(step(Target::Run(1), &facts), Step::SetReplicas(3), "also when nobody can tell who is a member");
-    let membership = Membership::of(&incarnation(3), true, None, &facts);
+    let membership = Membership::of(&begun(3), true, None, &facts);
     let soon = next(Target::Run(1), &membership, &facts, Duration::from_secs(1));
     assert!(matches!(soon, Step::Wait(_)), "an election passes: {soon:?}");
 }

@@ -50,15 +50,7 @@ pub struct World {
 
 impl World {
     pub fn new(wanted: u32) -> Self {
-        let initial_members = incarnation::initial_members("demo", wanted);
-        let incarnation = Incarnation {
-            number: 1,
-            token: "t".into(),
-            initial_members,
-            members_created: true,
-            ended: None,
-            quota_backend: None,
-        };
+        let incarnation = super::begun(wanted);
         let mut world = Self {
             wanted,
             delete_at_stop: false,
