@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::member::{EtcdError, Listing, Member, Status, Whose};
 use crate::{
-    names::task::whoami,
+    hosts::task::whoami,
     plan::{list::Entry, trust},
 };
 

@@ -1,7 +1,7 @@
 //! Which kind of step a turn is for, by what the launcher says.
 
 use super::running::Process;
-use crate::{facts::launcher::Launcher, launch::protocol};
+use crate::{launch::protocol, observe::launcher::Launcher};
 
 /// What a turn is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

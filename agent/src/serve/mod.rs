@@ -14,7 +14,7 @@ use tokio::{sync::watch, time::timeout};
 
 pub use page::Page;
 
-use crate::facts::volume::Writable;
+use crate::observe::volume::Writable;
 
 /// How long a readiness probe is held open: below the probe's timeout of 5 s.
 const HELD_OPEN: Duration = Duration::from_millis(4_500);
@@ -81,7 +81,7 @@ async fn ready(mut pages: watch::Receiver<Page>, query: &str) -> Answer {
 mod tests {
     use super::*;
     use crate::{
-        facts::volume::PATIENCE,
+        observe::volume::PATIENCE,
         plan::health::{Facts, Health, judge},
     };
 

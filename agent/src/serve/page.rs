@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::{
     args,
     etcd::member::Status,
+    hosts::whoami::WhoAmI,
     launch::protocol::Exit,
-    names::whoami::WhoAmI,
     plan::{
         exit::{Class, classify},
         health::{self, Health, judge},

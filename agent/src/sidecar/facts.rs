@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     args,
-    facts::{launcher::Launcher, links::Links},
     launch::protocol::{self, Exit},
+    observe::{launcher::Launcher, links::Links},
     plan::{
         addresses::Addresses,
         exit::{Class, Verdict, classify},

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!  kube/watch ──── Seen ─────┐                             ┌──▶ hands/volume: mark, lived     (this loop only)
-//!  facts/launcher  Launcher ─┤                             ├──▶ launcher: orders
-//!  facts/etcd ──── Observed ─┤   ┌── memory ◀──┐           ├──▶ hands/object: claim, status (one write at a time)
-//!  facts/cluster   Heard ────┼──▶ turn: facts ─┴─▶ plan ───┼──▶ hands/membership: one change at a time
-//!  facts/volume    Writable ─┤    one task owns the state  ├──▶ names/task: addresses on offer
-//!  names/task ──── Book ─────┘                             └──▶ Page ──▶ serve: probes, status, metrics
+//!  observe/launcher Launcher ┤                             ├──▶ launcher: orders
+//!  observe/etcd ── Observed ─┤   ┌── memory ◀──┐           ├──▶ hands/object: claim, status (one write at a time)
+//!  observe/peers   Heard ────┼──▶ turn: facts ─┴─▶ plan ───┼──▶ hands/membership: one change at a time
+//!  observe/volume  Writable ─┤    one task owns the state  ├──▶ hosts/task: addresses on offer
+//!  hosts/task ── AddressBook ┘                             └──▶ Page ──▶ serve: probes, status, metrics
 //! ```
 //!
 //! Invariants: the loop is the only writer of the mark and of the EtcdMember's status; it never waits for etcd or for the
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use self::turn::Sidecar;
-use crate::{args, facts::launcher::Launcher, launch, serve, signals, volume::Store};
+use crate::{args, launch, observe::launcher::Launcher, serve, signals, volume::Store};
 
 /// How long the agent stays after SIGTERM when the launcher says nothing: then only its own container is restarted.
 const ALONE: Duration = Duration::from_secs(1);

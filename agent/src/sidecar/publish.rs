@@ -11,7 +11,7 @@ use super::{
     memory::Memory,
 };
 use crate::{
-    facts::links::Links,
+    observe::links::Links,
     plan::{
         health::{Health, judge},
         publish::{self, Due, Speaker},

@@ -13,17 +13,17 @@ use crate::{
         member::{Member, Whose},
         peers::Peers,
     },
-    facts::{
+    hosts::{AddressBook, task},
+    kube::{self, watch::Seen},
+    launch::{self, protocol::Process},
+    observe::{
         self,
-        cluster::{Ask, Heard},
         etcd::Observed,
         launcher::Launcher,
+        peers::{Ask, Heard},
         served::Served,
         volume::Writable,
     },
-    kube::{self, watch::Seen},
-    launch::{self, protocol::Process},
-    names::{Book, task},
     volume::Store,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Inputs {
     pub observed: watch::Receiver<Observed>,
     pub heard: watch::Receiver<Heard>,
     pub writable: watch::Receiver<Writable>,
-    pub book: watch::Receiver<Book>,
+    pub book: watch::Receiver<AddressBook>,
 }
 
 /// What the loop tells the other tasks.
@@ -54,7 +54,7 @@ pub(super) struct Told {
     pub observed: Observed,
     pub heard: Heard,
     pub writable: Writable,
-    pub book: Book,
+    pub book: AddressBook,
 }
 
 impl Inputs {
@@ -134,7 +134,7 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
     let (observed_to, observed) = watch::channel(Observed::default());
     let (writable_to, writable) = watch::channel(Writable::default());
     let (heard_to, heard) = watch::channel(Heard::default());
-    let (book_to, book) = watch::channel(Book::default());
+    let (book_to, book) = watch::channel(AddressBook::default());
     let (ask, asked) = watch::channel(Ask::default());
     let (hurry, hurried) = watch::channel(false);
     let (offers, offered) = watch::channel(Vec::new());
@@ -148,11 +148,11 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
     };
     let doubt = Arc::new(Notify::new());
     tokio::spawn(kube::watch::follow(api.clone(), config.member.clone(), doubt.clone(), seen_to));
-    tokio::spawn(facts::launcher::follow(config.shared.join(launch::SOCKET), requested, launcher_to));
+    tokio::spawn(observe::launcher::follow(config.shared.join(launch::SOCKET), requested, launcher_to));
     let served = Served::in_folder(&config.shared);
-    tokio::spawn(facts::etcd::observe(member.clone(), launcher.clone(), hurried, served, observed_to));
-    tokio::spawn(facts::cluster::listen(peers.clone(), asked, heard_to));
-    tokio::spawn(facts::volume::try_now_and_then(store.clone(), writable_to));
+    tokio::spawn(observe::etcd::observe(member.clone(), launcher.clone(), hurried, served, observed_to));
+    tokio::spawn(observe::peers::listen(peers.clone(), asked, heard_to));
+    tokio::spawn(observe::volume::try_now_and_then(store.clone(), writable_to));
     tokio::spawn(task::keep(names, offered, book_to));
     let hands = Hands {
         volume: Disk::new(store.clone()),

@@ -15,9 +15,8 @@ use super::{
     tasks::{Inputs, Outputs, Told},
 };
 use crate::{
-    args, crash,
-    facts::cluster::Ask,
-    kube,
+    args, crash, kube,
+    observe::peers::Ask,
     plan::{
         handover::Candidate,
         health::judge,

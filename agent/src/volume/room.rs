@@ -56,9 +56,22 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
+impl Room {
+    /// Whether less is free than is worth holding in reserve: etcd's next allocation may find none.
+    #[must_use]
+    pub fn is_scarce(self) -> bool {
+        self.free < self.wanted()
+    }
+
+    /// How large the reserve should be.
+    fn wanted(self) -> u64 {
+        LARGEST.min(self.total / PART)
+    }
+}
+
 /// How large the reserve must become, if it is too small.
 fn due(room: Room, held: u64) -> Option<u64> {
-    let wanted = LARGEST.min(room.total / PART);
+    let wanted = room.wanted();
     (held < wanted).then_some(wanted)
 }
 

@@ -59,19 +59,10 @@ impl Volume {
     pub fn fill(&self) -> Result<Filled> {
         let filled = Filled { file: self.path()?.join(FILLER) };
         let mut file = File::create(&filled.file)?;
-        let block = vec![0x5a; 1 << 20];
-        let mut size = block.len();
-        // Whole blocks, then ever smaller ones: what is left is less than a sector.
-        while size > 0 {
-            match file.write(&block[..size]) {
-                Ok(written) if written > 0 => {}
-                Ok(_) => size /= 2,
-                Err(error) if error.kind() == ErrorKind::StorageFull => size /= 2,
-                Err(error) => return Err(error).context("fill the disk"),
-            }
+        // Delayed allocation reserves more than it uses, and gives the rest back when what was written is on the disk.
+        while fill_up(&mut file)? > 0 {
+            let _ = file.sync_all();
         }
-        // Delayed allocation finds room only now.
-        let _ = file.sync_all();
         Ok(filled)
     }
 
@@ -174,4 +165,20 @@ impl Drop for Filled {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.file);
     }
+}
+
+/// Writes until not one byte more fits; returns how many did.
+fn fill_up(file: &mut File) -> Result<usize> {
+    let block = vec![0x5a; 1 << 20];
+    let (mut size, mut all) = (block.len(), 0);
+    // Whole blocks, then ever smaller ones: what is left is less than a sector.
+    while size > 0 {
+        match file.write(&block[..size]) {
+            Ok(written) if written > 0 => all += written,
+            Ok(_) => size /= 2,
+            Err(error) if error.kind() == ErrorKind::StorageFull => size /= 2,
+            Err(error) => return Err(error).context("fill the disk"),
+        }
+    }
+    Ok(all)
 }

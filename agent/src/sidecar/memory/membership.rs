@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    facts::etcd::Observed,
-    names::Book,
+    hosts::AddressBook,
+    observe::etcd::Observed,
     plan::{
         list::{Entry, with_id},
         running::Progress,
@@ -76,7 +76,7 @@ impl Membership {
     }
 
     /// Takes whose agents answer at the addresses that are known.
-    pub(in crate::sidecar) fn note_agents(&mut self, book: &Book, now: Instant) {
+    pub(in crate::sidecar) fn note_agents(&mut self, book: &AddressBook, now: Instant) {
         let confirmed = book.confirmed();
         let mute = book.addresses().into_iter().map(|(name, _)| name).filter(|name| !confirmed.contains(name));
         self.silent = mute.map(|name| (name.clone(), self.silent.get(&name).copied().unwrap_or(now))).collect();

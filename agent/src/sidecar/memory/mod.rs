@@ -6,8 +6,8 @@ mod orders;
 use std::time::{Duration, Instant};
 
 use crate::{
-    facts::{etcd::Observed, launcher::Launcher},
     launch::protocol::Process,
+    observe::{etcd::Observed, launcher::Launcher},
     plan::start::{Start, Wait},
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::facts::launcher::Launcher;
+use crate::observe::launcher::Launcher;
 
 /// An order that the launcher did not obey is given again after this.
 const UNHEARD: Duration = Duration::from_secs(1);

@@ -8,9 +8,9 @@
 //! An address is kept while the agent behind it says that it is that member (`/whoami`), and a while after; otherwise the
 //! entry is dropped and etcd asks DNS, which is right as long as the coordinator is away.
 
-pub mod book;
-pub mod hosts;
+pub mod address_book;
+pub mod file;
 pub mod task;
 pub mod whoami;
 
-pub use book::Book;
+pub use address_book::AddressBook;

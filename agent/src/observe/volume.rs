@@ -30,7 +30,7 @@ pub enum Writes {
     /// It has not been tried yet.
     Unknown,
     Fine(Room),
-    /// There is little room, and nothing is held in reserve against the moment when there is none.
+    /// There is little room, or less than there should be is held in reserve against the moment when there is none.
     Scarce(Room),
     /// There is no room: no reason not to serve, since etcd reads, deletes and compacts.
     Full(Room),
@@ -57,7 +57,7 @@ impl Writable {
         }
         match &self.trial {
             None => Writes::Unknown,
-            Some(Trial::Fine(room)) if self.reserve == Some(Reserve::Owed) => Writes::Scarce(*room),
+            Some(Trial::Fine(room)) if room.is_scarce() || self.reserve == Some(Reserve::Owed) => Writes::Scarce(*room),
             Some(Trial::Fine(room)) => Writes::Fine(*room),
             Some(Trial::Full(room)) => Writes::Full(*room),
             Some(Trial::ReadOnly) => Writes::ReadOnly,
@@ -87,9 +87,7 @@ impl Writes {
         let share = |Room { free, total }: &Room| format!("{} of {} MiB are free", free >> 20, total >> 20);
         match self {
             Self::Full(room) => Some(format!("the volume is full: {}", share(room))),
-            Self::Scarce(room) => {
-                Some(format!("the volume is nearly full: {}, and nothing is held in reserve any more", share(room)))
-            }
+            Self::Scarce(room) => Some(format!("the volume is nearly full: {}", share(room))),
             Self::Unknown | Self::Fine(_) | Self::ReadOnly | Self::Denied(_) | Self::Failing(_) | Self::Hung(_) => None,
         }
     }
@@ -147,15 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn a_reserve_that_is_used_up_is_told_and_one_that_cannot_be_is_not() {
-        let room = Room { free: 30 << 20, total: 512 << 20 };
-        let after = |reserve| Writable { trial: Some(Trial::Fine(room)), reserve, ..Writable::default() };
-        let writes = after(Some(Reserve::Owed)).writes(Instant::now());
-        assert_eq!((&writes, writes.trouble()), (&Writes::Scarce(room), None));
-        let told = "the volume is nearly full: 30 of 512 MiB are free, and nothing is held in reserve any more";
-        assert_eq!(writes.notice().as_deref(), Some(told));
+    fn little_room_is_told_and_so_is_a_reserve_that_is_used_up() {
+        let after = |free: u64, reserve| {
+            let room = Room { free: free << 20, total: 512 << 20 };
+            Writable { trial: Some(Trial::Fine(room)), reserve, ..Writable::default() }.writes(Instant::now())
+        };
+        let owed = after(40, Some(Reserve::Owed));
+        assert_eq!(owed.trouble(), None);
+        assert_eq!(owed.notice().as_deref(), Some("the volume is nearly full: 40 of 512 MiB are free"));
         for reserve in [None, Some(Reserve::Whole), Some(Reserve::Impossible)] {
-            assert_eq!(after(reserve).writes(Instant::now()), Writes::Fine(room));
+            assert!(matches!(after(31, reserve), Writes::Scarce(_)), "{reserve:?}: less than the reserve is free");
+            assert!(matches!(after(32, reserve), Writes::Fine(_)), "{reserve:?}");
         }
     }
 
@@ -170,8 +170,8 @@ mod tests {
     #[test]
     fn a_disk_hangs_once_a_write_has_not_returned_whatever_was_true_before() {
         let began = Instant::now();
-        let trying = Writable { trial: Some(Trial::Fine(ROOM)), trying_since: Some(began), ..Writable::default() };
-        assert_eq!(trying.writes(began + PATIENCE), Writes::Fine(ROOM));
+        let trying = Writable { trial: Some(Trial::Full(ROOM)), trying_since: Some(began), ..Writable::default() };
+        assert_eq!(trying.writes(began + PATIENCE), Writes::Full(ROOM));
         assert_eq!(trying.writes(began + PATIENCE * 2), Writes::Hung(PATIENCE * 2));
     }
 

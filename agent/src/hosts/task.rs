@@ -15,8 +15,8 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    book::{Answer, Book},
-    hosts,
+    address_book::{AddressBook, Answer},
+    file,
     whoami::{NotAnAgent, WhoAmI},
 };
 use crate::http;
@@ -42,10 +42,10 @@ pub struct Names {
 }
 
 /// Keeps the book until the offers end.
-pub async fn keep(names: Names, mut offers: watch::Receiver<Vec<(String, String)>>, told: watch::Sender<Book>) {
+pub async fn keep(names: Names, mut offers: watch::Receiver<Vec<(String, String)>>, told: watch::Sender<AddressBook>) {
     let epoch = Instant::now();
     let kubelets = fs::read_to_string("/etc/hosts").unwrap_or_else(|_| "127.0.0.1\tlocalhost\n".into());
-    let mut book = Book::default();
+    let mut book = AddressBook::default();
     let mut changed = Instant::now();
     loop {
         book.offer(offers.borrow_and_update().clone(), epoch.elapsed());
@@ -71,7 +71,7 @@ pub async fn keep(names: Names, mut offers: watch::Receiver<Vec<(String, String)
     }
 }
 
-fn replace(old: &mut Book, new: &Book) -> bool {
+fn replace(old: &mut AddressBook, new: &AddressBook) -> bool {
     let changed = old != new;
     if changed {
         old.clone_from(new);
@@ -79,10 +79,10 @@ fn replace(old: &mut Book, new: &Book) -> bool {
     changed
 }
 
-fn write(names: &Names, kubelets: &str, book: &Book) {
+fn write(names: &Names, kubelets: &str, book: &AddressBook) {
     let addresses: Vec<_> = std::iter::once(names.own.clone()).chain(book.believed()).collect();
-    let text = hosts::text(kubelets, &addresses, &names.cluster, &names.namespace);
-    if let Err(error) = hosts::write(&names.file, &text) {
+    let text = file::text(kubelets, &addresses, &names.cluster, &names.namespace);
+    if let Err(error) = file::write(&names.file, &text) {
         warn!(%error, file = %names.file.display(), "cannot write the hosts file; etcd asks DNS for its peers");
     }
 }

@@ -38,11 +38,11 @@ struct Entry {
 
 /// Times are on any clock that only rises.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Book {
+pub struct AddressBook {
     entries: BTreeMap<String, Entry>,
 }
 
-impl Book {
+impl AddressBook {
     /// Takes the addresses that are offered now. Only a change counts as news: the same address offered again does not
     /// revive an entry that was dropped. What is no address is not taken.
     pub fn offer(&mut self, offered: impl IntoIterator<Item = (String, String)>, now: Duration) {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_new_address_is_believed_before_it_answers_but_not_for_ever() {
-        let mut book = Book::default();
+        let mut book = AddressBook::default();
         book.offer(offered("10.0.0.1"), at(0));
         assert_eq!(book.believed(), offered("10.0.0.1"));
         book.heard("demo-1", "10.0.0.1", Answer::Silence, at(14));
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn only_an_address_gets_into_the_hosts_file() {
-        let mut book = Book::default();
+        let mut book = AddressBook::default();
         book.offer([("demo-1", "10.0.0.1 other\n10.0.0.9"), ("demo-2", "")].map(|(n, a)| (n.into(), a.into())), at(0));
         assert!(book.believed().is_empty());
         book.offer(offered("fd00::1"), at(0));
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn only_an_agent_that_has_just_answered_says_what_its_volume_is_for() {
-        let mut book = Book::default();
+        let mut book = AddressBook::default();
         book.offer(offered("10.0.0.1"), at(0));
         assert!(book.neighbours().is_empty());
         let holds = Some(Some("a".to_owned()));
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_somebody_elses_is_dropped_at_once() {
-        let mut book = Book::default();
+        let mut book = AddressBook::default();
         book.offer(offered("10.0.0.1"), at(0));
         book.heard("demo-1", "10.0.0.1", Answer::SomebodyElse, at(1));
         assert!(book.believed().is_empty());
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_late_answer_of_an_old_address_says_nothing_of_the_new_one() {
-        let mut book = Book::default();
+        let mut book = AddressBook::default();
         book.offer(offered("10.0.0.1"), at(0));
         book.offer(offered("10.0.0.2"), at(1));
         book.heard("demo-1", "10.0.0.1", Answer::Itself { knows_me: true, holds: None }, at(2));

@@ -1,0 +1,8 @@
+//! What looks at the launcher, etcd, the other members and the volume all the time, each in a task of its own that tells the last look.
+
+pub mod etcd;
+pub mod launcher;
+pub mod links;
+pub mod peers;
+pub mod served;
+pub mod volume;
