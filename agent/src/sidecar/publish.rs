@@ -63,7 +63,7 @@ impl Speech<'_> {
 
     /// The next status, where this agent may speak.
     pub(super) fn next(&self) -> Option<Next> {
-        let View { config, told, hands, .. } = &self.view;
+        let View { config, told, hands, now, .. } = &self.view;
         let object = hands.object.object()?;
         let (mark, standing) = (hands.volume.mark(), hands.object.claim());
         let said = object.status.as_ref();
@@ -80,7 +80,7 @@ impl Speech<'_> {
         let counter = mark.filter(|_| speaker.mine).map(|mark| mark.counter);
         let counter = publish::counter(counter, said.map_or(0, |status| status.counter));
         let status = self.status(standing.cloned(), counter);
-        let due = due.unwrap_or_else(|| hands.object.due(&status));
+        let due = due.unwrap_or_else(|| hands.object.due(&status, self.memory.asking_for(*now)));
         Some(Next { status, due })
     }
 

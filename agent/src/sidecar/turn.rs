@@ -158,7 +158,7 @@ impl Sidecar {
             addresses: &addresses,
             launcher,
         });
-        if self.memory.note_step(&step) {
+        if self.memory.note_step(&step, now) {
             info!(?step, "etcd is not started");
         }
         self.performer(told, now).start(&step).await;

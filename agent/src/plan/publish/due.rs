@@ -34,6 +34,8 @@ pub struct Standing<'a> {
     pub ago: Duration,
     /// Writes within the last [`WINDOW`].
     pub lately: usize,
+    /// For how long the others have been asked, when that is all that the member does.
+    pub asking: Option<Duration>,
 }
 
 /// Shortest time between two writes that only sizes and revisions ask for, and before something that the API server dropped is
@@ -47,15 +49,23 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 pub const MANY: usize = 30;
 /// Shortest time between two writes after so many.
 const CROWDED: Duration = Duration::from_secs(2);
+/// A question that was only just asked is no news: a member that waits for its turn asks again and again.
+const ASKED: Duration = Duration::from_secs(1);
 
 /// Whether `next` should be written.
 #[must_use]
 pub fn due(standing: Standing<'_>, next: &EtcdMemberStatus) -> Due {
-    let Standing { status, told, ago, lately } = standing;
+    let Standing { status, told, ago, lately, asking } = standing;
     let told = told.filter(|told| told.stood.as_ref() == status);
     let Some(last) = told.map(|told| &told.sent).or(status) else { return paced(ago, lately) };
     let dropped = told.is_some_and(|told| told.stood.as_ref().is_none_or(|stood| differs(stood, &told.sent)));
-    if differs(last, next) {
+    let news = differs(last, next);
+    if news && asking.is_some_and(|time| time < ASKED) && last.ready == next.ready {
+        Due::Soon
+    } else if news && last.left_pod_uid != next.left_pod_uid {
+        // Pods wait for it, and it is said once.
+        paced(ago, 0)
+    } else if news {
         paced(ago, lately)
     } else if (dropped || drifted(last, next)) && ago >= RARELY {
         Due::Now
@@ -151,7 +161,7 @@ mod tests {
     }
 
     fn after(ago: Duration, status: &EtcdMemberStatus, next: &EtcdMemberStatus) -> Due {
-        due(Standing { status: Some(status), told: None, ago, lately: 0 }, next)
+        due(Standing { status: Some(status), told: None, ago, lately: 0, asking: None }, next)
     }
 
     #[test]
@@ -182,7 +192,7 @@ mod tests {
     fn writes(drops: fn(&EtcdMemberStatus) -> EtcdMemberStatus, nexts: &[EtcdMemberStatus], every: Duration) -> usize {
         let (mut object, mut told, mut ago, mut written) = (None, None, Duration::MAX, 0);
         for next in nexts {
-            let standing = Standing { status: object.as_ref(), told: told.as_ref(), ago, lately: 0 };
+            let standing = Standing { status: object.as_ref(), told: told.as_ref(), ago, lately: 0, asking: None };
             if due(standing, next) == Due::Now {
                 object = Some(drops(next));
                 told = Some(Told { sent: next.clone(), stood: object.clone() });
@@ -215,16 +225,34 @@ mod tests {
     fn what_somebody_else_wrote_over_it_is_written_over_once() {
         let told = Told { sent: base(), stood: Some(base()) };
         let other = unwell("a twin's word");
-        let standing = Standing { status: Some(&other), told: Some(&told), ago: Duration::from_secs(1), lately: 0 };
+        let ago = Duration::from_secs(1);
+        let standing = Standing { status: Some(&other), told: Some(&told), ago, lately: 0, asking: None };
         assert_eq!(due(standing, &base()), Due::Now);
         assert_eq!(due(Standing { status: Some(&told.sent), ..standing }, &base()), Due::No);
     }
 
     #[test]
     fn whatever_flaps_is_written_every_two_seconds_at_most() {
-        let standing = Standing { status: Some(&base()), told: None, ago: Duration::from_secs(1), lately: MANY };
+        let ago = Duration::from_secs(1);
+        let standing = Standing { status: Some(&base()), told: None, ago, lately: MANY, asking: None };
         assert_eq!(due(standing, &unwell("")), Due::Soon);
         assert_eq!(due(Standing { lately: MANY - 1, ..standing }, &unwell("")), Due::Now);
         assert_eq!(due(Standing { ago: CROWDED, ..standing }, &unwell("")), Due::Now);
+        let left = EtcdMemberStatus { left_pod_uid: Some("p".into()), ..base() };
+        assert_eq!(due(standing, &left), Due::Now, "its pod waits for that");
+    }
+
+    #[test]
+    fn a_question_is_told_once_it_has_not_been_answered_for_a_second() {
+        let joining = unwell("not enough started members");
+        let asking = |asking| {
+            let ago = Duration::from_secs(1);
+            Standing { status: Some(&joining), told: None, ago, lately: 0, asking: Some(asking) }
+        };
+        assert_eq!(due(asking(Duration::from_millis(999)), &unwell("the others are asked")), Due::Soon);
+        assert_eq!(due(asking(ASKED), &unwell("the others are asked")), Due::Now);
+        assert_eq!(due(asking(Duration::ZERO), &joining), Due::No);
+        let served = Standing { status: Some(&base()), ..asking(Duration::ZERO) };
+        assert_eq!(due(served, &unwell("the others are asked")), Due::Now, "it does not serve any more");
     }
 }

@@ -104,11 +104,11 @@ impl MemberObject {
         self.written.map_or(Duration::MAX, |at| at.elapsed())
     }
 
-    /// Whether `next` is worth a write.
-    pub(in crate::sidecar) fn due(&self, next: &EtcdMemberStatus) -> Due {
+    /// Whether `next` is worth a write. `asking`: for how long the others have been asked, when that is all there is to tell.
+    pub(in crate::sidecar) fn due(&self, next: &EtcdMemberStatus, asking: Option<Duration>) -> Due {
         let lately = self.begun.iter().filter(|at| at.elapsed() < publish::WINDOW).count();
         let status = self.object.as_ref().and_then(|object| object.status.as_ref());
-        publish::due(Standing { status, told: self.told.as_ref(), ago: self.age(), lately }, next)
+        publish::due(Standing { status, told: self.told.as_ref(), ago: self.age(), lately, asking }, next)
     }
 
     /// Takes what the watch shows.
@@ -276,10 +276,10 @@ mod tests {
     async fn a_write_that_changed_nothing_is_not_repeated() {
         let mut ours = ours();
         let next = EtcdMemberStatus { settled: true, ..EtcdMemberStatus::default() };
-        assert_eq!(ours.due(&next), Due::Now);
+        assert_eq!(ours.due(&next, None), Due::Now);
         let answer = Ok(object(Some(EtcdMemberStatus::default()), "1"));
         ours.finish(Written { claim: None, sent: next.clone(), answer });
-        assert_eq!(ours.due(&next), Due::No);
+        assert_eq!(ours.due(&next, None), Due::No);
     }
 
     #[tokio::test]

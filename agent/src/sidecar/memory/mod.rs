@@ -20,6 +20,8 @@ pub(super) struct Memory {
     pub membership: Membership,
     /// The last step towards a start, while etcd does not run.
     pub step: Option<Start>,
+    /// Since when that is to ask the others.
+    asking: Option<Instant>,
     /// etcd's process, and since when it was seen.
     pub running: Option<(i32, Instant)>,
     /// Whether the launcher that is there now was helped to stop etcd.
@@ -50,7 +52,7 @@ impl Memory {
     }
 
     /// Takes the step that is about to be done. Returns whether it says something new to a person.
-    pub(super) fn note_step(&mut self, step: &Start) -> bool {
+    pub(super) fn note_step(&mut self, step: &Start, now: Instant) -> bool {
         let waits = match step {
             Start::Left | Start::Stranded(_) | Start::Hold(_) => true,
             Start::Wait(Wait::Addresses(_) | Wait::Acquaintance(_)) => false,
@@ -71,9 +73,16 @@ impl Memory {
         if waits {
             self.orders.not_startable();
         }
-        let news = waits && self.step.as_ref() != Some(step) && *step != Start::Wait(Wait::Answer);
+        let asks = *step == Start::Wait(Wait::Answer);
+        self.asking = asks.then(|| self.asking.filter(|_| self.step.is_some()).unwrap_or(now));
+        let news = waits && self.step.as_ref() != Some(step) && !asks;
         self.step = Some(step.clone());
         news
+    }
+
+    /// For how long the step has been to ask the others.
+    pub(super) fn asking_for(&self, now: Instant) -> Option<Duration> {
+        self.step.as_ref().and(self.asking).map(|since| now.duration_since(since))
     }
 
     /// For how long etcd has run, as far as the agent saw it.
