@@ -58,11 +58,7 @@ impl Volume {
     /// When it is not mounted.
     pub fn fill(&self) -> Result<Filled> {
         let filled = Filled { file: self.path()?.join(FILLER) };
-        let mut file = File::create(&filled.file)?;
-        // Delayed allocation reserves more than it uses, and gives the rest back when what was written is on the disk.
-        while fill_up(&mut file)? > 0 {
-            let _ = file.sync_all();
-        }
+        filled.refill()?;
         Ok(filled)
     }
 
@@ -159,6 +155,21 @@ impl Drop for Frozen {
 #[derive(Debug)]
 pub struct Filled {
     file: PathBuf,
+}
+
+impl Filled {
+    /// Takes what has been given back meanwhile: etcd that mends the end of its WAL truncates it.
+    ///
+    /// # Errors
+    /// When the disk does not take writes for another reason than that it is full.
+    pub fn refill(&self) -> Result<()> {
+        let mut file = File::options().create(true).append(true).open(&self.file)?;
+        // Delayed allocation reserves more than it uses, and gives the rest back when what was written is on the disk.
+        while fill_up(&mut file)? > 0 {
+            let _ = file.sync_all();
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Filled {
