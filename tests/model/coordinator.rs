@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use etcd_coordinator::cluster::{
     decide::{Care, Decision, Waited, decide, incarnation::initial_members, replicas::RAISE_AFTER, step::Step},
-    facts::{Claim, Facts, Pod, Set, Slot, Storage, Version, places::Places},
+    facts::{self, Claim, Facts, Pod, Set, Slot, Storage, Version, places::Places},
 };
 use etcd_operator_shared::{
     api::{
@@ -211,7 +211,7 @@ impl Sight {
 }
 
 impl Member {
-    fn real(self, seat: usize, life: &Incarnation) -> EtcdMember {
+    fn real(self, seat: usize, life: &Incarnation) -> facts::Member {
         let spec = EtcdMemberSpec {
             cluster_name: "demo".into(),
             cluster_uid: String::new(),
@@ -236,7 +236,7 @@ impl Member {
         let mut member =
             EtcdMember { status: Some(status), ..EtcdMember::new(&names::member("demo", seat as u32), spec) };
         member.metadata.generation = Some(1);
-        member
+        facts::Member::of(&member)
     }
 }
 

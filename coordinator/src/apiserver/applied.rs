@@ -10,7 +10,6 @@
 //! read again from the API server.
 
 use std::{
-    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -36,20 +35,16 @@ struct Known {
     shapes: Shapes,
 }
 
-/// One object.
+/// One object: `kind/namespace/name`, in which nothing else has a slash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key {
-    kind: Cow<'static, str>,
-    namespace: String,
-    name: String,
-}
+pub struct Key(Box<str>);
 
 /// An object that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct There {
-    pub uid: String,
+    pub uid: Box<str>,
     /// UID of the EtcdCluster that it belongs to, or of whatever else controls it.
-    pub owner: Option<String>,
+    pub owner: Option<Box<str>>,
     /// Whether it stands as it was created: its fields are then owned by that one write, and not by our applies.
     pub as_created: bool,
 }
@@ -89,7 +84,13 @@ impl<K: Resource<DynamicType = ()> + Serialize> Wanted<K> {
 
 impl Key {
     fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
-        Self { kind: K::kind(&()), namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+        let within = Self::within::<K>(&object.namespace().unwrap_or_default());
+        Self((within + &object.name_any()).into())
+    }
+
+    /// How the keys of this kind and namespace begin.
+    fn within<K: Resource<DynamicType = ()>>(namespace: &str) -> String {
+        format!("{}/{namespace}/", K::kind(&()))
     }
 }
 
@@ -103,8 +104,8 @@ impl There {
             })
         };
         Self {
-            uid: object.uid().unwrap_or_default(),
-            owner: owner(object),
+            uid: object.uid().unwrap_or_default().into(),
+            owner: owner(object).map(Into::into),
             as_created: fields("Update") && !fields("Apply"),
         }
     }
@@ -158,7 +159,8 @@ impl Applied {
     /// Hears one event of a watch of kind `K` over `namespace` (`None`: all).
     pub fn observe<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, event: &Event<K>) {
         let mut known = self.lock();
-        let ours = |key: &Key| key.kind == K::kind(&()) && namespace.is_none_or(|n| n == key.namespace);
+        let kind = namespace.map_or_else(|| format!("{}/", K::kind(&())), Key::within::<K>);
+        let ours = |Key(key): &Key| key.starts_with(&kind);
         match event {
             Event::Init => {
                 known.entries.iter_mut().filter(|(key, _)| ours(key)).for_each(|(_, entry)| entry.listed = false);
@@ -168,7 +170,7 @@ impl Applied {
             Event::Delete(object) => {
                 let (key, uid) = (Key::of(object), object.uid().unwrap_or_default());
                 // One that is gone says nothing of its successor.
-                if known.entries.get(&key).is_some_and(|entry| entry.there.uid == uid) {
+                if known.entries.get(&key).is_some_and(|entry| *entry.there.uid == *uid) {
                     known.entries.remove(&key);
                 }
             }

@@ -11,7 +11,7 @@ use kube::{Resource, runtime::watcher::Event};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::cache::Cache;
+use super::whole::Whole;
 
 /// An object, or one that cannot be read.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ impl<K: Resource> Resource for Guard<K> {
 /// An event without what cannot be read: an object that can be read no more is gone from the cache. Each is `told`.
 pub fn readable<K>(
     event: Event<Guard<K>>,
-    cache: &Cache<K>,
+    cache: &Whole<K>,
     salvage: Salvage<K>,
     told: impl FnOnce(Unreadable),
 ) -> Option<Event<K>>
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_can_be_read_no_more_is_gone_from_the_cache() {
-        let cache = Cache::<ConfigMap>::default();
+        let cache = Whole::<ConfigMap>::default();
         let mut writer = cache.writer().unwrap();
         let mut told = 0;
         let events = [Event::Init, Event::InitApply(read(&json!({}))), Event::InitDone, Event::Apply(unreadable())];
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_first_list_is_complete_without_what_cannot_be_read() {
-        let cache = Cache::<ConfigMap>::default();
+        let cache = Whole::<ConfigMap>::default();
         let mut writer = cache.writer().unwrap();
         for event in [Event::Init, Event::InitApply(unreadable()), Event::InitDone] {
             if let Some(event) = readable(event, &cache, nothing, |_| ()) {

@@ -8,7 +8,6 @@ pub mod fence;
 mod fields;
 pub mod guard;
 pub mod hearing;
-mod index;
 pub mod lists;
 mod pace;
 pub mod print;
@@ -16,6 +15,7 @@ pub mod recorder;
 mod removals;
 mod verbs;
 pub mod watch;
+pub mod whole;
 
 pub use failed::{Cause, Failed, gone};
 pub use verbs::{ApiServer, Kind};

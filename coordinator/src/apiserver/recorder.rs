@@ -24,6 +24,8 @@ use serde_json::json;
 
 /// A sentence that was last told longer ago is told anew. As client-go has it.
 const AGAIN: Duration = Duration::from_secs(360);
+/// How often what is older is forgotten.
+const SWEEP: Duration = Duration::from_secs(10);
 const CONTROLLER: &str = "etcd-coordinator";
 
 /// Something that a person would want to have seen.
@@ -40,6 +42,7 @@ pub struct Recorder {
     client: Client,
     instance: String,
     told: HashMap<Key, Told>,
+    swept: Instant,
 }
 
 /// Whom it is about (by UID), the reason, and the sentence.
@@ -60,12 +63,16 @@ impl Note {
 
 impl Recorder {
     pub fn new(client: Client, instance: String) -> Self {
-        Self { client, instance, told: HashMap::new() }
+        Self { client, instance, told: HashMap::new(), swept: Instant::now() }
     }
 
     pub async fn publish(&mut self, note: Note, about: ObjectReference) -> kube::Result<()> {
         let (now, time) = (Instant::now(), MicroTime(Timestamp::now()));
-        self.told.retain(|_, told| now.duration_since(told.at) < AGAIN);
+        if now.duration_since(self.swept) >= SWEEP {
+            self.told.retain(|_, told| now.duration_since(told.at) < AGAIN);
+            self.told.shrink_to_fit();
+            self.swept = now;
+        }
         let key = (about.uid.clone().unwrap_or_default(), note.reason.clone(), note.text.clone());
         let events = Api::<Event>::namespaced(self.client.clone(), about.namespace.as_deref().unwrap_or("default"));
         if let Some(told) = self.told.get_mut(&key) {

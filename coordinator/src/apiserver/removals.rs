@@ -1,4 +1,5 @@
-//! The verbs that take something away. Each names a UID, and none is sent by a process that may lead no more.
+//! The verbs that take something away. Each names a UID and keeps the pace, and none is sent by a process that may lead no
+//! more by the time that its turn has come.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams, Preconditions};
@@ -39,8 +40,8 @@ impl ApiServer {
 
     /// Deletes exactly this version of an object, and leaves what it owns.
     pub async fn release<K: Kind>(&self, namespace: &str, name: &str, only: Preconditions) -> Result<(), Failed> {
+        self.writes::<K>("delete").await;
         self.may_take_away(|| say::<K>("release", name))?;
-        self.metrics.wrote(&K::kind(&()), "delete");
         let params = DeleteParams::orphan().preconditions(only);
         self.call(|| say::<K>("release", name), self.api::<K>(namespace).delete(name, &params)).await?;
         Ok(())
@@ -49,8 +50,8 @@ impl ApiServer {
     /// Evicts exactly the pod with this UID; `false` while its PodDisruptionBudget lets none go. Not kube's own `evict`,
     /// which sends its options under a name that the API server does not know (kube-core 5.0, `subresource.rs`).
     pub async fn evict(&self, namespace: &str, name: &str, uid: &str) -> Result<bool, Failed> {
+        self.writes::<Pod>("evict").await;
         self.may_take_away(|| say::<Pod>("evict", name))?;
-        self.metrics.wrote("Pod", "evict");
         let eviction = json!({
             "apiVersion": "policy/v1",
             "kind": "Eviction",

@@ -4,13 +4,16 @@
 //! gone: its objects trigger nothing one by one, and once it is complete every cluster is looked at ([`Lists`]). All but
 //! EtcdClusters are watched by the label that every object of ours carries, so that a busy cluster's other pods cost
 //! nothing.
+//!
+//! An object that came goes on only as long as it triggers: what is kept of it is what [`Keep`] makes of it. Lists come in
+//! pages, so that a start needs no more memory for what is dropped again than a page of each kind takes.
 
 use std::{fmt::Debug, sync::Arc};
 
 use etcd_operator_shared::names::LABEL_CLUSTER;
 use futures::{Stream, StreamExt, future::ready};
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Resource,
     core::{NamespaceResourceScope, PartialObjectMeta},
     runtime::{WatchStreamExt, watcher},
 };
@@ -19,9 +22,10 @@ use tracing::warn;
 
 use super::{
     applied::Applied,
-    cache::Cache,
+    cache::{Cache, Keep},
     guard::{Guard, Salvage, Unreadable, readable},
     lists::Lists,
+    whole::Whole,
 };
 
 /// Where to look: one namespace, or all.
@@ -44,9 +48,19 @@ impl Scope {
     }
 }
 
+/// Objects of one page of a list. A whole Pod takes some 30 KB until what is kept of it is made.
+const PAGE: u32 = 100;
+/// `kubectl apply` writes there what it was given. Nothing else reads it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Objects that carry our label.
-pub fn ours() -> watcher::Config {
-    watcher::Config::default().labels(LABEL_CLUSTER)
+fn ours() -> watcher::Config {
+    all().labels(LABEL_CLUSTER)
+}
+
+/// All objects of a kind.
+fn all() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
 }
 
 /// What all watches of one scope share.
@@ -59,35 +73,35 @@ pub struct Watches {
 
 impl Watches {
     /// A watch that fills a cache.
-    pub fn cached<K>(
+    pub fn kept<K, T>(
         &self,
-        config: watcher::Config,
-        cache: &Cache<K>,
-    ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K>
+        cache: &Cache<T>,
+        keep: Keep<K, T>,
+    ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K, T>
     where
         K: Watched + Resource<Scope = NamespaceResourceScope>,
+        T: Send + Sync + 'static,
     {
-        self.keep(watcher(self.scope.api::<K>(&self.client), config).default_backoff(), cache)
+        self.keep(self.events(ours()), cache, keep)
     }
 
-    /// As [`cached`](Self::cached), of a kind that is written: what was applied of it is known too.
-    pub fn cached_and_noticed<K>(
+    /// As [`kept`](Self::kept), of a kind that is written: what was applied of it is known too.
+    pub fn kept_and_noticed<K, T>(
         &self,
-        config: watcher::Config,
-        cache: &Cache<K>,
-    ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K>
+        cache: &Cache<T>,
+        keep: Keep<K, T>,
+    ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K, T>
     where
         K: Watched + Resource<Scope = NamespaceResourceScope>,
+        T: Send + Sync + 'static,
     {
-        let events = watcher(self.scope.api::<K>(&self.client), config).default_backoff();
-        self.keep(events.inspect(self.listener()), cache)
+        self.keep(self.events(ours()).inspect(self.listener()), cache, keep)
     }
 
-    /// A watch that fills a cache with what can be read, and tells of the rest.
-    pub fn guarded<K, T>(
+    /// A watch of all objects of a kind, which keeps those whole that can be read, and tells of the rest.
+    pub fn whole<K, T>(
         &self,
-        config: watcher::Config,
-        cache: &Cache<K>,
+        whole: &Whole<K>,
         salvage: Salvage<K>,
         tell: T,
     ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K, T>
@@ -95,31 +109,12 @@ impl Watches {
         K: Watched + Resource<Scope = NamespaceResourceScope>,
         T: Fn(Unreadable) + Send + 'static,
     {
-        let api: Api<Guard<K>> = self.scope.api(&self.client);
-        let known = cache.clone();
-        let events = watcher(api, config).default_backoff();
-        let events = events.filter_map(move |event| {
+        let (known, writer) = (whole.clone(), whole.writer().expect("it is filled by one watch"));
+        let events = self.events::<Guard<K>>(all()).filter_map(move |event| {
             let event = event.map(|event| readable(event, &known, salvage, &tell)).transpose();
-            std::future::ready(event)
+            ready(event)
         });
-        self.keep(events, cache)
-    }
-
-    /// Fills a cache.
-    fn keep<K, S>(
-        &self,
-        events: S,
-        cache: &Cache<K>,
-    ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K, S>
-    where
-        K: Watched,
-        S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
-    {
-        let writer = cache.writer().expect("a cache is filled by one watch");
-        // managedFields are half of an object, and nothing reads them from here on.
-        let events = events.inspect(interrupted).modify(|o| o.managed_fields_mut().clear());
-        let events = events.inspect(indexed(cache));
-        triggers(events.reflect(writer), self.lists.clone())
+        triggers(events.modify(strip).reflect(writer), self.lists.clone())
     }
 
     /// A watch of metadata, for what was applied.
@@ -127,9 +122,38 @@ impl Watches {
     where
         K: Watched + Resource<Scope = NamespaceResourceScope>,
     {
-        let api: Api<PartialObjectMeta<K>> = self.scope.api(&self.client);
-        let events = watcher(api, ours()).default_backoff().inspect(self.listener());
-        triggers(events.inspect(interrupted), self.lists.clone())
+        triggers(self.events::<PartialObjectMeta<K>>(ours()).inspect(self.listener()), self.lists.clone())
+    }
+
+    fn events<K>(
+        &self,
+        config: watcher::Config,
+    ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>
+    where
+        K: Watched + Resource<Scope = NamespaceResourceScope>,
+    {
+        watcher(self.scope.api::<K>(&self.client), config).default_backoff().inspect(interrupted)
+    }
+
+    /// Fills a cache.
+    fn keep<K, T, S>(
+        &self,
+        events: S,
+        cache: &Cache<T>,
+        keep: Keep<K, T>,
+    ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + use<K, T, S>
+    where
+        K: Watched,
+        T: Send + Sync + 'static,
+        S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
+    {
+        let cache = cache.clone();
+        let filling = move |event: &watcher::Result<watcher::Event<K>>| {
+            if let Ok(event) = event {
+                cache.observe(event, keep);
+            }
+        };
+        triggers(events.inspect(filling), self.lists.clone())
     }
 
     fn listener<K: Watched>(&self) -> impl FnMut(&watcher::Result<watcher::Event<K>>) + Send + use<K> {
@@ -142,14 +166,11 @@ impl Watches {
     }
 }
 
-/// Keeps a cache's index.
-fn indexed<K: Watched>(cache: &Cache<K>) -> impl FnMut(&watcher::Result<watcher::Event<K>>) + Send + use<K> {
-    let index = cache.index();
-    move |event| {
-        if let Ok(event) = event {
-            index.observe(event);
-        }
-    }
+/// Takes away what is large and nothing reads.
+fn strip<K: Resource>(object: &mut K) {
+    let metadata = object.meta_mut();
+    metadata.managed_fields = None;
+    metadata.annotations.as_mut().map(|all| all.remove(LAST_APPLIED));
 }
 
 fn interrupted<K: Watched>(event: &watcher::Result<watcher::Event<K>>) {
@@ -182,7 +203,10 @@ mod tests {
     use super::*;
     use futures::stream;
     use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::runtime::{reflector, watcher::Event};
+    use kube::{
+        ResourceExt,
+        runtime::{reflector, watcher::Event},
+    };
 
     fn map(name: &str) -> ConfigMap {
         let mut map = ConfigMap::default();

@@ -5,31 +5,23 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use etcd_operator_shared::{
-    api::{EtcdCluster, EtcdMember},
-    names,
-};
+use etcd_operator_shared::{api::EtcdCluster, names};
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{PersistentVolumeClaim, Pod},
-};
-use kube::{ResourceExt, core::PartialObjectMeta};
+use kube::ResourceExt;
 
 use crate::{
-    apiserver::cache::Cache,
-    cluster::facts::{Claim, ClusterKey, Facts},
-    ownership::owner,
+    apiserver::{cache::Cache, whole::Whole},
+    cluster::facts::{Claim, ClusterKey, Facts, Member, Of, Pod, Set, claim::Kept},
 };
 
 /// One cache a kind.
 #[derive(Debug, Clone, Default)]
 pub struct Caches {
-    pub clusters: Cache<EtcdCluster>,
-    pub sets: Cache<StatefulSet>,
-    pub members: Cache<EtcdMember>,
-    pub pods: Cache<Pod>,
-    pub claims: Cache<PartialObjectMeta<PersistentVolumeClaim>>,
+    pub clusters: Whole<EtcdCluster>,
+    pub sets: Cache<Of<Set>>,
+    pub members: Cache<Member>,
+    pub pods: Cache<Of<Pod>>,
+    pub claims: Cache<Of<Kept>>,
     /// EtcdClusters as we wrote them last, until their watch has caught up: the next status would else be reckoned from
     /// the one before, and be refused.
     written: Arc<Mutex<HashMap<String, Arc<EtcdCluster>>>>,
@@ -78,14 +70,13 @@ impl Caches {
     #[must_use]
     pub fn facts(&self, cluster: &EtcdCluster) -> Facts {
         let (name, uid, now) = (cluster.name_any(), cluster.uid().unwrap_or_default(), Timestamp::now());
-        let set = self.sets.get(&namespace(cluster), &names::stateful_set(&name));
-        let set = set.filter(|s| owner(&**s).as_ref() == Some(&uid));
         let namespace = namespace(cluster);
+        let set = self.sets.get(&namespace, &names::stateful_set(&name));
         let (members, pods) = (self.members.of(&namespace, &name), self.pods.of(&namespace, &name));
         let claims = self.claims.of(&namespace, &name);
-        let ours = claims.iter().filter(|c| c.labels().get(names::LABEL_CLUSTER_UID) == Some(&uid));
-        let claims: Vec<Claim> = ours.map(|claim| Claim::of(&**claim, &uid, now)).collect();
-        Facts::of(&ClusterKey::cluster(cluster), set.as_deref(), members, pods, claims)
+        let ours = claims.iter().filter(|claim| claim.cluster.as_ref() == Some(&uid));
+        let claims = ours.map(|claim| Claim::of(&claim.known, &uid, now));
+        Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims)
     }
 }
 

@@ -33,6 +33,7 @@ impl Context {
         let there = self.caches.uids();
         self.caches.forget_all_but(|uid| there.contains(uid));
         self.timers.forget_all_but(|uid| there.contains(uid));
+        self.inquiries.forget_all_but(|uid| there.contains(uid));
     }
 
     /// As [`forget_the_gone`](Self::forget_the_gone), of one cluster that was touched.
@@ -41,6 +42,7 @@ impl Context {
             let gone = cluster.uid().unwrap_or_default();
             self.caches.forget_all_but(|uid| uid != gone);
             self.timers.forget(&gone);
+            self.inquiries.forget(&gone);
         }
     }
 }

@@ -9,30 +9,35 @@
 
 use std::{sync::Arc, time::Duration};
 
-use etcd_operator_shared::{api::EtcdCluster, names::LABEL_CLUSTER};
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdMember},
+    names::LABEL_CLUSTER,
+};
 use futures::{StreamExt, channel::mpsc};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Service, ServiceAccount},
+    core::v1::{self as core, ConfigMap, PersistentVolumeClaim, Service, ServiceAccount},
     policy::v1::PodDisruptionBudget,
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
     Resource, ResourceExt,
-    runtime::{Config, Controller, reflector::ObjectRef, watcher},
+    core::PartialObjectMeta,
+    runtime::{Config, Controller, reflector::ObjectRef},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
     apiserver::{
-        guard,
+        guard::{self, Guard},
         lists::Lists,
-        watch::{Scope, Watches, ours},
+        watch::{Scope, Watches},
     },
     cluster::{
         caches::Caches,
         context::Context,
+        facts::{Member, Of, Pod, Set, claim::Kept},
         reconcile::{after_failure, reconcile},
         report, salvage, unreadable,
     },
@@ -52,9 +57,7 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
     let telling = unreadable::tell(Arc::clone(&ctx), unreadable, found.clone());
     // Nobody listens any more: the controller ends.
     let tell = move |one| drop(found.unbounded_send(one));
-    let all = watches.guarded(watcher::Config::default(), clusters, guard::nothing, tell);
-    // An EtcdMember that cannot be read is named by its cluster.
-    let etcd_members = watches.guarded(ours(), members, salvage::without_status, drop);
+    let all = watches.whole(clusters, guard::nothing, tell);
     let (memory, whole) = (Arc::clone(&ctx), Arc::clone(&ctx));
     let all = all.inspect(move |cluster| {
         if let Ok(cluster) = cluster {
@@ -62,10 +65,10 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
         }
     });
     let controller = Controller::for_stream(all, ctx.caches.clusters.store())
-        .watches_stream(watches.cached_and_noticed::<StatefulSet>(ours(), sets), |set| clusters_of(&set))
-        .watches_stream(etcd_members, |member| clusters_of(&member))
-        .watches_stream(watches.cached(ours(), pods), |pod| clusters_of(&pod))
-        .watches_stream(watches.cached(ours(), claims), |claim| clusters_of(&claim))
+        .watches_stream(watches.kept_and_noticed(sets, keep_set), |set| clusters_of(&set))
+        .watches_stream(watches.kept(members, keep_member), |member| clusters_of(&member))
+        .watches_stream(watches.kept(pods, keep_pod), |pod| clusters_of(&pod))
+        .watches_stream(watches.kept(claims, keep_claim), |claim| clusters_of(&claim))
         .watches_stream(watches.noticed::<Service>(), |object| clusters_of(&object))
         .watches_stream(watches.noticed::<ConfigMap>(), |object| clusters_of(&object))
         .watches_stream(watches.noticed::<ServiceAccount>(), |object| clusters_of(&object))
@@ -102,6 +105,30 @@ async fn drained(lists: &Lists, shutdown: CancellationToken) {
         tokio::time::sleep(DRAIN).await;
         warn!("reconciliations cut short");
     }
+}
+
+fn keep_set(set: &StatefulSet, _: Option<&Of<Set>>) -> Option<Of<Set>> {
+    Some(Of::set(set))
+}
+
+fn keep_pod(pod: &core::Pod, _: Option<&Of<Pod>>) -> Option<Of<Pod>> {
+    Some(Of::pod(pod))
+}
+
+fn keep_claim(claim: &PartialObjectMeta<PersistentVolumeClaim>, _: Option<&Of<Kept>>) -> Option<Of<Kept>> {
+    Some(Of::claim(claim))
+}
+
+/// One that cannot be read is named by its cluster.
+fn keep_member(Guard(member): &Guard<EtcdMember>, other: Option<&Member>) -> Option<Member> {
+    let member = match member {
+        Ok(member) => Member::of(member),
+        Err(unreadable) => Member::of(&salvage::without_status(unreadable)?),
+    };
+    Some(match other {
+        Some(other) => member.sharing(other),
+        None => member,
+    })
 }
 
 /// The clusters that an object is labelled for or owned by: one of both may have been taken away.

@@ -18,7 +18,7 @@ use crate::{
     cluster::{
         decide::incarnation::initial_members,
         facts::{
-            Claim, ClusterKey, Facts, Source, Stray,
+            Claim, ClusterKey, Facts, Member, Of, Source, Stray,
             findings::Said,
             ground::{Class, FoundSet, FoundVolumeClaim, Ground},
             places::{Places, Taken},
@@ -36,7 +36,7 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Failed> {
     let (name, namespace, uid) = identity(cluster);
     let set: Option<StatefulSet> = api.get(&namespace, &names::stateful_set(&name)).await?;
-    let set = set.filter(|s| owner(s).as_ref() == Some(&uid));
+    let set = set.map(|set| Of::set(&set).into());
     let labels = format!("{}={name}", names::LABEL_CLUSTER);
     let ours = format!("{labels},{}={uid}", names::LABEL_CLUSTER_UID);
     let (members, pods, claims) = try_join3(
@@ -46,9 +46,10 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
     )
     .await?;
     let now = Timestamp::now();
-    let (members, pods) = (members.into_iter().map(Into::into), pods.into_iter().map(Into::into));
+    let members = members.iter().map(|member| Member::of(member).into());
+    let pods = pods.iter().map(|pod| Of::pod(pod).into());
     let claims = claims.iter().map(|claim| Claim::whole(claim, &uid, now));
-    let facts = Facts::of(&ClusterKey::cluster(cluster), set.as_ref(), members, pods, claims);
+    let facts = Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims);
     let strays = strays(api, cluster, &facts).await?;
     Ok(Facts { source: Source::Live, strays, ..facts })
 }

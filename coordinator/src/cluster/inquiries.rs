@@ -1,5 +1,6 @@
 //! Questions that only live reads answer, asked seldom: first when something has been missing for longer than it takes to
-//! make it, and less often the longer that lasts. An answer holds until the question is none any more.
+//! make it, and less often the longer that lasts. An answer holds until the question is none any more. Where many clusters
+//! have questions, each has its turn later: no more are asked in a second than may be.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -38,8 +39,8 @@ pub struct Due {
 }
 
 impl Inquiries {
-    /// Notes which questions are open, and gives those that are due.
-    pub fn due(&self, uid: &str, open: Vec<Question>, now: Instant) -> Due {
+    /// Notes which questions are open, and gives those that are due and `may` be asked.
+    pub fn due(&self, uid: &str, open: Vec<Question>, now: Instant, may: impl Fn() -> bool) -> Due {
         let mut all = self.lock();
         if open.is_empty() {
             all.remove(uid);
@@ -56,7 +57,9 @@ impl Inquiries {
         }
         let mut due = vec![];
         for (question, inquiry) in inquiries.iter_mut().filter(|(_, inquiry)| inquiry.next <= now) {
-            due.push(question.clone());
+            if may() {
+                due.push(question.clone());
+            }
             inquiry.next = now + inquiry.pause;
             inquiry.pause = (inquiry.pause * 2).min(LONGEST);
         }
@@ -78,6 +81,16 @@ impl Inquiries {
         all.get(uid).into_iter().flat_map(BTreeMap::values).filter_map(|inquiry| inquiry.answer.clone()).collect()
     }
 
+    /// Forgets the clusters that are not there any more.
+    pub fn forget_all_but(&self, is_there: impl Fn(&str) -> bool) {
+        self.lock().retain(|uid, _| is_there(uid));
+    }
+
+    /// Forgets one cluster.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<Question, Inquiry>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,21 +107,47 @@ mod tests {
     #[test]
     fn what_is_missing_for_long_is_asked_about_less_and_less_often() {
         let (inquiries, begun) = (Inquiries::default(), Instant::now());
-        let asked = |seconds: u64| inquiries.due("u", vec![question()], begun + Duration::from_secs(seconds)).now.len();
+        let asked = |seconds: u64| {
+            inquiries.due("u", vec![question()], begun + Duration::from_secs(seconds), || true).now.len()
+        };
         assert_eq!([0, 4, 5, 6, 10, 11, 20].map(asked), [0, 0, 1, 0, 1, 0, 1]);
         assert_eq!(asked(30), 0);
     }
 
     #[test]
+    fn a_question_that_may_not_be_asked_has_its_turn_later_and_is_no_hurry() {
+        let (inquiries, begun) = (Inquiries::default(), Instant::now());
+        let asked = |seconds: u64, may: bool| {
+            let due = inquiries.due("u", vec![question()], begun + Duration::from_secs(seconds), || may);
+            (due.now.len(), due.again.unwrap())
+        };
+        assert_eq!(asked(0, true), (0, PODS_AFTER));
+        assert_eq!(asked(5, false), (0, AGAIN));
+        assert_eq!(asked(10, false), (0, 2 * AGAIN));
+        assert_eq!(asked(20, true), (1, 4 * AGAIN));
+    }
+
+    #[test]
+    fn a_cluster_that_is_gone_leaves_nothing() {
+        let (inquiries, now) = (Inquiries::default(), Instant::now());
+        for uid in ["a", "b", "c"] {
+            inquiries.due(uid, vec![question()], now, || true);
+        }
+        inquiries.forget("a");
+        inquiries.forget_all_but(|uid| uid == "b");
+        assert_eq!(inquiries.lock().keys().collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
     fn an_answer_holds_until_the_question_is_none_any_more() {
         let (inquiries, begun) = (Inquiries::default(), Instant::now());
-        let due = inquiries.due("u", vec![question()], begun);
+        let due = inquiries.due("u", vec![question()], begun, || true);
         assert_eq!(due, Due { now: vec![], again: Some(PODS_AFTER) });
         let finding = Finding { question: question(), words: "no".into() };
         inquiries.answered("u", &question(), Some(finding.clone()));
-        inquiries.due("u", vec![question()], begun + LONGEST);
+        inquiries.due("u", vec![question()], begun + LONGEST, || true);
         assert_eq!(inquiries.findings("u"), [finding]);
-        inquiries.due("u", vec![], begun + LONGEST);
+        inquiries.due("u", vec![], begun + LONGEST, || true);
         assert!(inquiries.findings("u").is_empty());
     }
 }

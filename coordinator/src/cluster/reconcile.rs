@@ -64,7 +64,8 @@ fn observe(ctx: &Context, cluster: &EtcdCluster) -> Option<Seen> {
 /// decided by the answers, so a question that fails is asked again later and fails nothing.
 async fn inquire(ctx: &Context, seen: &mut Seen) -> Option<Duration> {
     let (uid, namespace) = (seen.cluster.uid().unwrap_or_default(), seen.cluster.namespace().unwrap_or_default());
-    let due = ctx.inquiries.due(&uid, findings::questions(&seen.facts), Instant::now());
+    let questions = findings::questions(&seen.facts);
+    let due = ctx.inquiries.due(&uid, questions, Instant::now(), || ctx.api.may_look());
     for question in &due.now {
         match fetch::events(&ctx.api, &namespace, question.uid()).await {
             Ok(events) => ctx.inquiries.answered(&uid, question, question.answer(events)),

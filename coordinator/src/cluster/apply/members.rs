@@ -20,7 +20,7 @@ use crate::{
             membership::Proof,
             volumes::Fate,
         },
-        facts::{Facts, Version},
+        facts::{Facts, Member},
         salvage,
     },
     ownership::stranger,
@@ -45,18 +45,18 @@ pub async fn all(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, care: &Care
 }
 
 /// Tells one member what is wanted, if nobody else has told it anything since it was read.
-async fn tell(ctx: &Context, plan: &Blueprint<'_>, member: &EtcdMember) -> Result<(), Failed> {
+async fn tell(ctx: &Context, plan: &Blueprint<'_>, member: &Member) -> Result<(), Failed> {
     let Some(mut patch) = member::update(plan, member) else { return Ok(()) };
-    let (namespace, name, read) = (member.namespace().unwrap_or_default(), member.name_any(), Version::of(member));
-    while let Err(failed) = ctx.api.merge::<EtcdMember>(&namespace, &name, &patch).await {
-        let since = unless_told::<EtcdMember>(ctx, &namespace, &name, &read, failed).await?;
+    let (namespace, Member { name, version: read, .. }) = (plan.cluster.namespace().unwrap_or_default(), member);
+    while let Err(failed) = ctx.api.merge::<EtcdMember>(&namespace, name, &patch).await {
+        let since = unless_told::<EtcdMember>(ctx, &namespace, name, read, failed).await?;
         patch["metadata"]["resourceVersion"] = json!(since);
     }
     Ok(())
 }
 
 /// Makes one EtcdMember. One that exists is fine if it is this incarnation's; one of an earlier incarnation makes room.
-pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<EtcdMember, Failed> {
+pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<Member, Failed> {
     let member = member::member(plan, ordinal);
     let (name, namespace) = (member.name_any(), member.namespace().unwrap_or_default());
     let failed = match create(ctx, &member).await {
@@ -70,7 +70,7 @@ pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<E
         return Err(Failed { cause, ..failed });
     }
     match there.spec.incarnation {
-        number if number == plan.incarnation.number => Ok(there),
+        number if number == plan.incarnation.number => Ok(Member::of(&there)),
         number if number < plan.incarnation.number => {
             ctx.api.delete::<EtcdMember>(&namespace, &name, &there.uid().unwrap_or_default()).await?;
             create(ctx, &member).await
@@ -79,10 +79,10 @@ pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<E
     }
 }
 
-async fn create(ctx: &Context, member: &EtcdMember) -> Result<EtcdMember, Failed> {
+async fn create(ctx: &Context, member: &EtcdMember) -> Result<Member, Failed> {
     let made = ctx.api.create(member).await?;
     info!(namespace = made.namespace(), name = made.name_any(), initial = made.spec.initial, "EtcdMember created");
-    Ok(made)
+    Ok(Member::of(&made))
 }
 
 /// Clears away what members that are gone have left: marks the EtcdMember, then the volume goes, then the EtcdMember.

@@ -6,10 +6,10 @@ use etcd_operator_shared::{
     api::{EtcdMember, EtcdMemberSpec},
     names,
 };
-use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::{Blueprint, owner};
+use crate::cluster::facts::{Member, member::Marks};
 
 /// A new EtcdMember. Only one that is made before the StatefulSet exists is `initial`: the founding latch says so, and
 /// one that is made again after it never is.
@@ -34,7 +34,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
 /// The merge patch that brings an EtcdMember up to date, or `None` if it is. What was fixed when it was made stays. A
 /// wish is written only over what was read: a coordinator that slept must not tell members of a size that is long past.
 #[must_use]
-pub fn update(plan: &Blueprint<'_>, member: &EtcdMember) -> Option<Value> {
+pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     let (have, desired) = (&member.spec, plan.desired);
     let (size, stopped) = (desired.size(), desired.stopped);
     let mut spec = BTreeMap::new();
@@ -45,7 +45,7 @@ pub fn update(plan: &Blueprint<'_>, member: &EtcdMember) -> Option<Value> {
     if (have.size, have.stopped) != (size, stopped) {
         spec.insert("size", json!(size));
         spec.insert("stopped", json!(stopped));
-        metadata.insert("resourceVersion", json!(member.metadata.resource_version));
+        metadata.insert("resourceVersion", json!(member.version.resource));
     }
     if spec.is_empty() && metadata.is_empty() {
         return None;
@@ -57,19 +57,19 @@ pub fn update(plan: &Blueprint<'_>, member: &EtcdMember) -> Option<Value> {
 }
 
 /// What of labels and owner somebody has taken away. Without them no watch sees it, and nothing clears it away.
-fn marks(plan: &Blueprint<'_>, member: &EtcdMember) -> BTreeMap<&'static str, Value> {
-    let mut marks = BTreeMap::new();
+fn marks(plan: &Blueprint<'_>, member: &Member) -> BTreeMap<&'static str, Value> {
+    let (Marks { labels: have, owners }, mut marks) = (&*member.marks, BTreeMap::new());
     let labels = plan.labels();
-    if labels.iter().any(|(key, value)| member.labels().get(key) != Some(value)) {
+    if labels.iter().any(|(key, value)| have.get(key) != Some(value)) {
         marks.insert("labels", json!(labels));
     }
     let owner = owner(plan.cluster);
-    if !member.owner_references().iter().any(|one| one.uid == owner.uid) {
-        let others = member.owner_references().iter().filter(|one| one.controller != Some(true)).cloned();
+    if !owners.iter().any(|one| one.uid == owner.uid) {
+        let others = owners.iter().filter(|one| one.controller != Some(true)).cloned();
         let all: Vec<_> = std::iter::once(owner).chain(others).collect();
         marks.insert("ownerReferences", json!(all));
         // In a merge, a list is replaced as a whole.
-        marks.insert("resourceVersion", json!(member.metadata.resource_version));
+        marks.insert("resourceVersion", json!(member.version.resource));
     }
     marks
 }

@@ -5,8 +5,10 @@ use etcd_operator_shared::{
     validate,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use super::*;
+use crate::cluster::facts::Member;
 
 pub struct Plan {
     cluster: EtcdCluster,
@@ -254,7 +256,7 @@ fn a_member_that_is_no_founder_may_never_bootstrap() {
 #[test]
 fn only_the_difference_is_written_to_a_member() {
     let mut plan = plan(json!({}));
-    let made = member::member(&plan.blueprint(), 0);
+    let made = Member::of(&member::member(&plan.blueprint(), 0));
     assert_eq!(member::update(&plan.blueprint(), &made), None);
     plan.desired.peers = vec![Peer { name: "demo-0".into(), address: "10.0.0.1".into() }];
     let patch = member::update(&plan.blueprint(), &made).unwrap();
@@ -264,8 +266,8 @@ fn only_the_difference_is_written_to_a_member() {
 #[test]
 fn a_wish_is_written_over_what_was_read_and_nothing_newer() {
     let mut plan = plan(json!({}));
-    let mut made = member::member(&plan.blueprint(), 0);
-    made.metadata.resource_version = Some("7".into());
+    let mut made = Member::of(&member::member(&plan.blueprint(), 0));
+    made.version.resource = Some("7".into());
     plan.desired.size = 5;
     let patch = member::update(&plan.blueprint(), &made).unwrap();
     assert_eq!(patch, json!({"metadata": {"resourceVersion": "7"}, "spec": {"size": 5, "stopped": false}}));
@@ -364,13 +366,12 @@ fn every_object_says_whose_it_is_twice() {
 #[test]
 fn labels_and_owner_of_an_etcd_member_that_somebody_took_come_back() {
     let plan = plan(json!({}));
-    let made = member::member(&plan.blueprint(), 1);
+    let made = Member::of(&member::member(&plan.blueprint(), 1));
     assert_eq!(member::update(&plan.blueprint(), &made), None);
-    let mut bare = made.clone();
-    (bare.metadata.labels, bare.metadata.owner_references) = (None, None);
+    let bare = Member { marks: Arc::default(), ..made.clone() };
     let patch = member::update(&plan.blueprint(), &bare).unwrap();
-    assert_eq!(patch["metadata"]["labels"], json!(made.metadata.labels));
-    assert_eq!(patch["metadata"]["ownerReferences"], json!(made.metadata.owner_references));
+    assert_eq!(patch["metadata"]["labels"], json!(made.marks.labels));
+    assert_eq!(patch["metadata"]["ownerReferences"], json!(made.marks.owners));
     assert_eq!(patch.get("spec"), None);
 }
 

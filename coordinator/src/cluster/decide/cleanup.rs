@@ -9,14 +9,13 @@ use etcd_operator_shared::{
     api::{cluster::Keep, member::Peer},
     names,
 };
-use kube::ResourceExt;
 
 use crate::cluster::{
     decide::{
         membership::{Membership, Proof, Standing},
         volumes::{self, Fate},
     },
-    facts::Facts,
+    facts::{Facts, Version},
 };
 
 /// One member to clear away.
@@ -58,9 +57,9 @@ pub fn due(size: u32, when_scaled: Keep, membership: &Membership, facts: &Facts)
         };
         Some(Departed {
             ordinal: *ordinal,
-            name: member.name_any(),
-            uid: member.uid().unwrap_or_default(),
-            version: member.resource_version(),
+            name: member.name.clone(),
+            uid: member.version.uid.clone().unwrap_or_default(),
+            version: member.version.resource.clone(),
             why: Why::Gone(proof),
             volume: volumes::left_behind(when_scaled, *ordinal, facts),
         })
@@ -73,7 +72,8 @@ pub fn due(size: u32, when_scaled: Keep, membership: &Membership, facts: &Facts)
 pub fn stopped(facts: &Facts) -> Vec<Departed> {
     let departed = facts.slots.iter().filter_map(|(ordinal, slot)| {
         let member = slot.member.as_ref()?;
-        let (name, uid, version) = (member.name_any(), member.uid().unwrap_or_default(), member.resource_version());
+        let Version { uid, resource: version, generation: _ } = member.version.clone();
+        let (name, uid) = (member.name.clone(), uid.unwrap_or_default());
         Some(Departed { ordinal: *ordinal, name, uid, version, why: Why::Stopped, volume: Fate::Gone })
     });
     departed.collect()

@@ -96,7 +96,7 @@ pub fn stage(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
 fn lost(present: Option<&Incarnation>, facts: &Facts) -> Option<String> {
     let number = present.map_or(0, |present| present.number);
     let newer = facts.former.iter().find(|member| member.spec.incarnation > number);
-    let newer = newer.map(|m| format!("EtcdMember {} of incarnation {}", m.name_any(), m.spec.incarnation));
+    let newer = newer.map(|m| format!("EtcdMember {} of incarnation {}", m.name, m.spec.incarnation));
     let pod = || facts.pods().next().map(|(_, pod)| format!("pod {}", pod.name));
     let set = || facts.set.as_ref().map(|_| format!("StatefulSet {}", names::stateful_set(&facts.cluster)));
     let claim = || facts.claims.values().next().map(|claim| format!("PersistentVolumeClaim {}", claim.name));

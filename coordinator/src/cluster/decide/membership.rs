@@ -16,14 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_operator_shared::{
     api::{
-        EtcdMember,
         cluster::Incarnation,
         member::{MemberEntry, MemberPhase, Peer, Role},
     },
     names,
 };
 
-use crate::cluster::facts::{Facts, Readiness, Slot};
+use crate::cluster::facts::{Facts, Member, Readiness, Slot};
 
 /// What all members are to be told of what is wanted: the part of their spec that changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +62,7 @@ pub enum Proof {
 impl Desired {
     /// Whether this is what a member has been told.
     #[must_use]
-    pub fn is_told_to(&self, member: &EtcdMember) -> bool {
+    pub fn is_told_to(&self, member: &Member) -> bool {
         let told = &member.spec;
         told.size == self.size() && told.stopped == self.stopped && told.peers == self.peers
     }
@@ -82,7 +81,7 @@ impl Membership {
         let leader =
             facts.leader().and_then(|(_, member)| Some((member, member.status.as_ref()?.membership.as_ref()?)));
         let fresh = leader.is_some_and(|(member, list)| {
-            member.metadata.generation == Some(list.generation)
+            member.version.generation == Some(list.generation)
                 && desired.is_some_and(|desired| desired.is_told_to(member))
         });
         let list = leader.map(|(_, list)| list.members.clone());

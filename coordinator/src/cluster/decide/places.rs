@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_place_that_is_cleared_away_gets_no_pod_and_asks_nothing_of_a_person() {
         let mut retiring = member(3, None);
-        retiring.spec.retiring = true;
+        Arc::make_mut(&mut retiring.spec).retiring = true;
         let mut facts = seen(&[]);
         facts.slots.insert(3, Slot { member: Some(Arc::new(retiring)), pod: None });
         assert!(matches!(raise(5, &incarnation(), &facts), Step::Wait(_)));

@@ -106,7 +106,7 @@ proptest! {
                 (0, Some(member)) => Arc::make_mut(member).status = None,
                 (1, _) => slot.pod.iter_mut().for_each(|pod| pod.ready = false),
                 (2, _) => slot.pod = None,
-                (3, Some(member)) => *Arc::make_mut(member).metadata.generation.as_mut().unwrap() += 1,
+                (3, Some(member)) => *Arc::make_mut(member).version.generation.as_mut().unwrap() += 1,
                 _ => slot.member = None,
             }
         }

@@ -1,11 +1,11 @@
 //! A volume claim of a cluster.
 
-use etcd_operator_shared::quantity;
+use etcd_operator_shared::{names, quantity};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::api::resource::Quantity};
 use kube::ResourceExt;
 
-use super::pod_trouble::shorten;
+use super::{Of, pod_trouble::shorten};
 
 /// One PersistentVolumeClaim that was made for the cluster, by its label.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +21,18 @@ pub struct Claim {
     pub binding: bool,
     /// Known from live reads only.
     pub size: Option<ClaimSize>,
+}
+
+/// What is kept in memory of a claim: what of [`Claim`] rests neither on the cluster nor on the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    name: String,
+    uid: String,
+    deleting: bool,
+    /// UIDs.
+    owners: Box<[String]>,
+    bound: bool,
+    made: Option<Timestamp>,
 }
 
 /// How large a claim is, in bytes.
@@ -39,18 +51,40 @@ pub struct ClaimSize {
 /// A claim that is not bound for longer waits for something else than its provisioner.
 const BINDING: SignedDuration = SignedDuration::from_secs(30);
 
-impl Claim {
-    /// `cluster`: UID of the EtcdCluster.
+impl Kept {
     #[must_use]
-    pub fn of(claim: &impl ResourceExt, cluster: &str, now: Timestamp) -> Self {
-        let bound = claim.annotations().contains_key("pv.kubernetes.io/bind-completed");
-        let age = claim.creation_timestamp().map(|made| now.duration_since(made.0));
+    pub fn of(claim: &impl ResourceExt) -> Self {
         Self {
             name: claim.name_any(),
             uid: claim.uid().unwrap_or_default(),
             deleting: claim.meta().deletion_timestamp.is_some(),
-            owned: claim.owner_references().iter().any(|owner| owner.uid == cluster),
-            bound,
+            owners: claim.owner_references().iter().map(|owner| owner.uid.clone()).collect(),
+            bound: claim.annotations().contains_key("pv.kubernetes.io/bind-completed"),
+            made: claim.creation_timestamp().map(|made| made.0),
+        }
+    }
+}
+
+impl Of<Kept> {
+    /// Of the cluster that its label names.
+    #[must_use]
+    pub fn claim(claim: &impl ResourceExt) -> Self {
+        Self { cluster: claim.labels().get(names::LABEL_CLUSTER_UID).cloned(), known: Kept::of(claim) }
+    }
+}
+
+impl Claim {
+    /// `cluster`: UID of the EtcdCluster.
+    #[must_use]
+    pub fn of(kept: &Kept, cluster: &str, now: Timestamp) -> Self {
+        let Kept { name, uid, deleting, owners, bound, made } = kept;
+        let age = made.map(|made| now.duration_since(made));
+        Self {
+            name: name.clone(),
+            uid: uid.clone(),
+            deleting: *deleting,
+            owned: owners.iter().any(|owner| owner == cluster),
+            bound: *bound,
             binding: !bound && age.is_none_or(|age| age < BINDING),
             size: None,
         }
@@ -59,7 +93,7 @@ impl Claim {
     /// As [`Self::of`], with all that a live read shows.
     #[must_use]
     pub fn whole(claim: &PersistentVolumeClaim, cluster: &str, now: Timestamp) -> Self {
-        Self { size: ClaimSize::of(claim), ..Self::of(claim, cluster, now) }
+        Self { size: ClaimSize::of(claim), ..Self::of(&Kept::of(claim), cluster, now) }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod claim;
 pub mod denial;
 pub mod findings;
 pub mod ground;
+pub mod member;
 pub mod places;
 pub mod pod_trouble;
 mod version;
@@ -16,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use etcd_operator_shared::{
     api::{
-        EtcdCluster, EtcdMember, EtcdMemberStatus,
+        EtcdCluster, EtcdMemberStatus,
         member::{Peer, Role},
     },
     names,
@@ -24,12 +25,14 @@ use etcd_operator_shared::{
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1 as core};
 use kube::ResourceExt;
 
+use crate::ownership::owner;
 use findings::Finding;
 use ground::Ground;
 use places::Places;
 use pod_trouble::Trouble;
 
 pub use claim::{Claim, ClaimSize};
+pub use member::Member;
 pub use version::Version;
 
 /// One cluster as observed.
@@ -43,7 +46,7 @@ pub struct Facts {
     /// The cluster's volume claims by ordinal.
     pub claims: BTreeMap<u32, Claim>,
     /// EtcdMembers of an earlier incarnation.
-    pub former: Vec<Arc<EtcdMember>>,
+    pub former: Vec<Arc<Member>>,
     /// What lies where the cluster is to be; `None` until that was looked at.
     pub ground: Option<Ground>,
     /// Why pods or volumes are not made, as far as that was asked.
@@ -73,6 +76,14 @@ pub struct ClusterKey {
     pub incarnation: i64,
 }
 
+/// An object, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Of<T> {
+    /// UID of the EtcdCluster.
+    pub cluster: Option<String>,
+    pub known: T,
+}
+
 /// What the StatefulSet says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
@@ -98,7 +109,7 @@ pub struct Storage {
 #[derive(Debug, Clone, Default)]
 pub struct Slot {
     pub pod: Option<Pod>,
-    pub member: Option<Arc<EtcdMember>>,
+    pub member: Option<Arc<Member>>,
 }
 
 /// What kubelet and the scheduler say of a pod.
@@ -159,23 +170,24 @@ impl Facts {
     #[must_use]
     pub fn of(
         key: &ClusterKey,
-        set: Option<&StatefulSet>,
-        members: impl IntoIterator<Item = Arc<EtcdMember>>,
-        pods: impl IntoIterator<Item = Arc<core::Pod>>,
+        set: Option<Arc<Of<Set>>>,
+        members: impl IntoIterator<Item = Arc<Member>>,
+        pods: impl IntoIterator<Item = Arc<Of<Pod>>>,
         claims: impl IntoIterator<Item = Claim>,
     ) -> Self {
         let ClusterKey { cluster, uid, incarnation } = key;
-        let mut facts = Self { cluster: cluster.clone(), set: set.map(Set::of), ..Self::default() };
+        let set = set.filter(|set| set.cluster.as_ref() == Some(uid)).map(|set| set.known.clone());
+        let mut facts = Self { cluster: cluster.clone(), set, ..Self::default() };
         for member in members.into_iter().filter(|m| m.spec.cluster_uid == *uid) {
             if member.spec.incarnation != *incarnation {
                 facts.former.push(member);
-            } else if let Some(ordinal) = names::ordinal(cluster, &member.name_any()) {
+            } else if let Some(ordinal) = names::ordinal(cluster, &member.name) {
                 facts.slots.entry(ordinal).or_default().member = Some(member);
             }
         }
-        for pod in pods.into_iter().filter(|p| p.labels().get(names::LABEL_CLUSTER_UID) == Some(uid)) {
-            if let Some(ordinal) = names::ordinal(cluster, &pod.name_any()) {
-                facts.slots.entry(ordinal).or_default().pod = Some(Pod::of(&pod));
+        for pod in pods.into_iter().filter(|pod| pod.cluster.as_ref() == Some(uid)) {
+            if let Some(ordinal) = names::ordinal(cluster, &pod.known.name) {
+                facts.slots.entry(ordinal).or_default().pod = Some(pod.known.clone());
             }
         }
         let ordinal = |claim: &Claim| names::ordinal(&names::volume_claim(cluster), &claim.name);
@@ -194,7 +206,7 @@ impl Facts {
 
     /// The same facts with EtcdMembers that were made since: the caches will know them later.
     #[must_use]
-    pub fn with_members(mut self, made: impl IntoIterator<Item = (u32, EtcdMember)>) -> Self {
+    pub fn with_members(mut self, made: impl IntoIterator<Item = (u32, Member)>) -> Self {
         for (ordinal, member) in made {
             self.slots.entry(ordinal).or_default().member = Some(Arc::new(member));
         }
@@ -229,7 +241,7 @@ impl Facts {
     /// The member that leads and whose agent says so, of the latest term that anybody has seen: one who led before and
     /// does not know yet is none. Its ordinal, and its EtcdMember.
     #[must_use]
-    pub fn leader(&self) -> Option<(u32, &EtcdMember)> {
+    pub fn leader(&self) -> Option<(u32, &Member)> {
         let newest = self.slots.values().filter_map(|slot| slot.report()?.term).max();
         self.slots.iter().find_map(|(ordinal, slot)| {
             let (member, said) = (slot.member.as_deref()?, slot.report()?);
@@ -290,8 +302,7 @@ impl Slot {
     /// Why what its agent says cannot be read.
     #[must_use]
     pub fn unreadable(&self) -> Option<&str> {
-        let member = self.member.as_ref().filter(|member| member.status.is_none())?;
-        member.annotations().get(names::NOTE_UNREADABLE).map(String::as_str)
+        self.member.as_ref()?.unreadable.as_deref()
     }
 
     /// Whether the member of the very pod that is there has left the cluster for good.
@@ -318,6 +329,22 @@ impl Slot {
             Some(_) | None if !pod.ready && !pod.etcd_runs => Readiness::Down,
             Some(_) | None => Readiness::Unknown,
         }
+    }
+}
+
+impl Of<Set> {
+    /// Of whoever controls it.
+    #[must_use]
+    pub fn set(set: &StatefulSet) -> Self {
+        Self { cluster: owner(set), known: Set::of(set) }
+    }
+}
+
+impl Of<Pod> {
+    /// Of the cluster that its label names.
+    #[must_use]
+    pub fn pod(pod: &core::Pod) -> Self {
+        Self { cluster: pod.labels().get(names::LABEL_CLUSTER_UID).cloned(), known: Pod::of(pod) }
     }
 }
 

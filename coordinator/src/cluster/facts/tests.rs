@@ -2,7 +2,7 @@
 
 use super::*;
 use etcd_operator_shared::api::{
-    EtcdMemberSpec,
+    EtcdMember, EtcdMemberSpec,
     member::{MemberEntry, Membership},
 };
 
@@ -40,7 +40,7 @@ pub fn status(ordinal: u32, role: Role) -> EtcdMemberStatus {
     }
 }
 
-pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> EtcdMember {
+pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
     let spec = EtcdMemberSpec {
         cluster_name: "demo".into(),
         cluster_uid: "u".into(),
@@ -53,7 +53,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> EtcdMember {
         stopped: false,
         retiring: false,
     };
-    EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) }
+    Member::of(&EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) })
 }
 
 pub fn slot(ordinal: u32, revision: &str, role: Role) -> Slot {

@@ -1,6 +1,6 @@
 //! Claims about how an incarnation begins and ends, by example.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 
@@ -219,7 +219,7 @@ fn blank() -> Facts {
 fn a_status_that_was_put_back_from_a_copy_is_noticed() {
     let mut facts = live(stopped());
     let mut newer = crate::cluster::facts::tests::member(0, None);
-    newer.spec.incarnation = 2;
+    Arc::make_mut(&mut newer.spec).incarnation = 2;
     facts.former.push(newer.into());
     let lost = Some(Refusal::StatusLost("EtcdMember demo-0 of incarnation 2".into()));
     assert_eq!(refusal(Some(present(true, None)), &facts), lost);

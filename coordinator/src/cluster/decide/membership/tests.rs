@@ -19,8 +19,8 @@ fn listed(size: u32, voters: &[u32]) -> Facts {
     let mut facts = healthy(3);
     for (ordinal, slot) in &mut facts.slots {
         let member = Arc::make_mut(slot.member.as_mut().unwrap());
-        member.spec.size = i32::try_from(size).unwrap();
-        member.metadata.generation = Some(4);
+        Arc::make_mut(&mut member.spec).size = i32::try_from(size).unwrap();
+        member.version.generation = Some(4);
         if *ordinal == 0 {
             member.status.as_mut().unwrap().membership = Some(list(4, voters));
         }
@@ -107,7 +107,7 @@ fn a_list_from_before_the_wish_proves_nothing() {
     let mut facts = listed(1, &[0, 1]);
     silence(&mut facts, 2);
     let leader = Arc::make_mut(facts.slots.get_mut(&0).unwrap().member.as_mut().unwrap());
-    leader.metadata.generation = Some(5);
+    leader.version.generation = Some(5);
     assert_eq!(standing(&facts, 1, 2), Some(Standing::Doubtful), "the leader has not heard yet");
 }
 

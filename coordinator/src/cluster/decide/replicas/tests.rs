@@ -18,7 +18,8 @@ fn settled(size: u32, wanted: u32) -> Facts {
     let mut facts = healthy(size);
     for (ordinal, slot) in &mut facts.slots {
         let member = Arc::make_mut(slot.member.as_mut().unwrap());
-        (member.spec.size, member.metadata.generation) = (i32::try_from(wanted).unwrap(), Some(2));
+        member.version.generation = Some(2);
+        Arc::make_mut(&mut member.spec).size = i32::try_from(wanted).unwrap();
         if *ordinal == 0 {
             let voters: Vec<u32> = (0..size).collect();
             member.status.as_mut().unwrap().membership = Some(list(2, &voters));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use etcd_operator_shared::api::{
-    EtcdCluster, EtcdMember,
+    EtcdCluster,
     cluster::Incarnation,
     member::{MemberPhase, Role},
 };
@@ -22,7 +22,7 @@ use crate::cluster::{
         step::{Look, Step},
     },
     facts::{
-        Facts, Pod, Slot, Version,
+        Facts, Member, Pod, Slot, Version,
         ground::Ground,
         places::{Places, Taken},
         tests::{claim, list, member, pod, set, status},
@@ -41,7 +41,7 @@ pub struct World {
     term: i64,
     pub set: Option<(u32, u64)>,
     pub pods: BTreeMap<u32, Pod>,
-    pub members: BTreeMap<u32, EtcdMember>,
+    pub members: BTreeMap<u32, Member>,
     /// Volumes by ordinal: the UID of each.
     pub claims: BTreeMap<u32, u64>,
     /// Rises with everything that is made or written.
@@ -77,10 +77,9 @@ impl World {
 
     fn make(&mut self, ordinal: u32, desired: &Desired) {
         let mut made = member(ordinal, None);
-        made.metadata.uid = Some(format!("member-{}", self.tick()));
-        made.metadata.generation = Some(1);
-        (made.spec.size, made.spec.stopped) = (desired.size(), desired.stopped);
-        made.spec.peers.clone_from(&desired.peers);
+        made.version.uid = Some(format!("member-{}", self.tick()));
+        made.version.generation = Some(1);
+        told(&mut made, desired);
         self.members.entry(ordinal).or_insert(made);
     }
 
@@ -180,9 +179,8 @@ impl World {
             return self.make(ordinal, desired);
         }
         let Some(member) = self.members.get_mut(&ordinal).filter(|m| !desired.is_told_to(m)) else { return };
-        (member.spec.size, member.spec.stopped) = (desired.size(), desired.stopped);
-        member.spec.peers.clone_from(&desired.peers);
-        *member.metadata.generation.as_mut().unwrap() += 1;
+        told(member, desired);
+        *member.version.generation.as_mut().unwrap() += 1;
     }
 
     fn scale(&mut self, replicas: u32) {
@@ -210,11 +208,11 @@ impl World {
         let Departed { ordinal, uid, .. } = departed;
         assert!(!self.etcd.contains(ordinal), "the volume of member {ordinal} is deleted");
         assert!(!self.pods.contains_key(ordinal), "a volume is deleted under its pod");
-        let Some(member) = self.members.get_mut(ordinal).filter(|m| m.metadata.uid.as_ref() == Some(uid)) else {
+        let Some(member) = self.members.get_mut(ordinal).filter(|m| m.version.uid.as_ref() == Some(uid)) else {
             return;
         };
-        if steps > 0 && !std::mem::replace(&mut member.spec.retiring, true) {
-            *member.metadata.generation.as_mut().unwrap() += 1;
+        if steps > 0 && !std::mem::replace(&mut Arc::make_mut(&mut member.spec).retiring, true) {
+            *member.version.generation.as_mut().unwrap() += 1;
         }
         if steps > 1 {
             self.claims.remove(ordinal);
@@ -303,7 +301,7 @@ impl World {
         let member = self.members.get_mut(&ordinal).unwrap();
         let voters: Vec<u32> = etcd.iter().copied().collect();
         let mut said = status(ordinal, if leads { Role::Leader } else { Role::Follower });
-        said.membership = leads.then(|| list(member.metadata.generation.unwrap(), &voters));
+        said.membership = leads.then(|| list(member.version.generation.unwrap(), &voters));
         said.term = Some(term);
         said.ready = quorum && etcd.contains(&ordinal);
         said.phase = Some(if left { MemberPhase::Left } else { MemberPhase::Running });
@@ -316,4 +314,10 @@ impl World {
     pub fn ordinals(&self) -> BTreeSet<u32> {
         (0..self.wanted).collect()
     }
+}
+
+fn told(member: &mut Member, desired: &Desired) {
+    let spec = Arc::make_mut(&mut member.spec);
+    (spec.size, spec.stopped) = (desired.size(), desired.stopped);
+    spec.peers.clone_from(&desired.peers);
 }

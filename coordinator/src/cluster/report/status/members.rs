@@ -8,7 +8,7 @@ use etcd_operator_shared::{
     api::{
         EtcdMemberStatus,
         cluster::{Incarnation, MemberSummary},
-        member::{EtcdMember, MemberPhase, Role},
+        member::{MemberPhase, Role},
     },
     ids, names,
 };
@@ -19,7 +19,7 @@ use crate::cluster::facts::{Readiness, Slot};
 
 /// Name of the member in a slot.
 pub fn name(slot: &Slot) -> String {
-    let member = slot.member.as_deref().map(EtcdMember::name_any);
+    let member = slot.member.as_ref().map(|member| member.name.clone());
     member.or_else(|| slot.pod.as_ref().map(|p| p.name.clone())).unwrap_or_default()
 }
 

@@ -7,7 +7,6 @@ use etcd_operator_shared::{
     names,
     quorum::tolerance,
 };
-use kube::ResourceExt;
 
 use crate::cluster::{
     decide::{membership::Membership, refusal},
@@ -123,7 +122,7 @@ fn quorum_lost(
 fn member(slot: &Slot) -> Option<Problem> {
     if let (Some(words), Some(member)) = (slot.unreadable(), &slot.member) {
         let message =
-            format!("EtcdMember {} cannot be read, so its agent is not heard: {}", member.name_any(), shorten(words));
+            format!("EtcdMember {} cannot be read, so its agent is not heard: {}", member.name, shorten(words));
         return Some(Problem { reason: "MemberUnreadable".to_owned(), message, held: false });
     }
     let Readiness::NotReady(said) = slot.readiness() else { return None };

@@ -5,7 +5,6 @@ use etcd_operator_shared::{
     quorum::quorum,
     version::Version,
 };
-use kube::ResourceExt;
 
 use super::{Input, members, problems::camel};
 use crate::cluster::{
@@ -52,7 +51,7 @@ pub fn of(input: Input<'_>) -> Tally {
     let wanted = *wanted;
     let electorate = membership.electorate(facts);
     let voters = u32::try_from(electorate.len()).unwrap_or(u32::MAX);
-    let leader = facts.leader().map(|(_, member)| member.name_any());
+    let leader = facts.leader().map(|(_, member)| member.name.clone());
     let mut tally = Tally { wanted, voters, ..Tally::default() };
     for (ordinal, slot) in &facts.slots {
         let name = members::name(slot);

@@ -71,7 +71,7 @@ fn a_member_whose_status_cannot_be_read_is_silent_and_named() {
     let mut facts = healthy(3);
     let mut unreadable = member(1, None);
     let words = "status.restarts: invalid value: integer `3000000000`, expected i32";
-    unreadable.annotations_mut().insert(names::NOTE_UNREADABLE.into(), words.into());
+    unreadable.unreadable = Some(words.into());
     facts.slots.get_mut(&1).unwrap().member = Some(Arc::new(unreadable));
     let status = told(&cluster(3), &facts, None);
     let line = &status.members[1];
