@@ -9,12 +9,19 @@ pub struct Figure {
     pub values: Vec<f64>,
     /// The same done without an operator, turn by turn; empty where no floor exists.
     pub floor: Vec<f64>,
+    /// What it is to be at most, where no floor exists.
+    pub goal: Option<f64>,
 }
 
 impl Figure {
     /// Measured where no floor exists.
     pub fn of(name: impl Into<String>, unit: &'static str, values: Vec<f64>) -> Self {
-        Self { name: name.into(), unit, values, floor: vec![] }
+        Self { name: name.into(), unit, values, floor: vec![], goal: None }
+    }
+
+    /// The same figure with what it is to be at most.
+    pub fn goal(self, goal: f64) -> Self {
+        Self { goal: Some(goal), ..self }
     }
 
     /// Prints medians, with the extremes and the number of runs: machines are noisy.
@@ -30,6 +37,9 @@ impl Figure {
         if !self.floor.is_empty() {
             line["floor"] = json!(rounded(median(&self.floor)));
             line["ratio"] = json!(rounded(median(&self.values) / median(&self.floor)));
+        }
+        if let Some(goal) = self.goal {
+            line["goal"] = json!(goal);
         }
         println!("{line}");
     }

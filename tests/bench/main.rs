@@ -6,6 +6,7 @@ mod bed;
 mod create;
 mod disk;
 mod figure;
+mod fleet;
 mod idle;
 mod operator;
 mod pod_delete;
@@ -49,6 +50,9 @@ async fn measure(operator: &Operator, runs: usize, wanted: impl Fn(&str) -> bool
     }
     if wanted("coordinator-rss") {
         coordinator_memory(operator).await?.print();
+    }
+    if fleet::FIGURES.iter().any(|name| wanted(name)) {
+        fleet::measure(operator, &wanted).await?;
     }
     Ok(())
 }

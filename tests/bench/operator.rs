@@ -31,7 +31,7 @@ impl Operator {
         let namespace = format!("bench-{}", std::process::id());
         let body: Namespace = serde_json::from_value(json!({"metadata": {"name": namespace}}))?;
         Api::<Namespace>::all(cluster.client()).create(&PostParams::default(), &body).await?;
-        let binary = std::env::var_os("BENCH_COORDINATOR").map_or_else(default_coordinator, PathBuf::from);
+        let binary = binary();
         let kubeconfig = cluster.testbed().context("the benchmark needs the testbed")?.kubeconfig();
         let log = std::env::temp_dir().join(format!("{namespace}.log"));
         let coordinator = Command::new(&binary)
@@ -167,7 +167,11 @@ pub fn rss(pid: u32) -> Result<f64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-fn default_coordinator() -> PathBuf {
+/// The coordinator's program.
+pub fn binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("BENCH_COORDINATOR") {
+        return PathBuf::from(named);
+    }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     target.join(format!("{}-unknown-linux-musl/release/etcd-coordinator", std::env::consts::ARCH))
 }
