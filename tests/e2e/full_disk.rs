@@ -94,8 +94,8 @@ async fn fill(demo: &Demo<'_>, faults: &Faults) -> Result<Vec<Filled>> {
 /// Takes what etcd gave back when it mended its WAL: all of it, once the agent has put something by again.
 async fn refill(demo: &Demo<'_>, faults: &Faults, filled: &[Filled]) -> Result<()> {
     let reserves = reserves(demo, faults).await?;
-    let whole = reserves.into_iter().zip(filled).filter(|(bytes, _)| *bytes > RESERVE);
-    whole.map(|(_, filled)| filled.refill()).collect()
+    let mut whole = reserves.into_iter().zip(filled).filter(|(bytes, _)| *bytes > RESERVE);
+    whole.try_for_each(|(_, filled)| filled.refill())
 }
 
 /// What each member's volume holds in reserve, in bytes on the disk.
