@@ -36,6 +36,9 @@ pub struct Run {
     /// Image of the agents.
     #[arg(long, env = "AGENT_IMAGE", default_value = "etcd-operator/agent:dev", value_name = "IMAGE")]
     pub agent_image: String,
+    /// As many clusters at a time have members replaced, or agents updated, that serve. 0: none.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub max_rolling: usize,
     /// As whom pods run whose cluster does not say: user and group 65532, or whom the platform chooses, as OpenShift wants.
     #[arg(long, value_enum, default_value_t = User::Fixed, value_name = "WHO")]
     pub pod_user: User,

@@ -10,6 +10,7 @@ pub mod cluster;
 mod crds;
 mod metrics;
 mod ownership;
+mod print;
 mod process;
 #[cfg(test)]
 mod rooms;

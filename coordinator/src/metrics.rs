@@ -34,6 +34,11 @@ struct InPhase {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InState {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfKind {
     kind: String,
 }
@@ -49,6 +54,8 @@ pub struct Metrics {
     phases: Family<InPhase, Gauge<i64, AtomicI64>>,
     leader: Gauge<i64, AtomicI64>,
     silences: Family<OfKind, Gauge<f64, AtomicU64>>,
+    rolls: Family<InState, Gauge<i64, AtomicI64>>,
+    halted: Gauge<i64, AtomicI64>,
     stores: Arc<Mutex<Vec<Store<EtcdCluster>>>>,
 }
 
@@ -70,8 +77,19 @@ impl Default for Metrics {
         registry.register("clusters", "EtcdClusters by phase", Family::clone(&phases));
         registry.register("is_leader", "1 while this process acts, 0 while it stands by", leader.clone());
         registry.register("watch_silence_seconds", "Time since a watch of this kind was last heard", silences.clone());
-        let registry = Arc::new(registry);
-        Self { registry, reconciles, errors, duration, writes, phases, leader, silences, stores: Arc::default() }
+        let (rolls, halted) = (Family::<InState, Gauge<i64, AtomicI64>>::default(), Gauge::default());
+        registry.register(
+            "rolls",
+            "Clusters that roll, wait for a turn to, or have not ended well in time",
+            rolls.clone(),
+        );
+        registry.register(
+            "rolls_halted",
+            "1 while no more rolls begin because the last have gone wrong",
+            halted.clone(),
+        );
+        let (registry, stores) = (Arc::new(registry), Arc::default());
+        Self { registry, reconciles, errors, duration, writes, phases, leader, silences, rolls, halted, stores }
     }
 }
 
@@ -89,6 +107,14 @@ impl Metrics {
         self.reconciles.inc();
         self.errors.inc_by(u64::from(failed));
         self.duration.observe(took.as_secs_f64());
+    }
+
+    /// How many clusters roll, wait to, and have gone wrong; whether no more begin because of that.
+    pub fn rolls(&self, rolling: usize, waiting: usize, failed: usize, halted: bool) {
+        for (state, count) in [("rolling", rolling), ("waiting", waiting), ("failed", failed)] {
+            self.rolls.get_or_create(&InState { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.halted.set(i64::from(halted));
     }
 
     /// Whether this process acts from now on. One that stands by has no clusters to count.

@@ -7,8 +7,9 @@ use std::{
 };
 
 /// All rooms, the lowest first.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 25] = [
     "ownership",
+    "print",
     "metrics",
     "apiserver",
     "cluster/facts",
@@ -19,6 +20,8 @@ const ROOMS: [&str; 22] = [
     "cluster/fetch",
     "cluster/timers",
     "cluster/inquiries",
+    "cluster/rehearsals",
+    "cluster/turns",
     "cluster/context",
     "cluster/outcome",
     "cluster/apply",
@@ -33,7 +36,8 @@ const ROOMS: [&str; 22] = [
 ];
 
 /// These decide or derive, and do nothing.
-const PURE: [&str; 5] = ["ownership", "cluster/facts", "cluster/decide", "cluster/build", "cluster/report/status"];
+const PURE: [&str; 6] =
+    ["ownership", "print", "cluster/facts", "cluster/decide", "cluster/build", "cluster/report/status"];
 
 /// What a pure room has no word for.
 const IMPURE: [&str; 6] = ["tokio", "async ", "crate::apiserver", "::now()", "kube::Client", "std::env"];

@@ -12,6 +12,14 @@ pub const LABEL_CLUSTER_UID: &str = "etcd.etcd.io/cluster-uid";
 pub const LABEL_INCARNATION: &str = "etcd.etcd.io/incarnation";
 /// Annotation on everything that the coordinator applies: a fingerprint of what it applied.
 pub const ANNOTATION_APPLIED: &str = "etcd.etcd.io/applied";
+/// Annotation on pod templates and pods: a fingerprint of all that stays as it is for as long as a pod runs. Only a pod with
+/// another one is replaced.
+pub const ANNOTATION_SHAPE: &str = "etcd.etcd.io/shape";
+/// Annotation on pod templates and pods: the image of the agent as it was asked for. What a pod has may be another name of it, where
+/// an admission webhook writes those of a mirror.
+pub const ANNOTATION_AGENT_IMAGE: &str = "etcd.etcd.io/agent-image";
+/// Annotation on pods whose agent's image was changed while they ran: the image before, and what came of it.
+pub const ANNOTATION_AGENT: &str = "etcd.etcd.io/agent-update";
 /// Field manager of everything that the coordinator applies.
 pub const MANAGER_COORDINATOR: &str = "etcd-coordinator";
 /// Field manager of everything that an agent writes.

@@ -25,7 +25,7 @@ async fn a_pod_template_is_kept_whole() -> Result<()> {
             "metadata": {"labels": {"team": "a"}, "annotations": {"a": "b"}},
             "spec": {"containers": [{"name": "x", "resources": {"limits": {"cpu": 1}}}], "unheardOf": {"a": [1]}},
         });
-        let said = json!({"template": template, "user": "Platform", "disruptionBudget": "None",
+        let said = json!({"template": template, "user": "Platform", "disruptionBudget": "None", "agentUpdate": "OnRestart",
             "serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn"},
             "securityContext": {"runAsUser": 1001, "supplementalGroups": [5]},
             "agentResources": {"limits": {"cpu": "100m"}}});
@@ -42,7 +42,7 @@ async fn a_pod_template_is_kept_whole() -> Result<()> {
 async fn nothing_of_it_is_there_unless_it_is_said() -> Result<()> {
     in_room(async |room| {
         let made = kept(room, &json!({})).await?;
-        for field in ["template", "user", "disruptionBudget", "securityContext", "agentResources"] {
+        for field in ["template", "user", "disruptionBudget", "agentUpdate", "securityContext", "agentResources"] {
             assert_eq!(made["pod"].get(field), None, "{field}");
         }
         assert_eq!(made.get("image"), None);
@@ -65,6 +65,7 @@ async fn each_mistake_about_pods_images_and_services_is_refused_with_one_sentenc
             (json!({"image": digest}), image),
             (json!({"pod": {"user": "Nobody"}}), "pod.user"),
             (json!({"pod": {"disruptionBudget": "Some"}}), "pod.disruptionBudget"),
+            (json!({"pod": {"agentUpdate": "Never"}}), "pod.agentUpdate"),
             (json!({"pod": {"template": {"spec": []}}}), "pod.template.spec"),
             (json!({"pod": {"template": {"metadata": {"labels": {"a": 1}}}}}), "pod.template.metadata.labels"),
             (

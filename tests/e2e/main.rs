@@ -18,6 +18,7 @@ mod lost_status;
 mod neighbours;
 mod noisy_neighbours;
 mod older_kinds;
+mod operator_upgrade;
 mod outages;
 mod pod_template;
 mod process_faults;

@@ -49,7 +49,9 @@ async fn live(stage: &Stage, release: &Release) -> Result<()> {
     stage.stop_coordinator().await?;
     stage.start_coordinator(&release.launcher)?;
     // With more than two voters this etcd asks nobody to wait before the next addition.
-    let (three, _) = Demo::up(stage, "demo", spec_with(3, json!({"version": "v3.5.35"}))).await?;
+    let (three, _) =
+        Demo::up(stage, "demo", spec_with(3, json!({"version": "v3.5.35", "pod": {"agentUpdate": "OnRestart"}})))
+            .await?;
     let id = three.all_vote().await?;
     let (client, sampler) = (Client::start(&three).await?, Sampler::start(&three));
 

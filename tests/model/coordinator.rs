@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use etcd_coordinator::cluster::{
     decide::{Care, Decision, Waited, decide, incarnation::initial_members, replicas::RAISE_AFTER, step::Step},
-    facts::{self, Claim, Facts, Pod, Set, Slot, Storage, Version, places::Places},
+    facts::{self, Claim, Facts, Pod, Set, Slot, Storage, Version, agent::Agent, places::Places},
 };
 use etcd_operator_shared::{
     api::{
@@ -180,6 +180,7 @@ impl Sight {
             version: Version::default(),
             replicas: self.replicas.into(),
             newest: Some(String::new()),
+            agent: Some(String::new()),
             deleting: false,
             storage: Storage::default(),
         };
@@ -189,7 +190,9 @@ impl Sight {
             let pod = self.pods[seat].then(|| Pod {
                 name: names::member("demo", seat as u32),
                 uid: HERE.into(),
-                revision: String::new(),
+                shape: String::new(),
+                unmarked: false,
+                agent: Agent::default(),
                 address: None,
                 ready: serves,
                 deleting: false,
@@ -265,7 +268,7 @@ impl Orders {
                 succeeded = deletions.iter().filter_map(|one| names::ordinal("demo", &one.name)).collect();
             }
             Step::End(_) => ends = true,
-            Step::Look(_) | Step::Begin(_) | Step::MakeMembers | Step::Wait(_) | Step::Nothing => {}
+            Step::Look(_) | Step::Begin(_) | Step::MakeMembers | Step::Refresh(_) | Step::Wait(_) | Step::Nothing => {}
         }
         let set = |ordinals: &mut dyn Iterator<Item = u32>| ordinals.fold(0, |set, ordinal| set | 1 << ordinal);
         Self {

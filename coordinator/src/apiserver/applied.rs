@@ -19,11 +19,8 @@ use kube::{Resource, ResourceExt, runtime::watcher::Event};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    fields::{Fields, Shapes},
-    print,
-};
-use crate::ownership::owner;
+use super::fields::{Fields, Shapes};
+use crate::{ownership::owner, print};
 
 /// Entries by object. Synchronous: watches write it, reconciliations read it.
 #[derive(Debug, Default)]

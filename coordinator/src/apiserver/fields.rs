@@ -11,7 +11,7 @@ use etcd_operator_shared::names::MANAGER_COORDINATOR;
 use kube::ResourceExt;
 use serde_json::Value;
 
-use super::print;
+use crate::print;
 
 /// Who owns the fields of one object: a list for each way in which somebody has written it.
 #[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -10,7 +10,6 @@ pub mod guard;
 pub mod hearing;
 pub mod lists;
 mod pace;
-pub mod print;
 pub mod recorder;
 mod removals;
 mod verbs;

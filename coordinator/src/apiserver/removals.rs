@@ -1,8 +1,9 @@
 //! The verbs that take something away. Each names a UID and keeps the pace, and none is sent by a process that may lead no
 //! more by the time that its turn has come.
 
+use etcd_operator_shared::names::MANAGER_COORDINATOR;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
 use super::{
@@ -44,6 +45,16 @@ impl ApiServer {
         self.may_take_away(|| say::<K>("release", name))?;
         let params = DeleteParams::orphan().preconditions(only);
         self.call(|| say::<K>("release", name), self.api::<K>(namespace).delete(name, &params)).await?;
+        Ok(())
+    }
+
+    /// Changes parts of the object with the UID that the patch names, lists by their keys. What runs there is restarted by it.
+    pub async fn change<K: Kind>(&self, namespace: &str, name: &str, patch: &Value) -> Result<(), Failed> {
+        self.writes::<K>("patch").await;
+        self.may_take_away(|| say::<K>("patch", name))?;
+        let params = PatchParams { field_manager: Some(MANAGER_COORDINATOR.into()), ..PatchParams::default() };
+        let patch = Patch::Strategic(patch);
+        self.call(|| say::<K>("patch", name), self.api::<K>(namespace).patch_metadata(name, &params, &patch)).await?;
         Ok(())
     }
 

@@ -164,6 +164,15 @@ impl ApiServer {
         self.call(|| say::<K>("create", &object.name_any()), api.create(&params, object)).await
     }
 
+    /// Asks whether an object would be taken; it is not made.
+    pub async fn rehearse<K: Kind>(&self, object: &K) -> Result<(), Failed> {
+        self.writes::<K>("rehearse").await;
+        let api = self.api::<K>(&object.namespace().unwrap_or_default());
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let name = object.meta().generate_name.clone().unwrap_or_else(|| object.name_any());
+        self.call(|| say::<K>("rehearse", &name), api.create(&params, object)).await.map(drop)
+    }
+
     /// Replaces an object, if it still has this resourceVersion.
     pub async fn replace<K: Kind>(&self, object: &K) -> Result<K, Failed> {
         if K::kind(&()) != "Lease" {

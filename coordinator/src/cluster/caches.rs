@@ -76,7 +76,7 @@ impl Caches {
         let claims = self.claims.of(&namespace, &name);
         let ours = claims.iter().filter(|claim| claim.cluster.as_ref() == Some(&uid));
         let claims = ours.map(|claim| Claim::of(&claim.known, &uid, now));
-        Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims)
+        Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims, now)
     }
 }
 

@@ -1,13 +1,13 @@
 //! What every reconciliation of one scope shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use etcd_operator_shared::api::{EtcdCluster, cluster::PodUser};
 use kube::ResourceExt;
 
 use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events, lists::Lists},
-    cluster::{caches::Caches, inquiries::Inquiries, timers::Timers},
+    cluster::{caches::Caches, inquiries::Inquiries, rehearsals::Rehearsals, timers::Timers, turns::Turns},
     metrics::Metrics,
 };
 
@@ -25,6 +25,10 @@ pub struct Context {
     pub pod_user: PodUser,
     pub timers: Timers,
     pub inquiries: Inquiries,
+    pub rehearsals: Rehearsals,
+    pub turns: Turns,
+    /// Whether the rolls that were under way have their turns.
+    pub resumed: Once,
 }
 
 impl Context {
@@ -34,6 +38,8 @@ impl Context {
         self.caches.forget_all_but(|uid| there.contains(uid));
         self.timers.forget_all_but(|uid| there.contains(uid));
         self.inquiries.forget_all_but(|uid| there.contains(uid));
+        self.rehearsals.forget_all_but(|uid| there.contains(uid));
+        self.turns.forget_all_but(|uid| there.contains(uid));
     }
 
     /// As [`forget_the_gone`](Self::forget_the_gone), of one cluster that was touched.
@@ -43,6 +49,8 @@ impl Context {
             self.caches.forget_all_but(|uid| uid != gone);
             self.timers.forget(&gone);
             self.inquiries.forget(&gone);
+            self.rehearsals.forget_all_but(|uid| uid != gone);
+            self.turns.forget_all_but(|uid| uid != gone);
         }
     }
 }

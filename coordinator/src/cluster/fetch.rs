@@ -16,12 +16,15 @@ use kube::{Api, ResourceExt, api::ListParams};
 use crate::{
     apiserver::{ApiServer, Cause, Failed},
     cluster::{
+        build,
         decide::incarnation::initial_members,
         facts::{
             Claim, ClusterKey, Facts, Member, Of, Source, Stray,
             findings::Said,
             ground::{Class, FoundSet, FoundVolumeClaim, Ground},
             places::{Places, Taken},
+            rehearsal::{Answer, Rehearsal},
+            shape,
         },
         salvage,
     },
@@ -36,7 +39,6 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Failed> {
     let (name, namespace, uid) = identity(cluster);
     let set: Option<StatefulSet> = api.get(&namespace, &names::stateful_set(&name)).await?;
-    let set = set.map(|set| Of::set(&set).into());
     let labels = format!("{}={name}", names::LABEL_CLUSTER);
     let ours = format!("{labels},{}={uid}", names::LABEL_CLUSTER_UID);
     let (members, pods, claims) = try_join3(
@@ -47,9 +49,14 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
     .await?;
     let now = Timestamp::now();
     let members = members.iter().map(|member| Member::of(member).into());
+    let template = set.as_ref().and_then(|set| Some(&set.spec.as_ref()?.template));
+    let unmarked = pods.iter().filter(|pod| shape::written(&pod.metadata).is_none());
+    let fitting = unmarked.filter(|pod| template.is_some_and(|template| shape::fits(pod, template)));
+    let fitting: Vec<String> = fitting.filter_map(ResourceExt::uid).collect();
+    let set = set.as_ref().map(|set| Of::set(set).into());
     let pods = pods.iter().map(|pod| Of::pod(pod).into());
     let claims = claims.iter().map(|claim| Claim::whole(claim, &uid, now));
-    let facts = Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims);
+    let facts = Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims, now).fitted(&fitting);
     let strays = strays(api, cluster, &facts).await?;
     Ok(Facts { source: Source::Live, strays, ..facts })
 }
@@ -69,6 +76,22 @@ async fn strays(api: &ApiServer, cluster: &EtcdCluster, facts: &Facts) -> Result
     let one = async |ordinal| api.get::<Pod>(&namespace, &names::member(&name, ordinal)).await;
     let pods = try_join_all(facts.podless().map(one)).await?;
     Ok(pods.into_iter().flatten().filter_map(|pod| Stray::of(&pod, &uid)).collect())
+}
+
+/// Whether a pod of the newest template would be taken.
+pub async fn rehearsal(api: &ApiServer, cluster: &EtcdCluster) -> Result<Rehearsal, Failed> {
+    let (name, namespace, uid) = identity(cluster);
+    let missing = || Failed { attempt: format!("find StatefulSet {name}"), cause: Cause::Missing };
+    let set: Option<StatefulSet> = api.get(&namespace, &names::stateful_set(&name)).await?;
+    let set = set.filter(|set| owner(set).as_ref() == Some(&uid)).ok_or_else(missing)?;
+    let pod = build::rehearsal::pod(&set);
+    let shape = shape::written(&pod.metadata).unwrap_or_default().to_owned();
+    let answer = match api.rehearse(&pod).await {
+        Ok(()) => Answer::Taken,
+        Err(Failed { cause: Cause::Refused(words), .. }) => Answer::refusal(&words),
+        Err(failed) => return Err(failed),
+    };
+    Ok(Rehearsal { shape, answer })
 }
 
 /// What lies where the pods of these ordinals are to be.

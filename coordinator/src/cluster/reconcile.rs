@@ -13,15 +13,19 @@ use crate::{
         apply::{self, Acted},
         context::Context,
         decide::{
-            self, Decision,
+            self, Decision, ration,
             refusal::Refusal,
             step::{Look, ROUNDS, Step},
         },
-        facts::{Facts, Source, findings},
+        facts::{
+            Facts, Source, findings,
+            rehearsal::{Answer, Rehearsal},
+        },
         fetch, incarnation,
         outcome::{Outcome, Seen, Unfinished},
         report,
         timers::Retry,
+        turns::Whose,
     },
 };
 
@@ -36,6 +40,9 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
     let unanswered = inquire(&ctx, &mut seen).await;
     let mut outcome = advance(&ctx, seen).await.refusing_strangers();
     outcome.denials = ctx.timers.denied(&uid, &outcome.failed);
+    if ration::is_well(&outcome.decision, &outcome.seen.facts) {
+        ctx.turns.is_well(&uid, Instant::now());
+    }
     if outcome.failed.iter().any(|failed| matches!(failed.cause, Cause::Dropped)) {
         outcome.decision.refusal = Some(Refusal::OldKinds);
     }
@@ -57,7 +64,8 @@ fn observe(ctx: &Context, cluster: &EtcdCluster) -> Option<Seen> {
         return None;
     }
     let cluster = ctx.caches.current(cluster)?;
-    Some(Seen { facts: ctx.caches.facts(&cluster), cluster })
+    let rehearsal = ctx.rehearsals.known(&cluster.uid().unwrap_or_default(), Instant::now());
+    Some(Seen { facts: Facts { rehearsal, ..ctx.caches.facts(&cluster) }, cluster })
 }
 
 /// Asks why pods and volumes are not made, where they are missing for long. Gives when there is more to ask. Nothing is
@@ -89,6 +97,7 @@ async fn advance(ctx: &Context, mut seen: Seen) -> Outcome {
                 Step::MakeMembers
                 | Step::SetReplicas(_)
                 | Step::Replace(_)
+                | Step::Refresh(_)
                 | Step::End(_)
                 | Step::Wait(_)
                 | Step::Nothing,
@@ -106,7 +115,28 @@ async fn advance(ctx: &Context, mut seen: Seen) -> Outcome {
 
 fn decide(ctx: &Context, seen: &Seen) -> Decision {
     let uid = seen.cluster.uid().unwrap_or_default();
-    decide::decide(&seen.cluster, &seen.facts, ctx.timers.waited(&uid, &seen.facts, Instant::now()))
+    let now = Instant::now();
+    let mut decision = decide::decide(&seen.cluster, &seen.facts, ctx.timers.waited(&uid, &seen.facts, now));
+    ctx.resumed.call_once(|| resume(ctx, now));
+    let whose = whose(ctx, &seen.cluster);
+    if let Some(waiting) = ctx.turns.ask(&uid, ration::need(&decision.step), whose, now) {
+        decision.step = Step::Wait(waiting);
+    }
+    decision
+}
+
+/// Rolls that were under way when this coordinator began go on before others begin.
+fn resume(ctx: &Context, now: Instant) {
+    for cluster in ctx.caches.clusters.store().state() {
+        if ration::is_under_way(&ctx.caches.facts(&cluster)) {
+            ctx.turns.resume(&cluster.uid().unwrap_or_default(), whose(ctx, &cluster), now);
+        }
+    }
+}
+
+fn whose(ctx: &Context, cluster: &EtcdCluster) -> Whose {
+    let observed = cluster.status.as_ref().and_then(|status| status.observed_generation);
+    ctx.turns.whose(&cluster.uid().unwrap_or_default(), cluster.metadata.generation, observed)
 }
 
 /// Whether caches are not enough to go by: what could not be taken back is decided on live reads, and so is what has
@@ -129,11 +159,22 @@ async fn look_at(ctx: &Context, seen: &Seen, look: Look) -> Result<Seen, Failed>
             let places = Some(fetch::places(&ctx.api, cluster, from, to).await?);
             Facts { places, ..facts.clone() }
         }
+        Look::Template => {
+            let (uid, shape) =
+                (cluster.uid().unwrap_or_default(), facts.set.as_ref().and_then(|set| set.newest.clone()));
+            let rehearsal = match fetch::rehearsal(&ctx.api, cluster).await {
+                Err(failed) if !ctx.rehearsals.unanswered(&uid) => return Err(failed),
+                Err(_) => Rehearsal { shape: shape.unwrap_or_default(), answer: Answer::Unclear },
+                Ok(rehearsal) => rehearsal,
+            };
+            ctx.rehearsals.answered(&uid, &rehearsal, Instant::now());
+            Facts { rehearsal: Some(rehearsal), ..facts.clone() }
+        }
         Look::Live => {
             // The cluster itself too: a cache that is behind may show an incarnation as ended after which another began.
             let cluster = fetch::cluster(&ctx.api, cluster).await?;
-            let Facts { ground, places, findings, .. } = facts.clone();
-            let facts = Facts { ground, places, findings, ..fetch::live(&ctx.api, &cluster).await? };
+            let Facts { ground, places, findings, rehearsal, .. } = facts.clone();
+            let facts = Facts { ground, places, findings, rehearsal, ..fetch::live(&ctx.api, &cluster).await? };
             return Ok(Seen { cluster: Arc::new(cluster), facts });
         }
     };

@@ -6,7 +6,7 @@
 //! ```
 //! Whoever leads next may have begun already when a term is lost, so nothing of it may go on acting.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events, lists::Lists, watch::Scope},
     args::Run,
-    cluster::{caches::Caches, context::Context, controller, inquiries::Inquiries, timers::Timers},
+    cluster::{
+        caches::Caches, context::Context, controller, inquiries::Inquiries, rehearsals::Rehearsals, timers::Timers,
+        turns::Turns,
+    },
     metrics::Metrics,
     process::senses::Senses,
 };
@@ -39,9 +42,10 @@ impl<'a> Term<'a> {
         let shutdown = shutdown.child_token();
         let events = Events::start(api.client(), args.identity.clone(), shutdown.clone());
         let applied = Arc::new(Applied::default());
+        let turns = Turns::new(args.max_rolling, metrics.clone());
         let mut controllers = JoinSet::new();
         metrics.leads(true);
-        for scope in scopes(&args.namespaces) {
+        for (number, scope) in scopes(&args.namespaces).into_iter().enumerate() {
             let (caches, lists) = (Caches::default(), Lists::default());
             metrics.follow(caches.clusters.store());
             senses.expect(lists.clone());
@@ -56,6 +60,9 @@ impl<'a> Term<'a> {
                 pod_user: args.pod_user.into(),
                 timers: Timers::default(),
                 inquiries: Inquiries::default(),
+                rehearsals: Rehearsals::default(),
+                turns: turns.of(number),
+                resumed: Once::new(),
             });
             controllers.spawn(controller::run(scope, ctx, shutdown.clone()));
         }

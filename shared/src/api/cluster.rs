@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Amount;
 
-pub use pod::{DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
+pub use pod::{AgentUpdate, DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
 pub use service::{IpFamilyPolicy, TrafficPolicy};
 pub use status::{End, EtcdClusterStatus, Incarnation, MemberSummary, Phase};
 
@@ -327,6 +327,9 @@ pub struct PodTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 128, "additionalProperties" = {"type": "string", "maxLength": 262144}))]
     pub service_account_annotations: Option<BTreeMap<String, String>>,
+    /// When a pod that runs gets the agent of a new release of the operator. etcd runs on meanwhile. Left out: Rolling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_update: Option<AgentUpdate>,
     /// What a drain may take. Left out: Quorum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruption_budget: Option<DisruptionBudget>,

@@ -109,11 +109,12 @@ impl<'a> Demo<'a> {
         }
         let pods = self.pods().await?;
         ensure!(pods.len() == self.size as usize, "there are {} pods", pods.len());
-        let hash =
-            self.stage.api::<StatefulSet>().get(&self.name).await?.status.and_then(|status| status.update_revision);
+        let set = self.stage.api::<StatefulSet>().get(&self.name).await?;
+        let template = set.spec.map(|spec| spec.template).context("a StatefulSet has a template")?;
+        let newest = pods::made_of(template.metadata.as_ref(), template.spec.as_ref());
         for pod in pods {
-            let own = pod.labels().get("controller-revision-hash");
-            ensure!(own == hash.as_ref(), "pod {} has an older template", pod.name_any());
+            let own = pods::made_of(Some(&pod.metadata), pod.spec.as_ref());
+            ensure!(own == newest, "pod {} is made of {own:?} and should be of {newest:?}", pod.name_any());
             ensure!(pods::is_ready(&pod), "pod {} is not Ready", pod.name_any());
         }
         Ok(())

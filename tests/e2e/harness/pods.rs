@@ -1,8 +1,10 @@
 //! Pods: what is asked of one, and a watch that misses no moment in which one was not Ready.
 
 use anyhow::Result;
+use etcd_operator_shared::names::{ANNOTATION_SHAPE, CONTAINER_AGENT};
 use futures::{StreamExt, pin_mut};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 use std::collections::BTreeMap;
@@ -24,6 +26,14 @@ pub fn runs(pod: &Pod, container: &str) -> bool {
     statuses
         .filter(|one| one.name == container)
         .any(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
+/// What a pod, or a template of pods, is made of: its shape, and the image of its agent.
+#[must_use]
+pub fn made_of<'a>(meta: Option<&'a ObjectMeta>, spec: Option<&'a PodSpec>) -> [Option<&'a str>; 2] {
+    let shape = meta.and_then(|meta| meta.annotations.as_ref()?.get(ANNOTATION_SHAPE));
+    let agent = spec.and_then(|spec| spec.containers.iter().find(|one| one.name == CONTAINER_AGENT));
+    [shape.map(String::as_str), agent.and_then(|agent| agent.image.as_deref())]
 }
 
 /// Restarts of all its containers.

@@ -20,7 +20,7 @@ use crate::{
         build::{Blueprint, ServerVersion},
         context::Context,
         decide::{
-            Care, Decision,
+            Care, Decision, agents,
             growth::Growth,
             step::{Step, Waiting},
         },
@@ -67,6 +67,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
         | Step::Begin(_)
         | Step::MakeMembers
         | Step::Replace(_)
+        | Step::Refresh(_)
         | Step::End(_)
         | Step::Wait(_)
         | Step::Nothing => before,
@@ -89,6 +90,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
         waits = taken.waits;
     }
     failed.extend(pods::relabel(ctx, &plan, &facts.strays).await);
+    failed.extend(pods::mark(ctx, &plan, facts).await);
     failed.extend(volumes::ownership(ctx, &plan, &care.volumes).await);
     failed.extend(grow(ctx, &plan, &care.growth, trust).await);
     Acted { failed, waits }
@@ -110,7 +112,9 @@ async fn grow(ctx: &Context, plan: &Blueprint<'_>, growth: &Growth, trust: Trust
 async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &Care, set: Written) -> Acted {
     let pods::Replaced { failed: pods, waits } = match &decision.step {
         Step::Replace(deletions) if set == Written::Same => pods::replace(ctx, plan, deletions).await,
+        Step::Refresh(refreshes) if set == Written::Same => pods::refresh(ctx, plan, refreshes).await,
         Step::Replace(_)
+        | Step::Refresh(_)
         | Step::SetReplicas(_)
         | Step::Look(_)
         | Step::Begin(_)
@@ -130,7 +134,7 @@ pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care
         cluster: &seen.cluster,
         wanted: &care.wanted,
         incarnation: &care.incarnation,
-        agent_image: &ctx.agent_image,
+        agent_image: agents::image(&ctx.agent_image, &seen.facts),
         pod_user: ctx.pod_user,
         server: ServerVersion(ctx.api.minor_version()),
         desired: &care.desired,

@@ -3,6 +3,7 @@
 
 use etcd_operator_shared::names;
 use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::json;
@@ -13,10 +14,17 @@ use crate::{
     cluster::{
         build::Blueprint,
         context::Context,
-        decide::step::{Deletion, Means, Waiting},
-        facts::Stray,
+        decide::step::{Deletion, Means, Refresh, Swap, Waiting},
+        facts::{
+            self, Facts, Stray,
+            agent::{Change, Refused},
+        },
     },
 };
+
+/// An image of agents that did not work is tried again after this time: a registry may have been away. Each try takes a member out
+/// of its Service for some seconds.
+const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -58,6 +66,59 @@ async fn replace_one(ctx: &Context, plan: &Blueprint<'_>, deletion: &Deletion) -
         }
         Err(failed) => gone(Err(failed)).map(|()| None),
     }
+}
+
+/// Gives agents another image: kubelet restarts their containers, and nothing else of the pods. What was before is written with
+/// it.
+pub async fn refresh(ctx: &Context, plan: &Blueprint<'_>, refreshes: &[Refresh]) -> Replaced {
+    let namespace = plan.cluster.namespace().unwrap_or_default();
+    let one = async |refresh: &Refresh| {
+        let Refresh { name, uid, image, write, .. } = refresh;
+        let notes = json!({
+            names::ANNOTATION_AGENT: json!(change(refresh)).to_string(),
+            names::ANNOTATION_AGENT_IMAGE: image,
+        });
+        let patch = json!({
+            "metadata": {"uid": uid, "annotations": notes},
+            "spec": {"containers": [{"name": names::CONTAINER_AGENT, "image": write}]},
+        });
+        let changed = ctx.api.change::<Pod>(&namespace, name, &patch).await;
+        if changed.is_ok() {
+            info!(%namespace, pod = name, image, why = ?refresh.why, "agent gets another image");
+            ctx.events.note(plan.cluster, Note::refreshed(refresh));
+        }
+        gone(changed)
+    };
+    let failed = join_all(refreshes.iter().map(one)).await.into_iter().filter_map(Result::err).collect();
+    Replaced { failed, waits: None }
+}
+
+/// What is written on the pod of an agent that gets another image.
+fn change(refresh: &Refresh) -> Change {
+    let Refresh { name: _, uid: _, image, write, former, written, container, why } = refresh;
+    let (container, at) = (container.clone(), Timestamp::now());
+    match why {
+        Swap::NotServing | Swap::Follower | Swap::LeaderLast => {
+            Change { former: former.clone(), written: written.clone(), at, container, refused: None }
+        }
+        Swap::PutBack(reason) => {
+            let until = at + REFUSED_FOR;
+            let refused = Refused { image: former.clone(), reason: (*reason).to_owned(), until };
+            Change { former: image.clone(), written: write.clone(), at, container, refused: Some(refused) }
+        }
+    }
+}
+
+/// Writes its shape on each pod that was made before shapes were written on pods, and that is what the template says: from
+/// then on it is judged like any other.
+pub async fn mark(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts) -> Vec<Failed> {
+    let namespace = plan.cluster.namespace().unwrap_or_default();
+    let unmarked = facts.pods().map(|(_, pod)| pod).filter(|pod| pod.unmarked && !pod.shape.is_empty());
+    let one = async |pod: &facts::Pod| {
+        let note = json!({"metadata": {"uid": pod.uid, "annotations": {names::ANNOTATION_SHAPE: pod.shape}}});
+        gone(ctx.api.merge::<Pod>(&namespace, &pod.name, &note).await.map(drop))
+    };
+    join_all(unmarked.map(one)).await.into_iter().filter_map(Result::err).collect()
 }
 
 /// Gives pods of ours their labels back. Without them no Service finds them, and the StatefulSet neither knows them nor

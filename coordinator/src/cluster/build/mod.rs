@@ -10,6 +10,7 @@ pub mod budget;
 pub mod member;
 mod options;
 pub mod pod;
+pub mod rehearsal;
 pub mod services;
 pub mod stateful_set;
 

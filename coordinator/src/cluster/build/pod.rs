@@ -25,6 +25,7 @@ use k8s_openapi::{
 };
 
 use super::{Blueprint, labels};
+use crate::cluster::facts::shape;
 use template::{Admitted, Mounts};
 
 /// Handing over leadership takes 0.2 s, etcd's own way out up to 8 s when a client watches.
@@ -38,7 +39,10 @@ const EVICTABLE: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-vo
 pub fn template(plan: &Blueprint<'_>) -> PodTemplateSpec {
     let Admitted { labels, annotations, rest, mounts, losses: _ } =
         template::admit(plan.wanted.template.as_deref(), &plan.cluster.spec.pod);
-    PodTemplateSpec { metadata: Some(metadata(plan, labels, annotations)), spec: Some(spec(plan, rest, mounts)) }
+    let metadata = metadata(plan, labels, annotations);
+    let mut template = PodTemplateSpec { metadata: Some(metadata), spec: Some(spec(plan, rest, mounts)) };
+    shape::stamp(&mut template);
+    template
 }
 
 /// Ours, over the `rest` of what the user's template says: a field that is named here is ours alone.

@@ -17,7 +17,7 @@ use k8s_openapi::{
 use kube::ResourceExt;
 
 use super::{Blueprint, ServerVersion, pod};
-use crate::cluster::facts::Storage;
+use crate::cluster::facts::{Storage, shape};
 
 /// `persistentVolumeClaimRetentionPolicy` is on by default from 1.27.
 const RETENTION_POLICY: ServerVersion = ServerVersion(27);
@@ -62,6 +62,7 @@ pub fn over(mut there: StatefulSet, ours: StatefulSet) -> StatefulSet {
     let restarted = was.template.metadata.and_then(|meta| meta.annotations?.remove(RESTARTED));
     if let (Some(at), Some(meta)) = (restarted, &mut spec.template.metadata) {
         meta.annotations.get_or_insert_default().insert(RESTARTED.into(), at);
+        shape::stamp(&mut spec.template);
     }
     there.spec = Some(StatefulSetSpec {
         // Fixed when it was made: the API server refuses any other.

@@ -333,8 +333,10 @@ fn a_rollout_restart_is_a_wish_that_is_kept() {
     let notes = there.spec.as_mut().unwrap().template.metadata.as_mut().unwrap().annotations.as_mut().unwrap();
     notes.insert("kubectl.kubernetes.io/restartedAt".into(), "now".into());
     notes.insert("other".into(), "x".into());
+    let plain = notes.get(names::ANNOTATION_SHAPE).cloned();
     let over = stateful_set::over(there, ours).spec.unwrap().template.metadata.unwrap().annotations.unwrap();
     assert_eq!(over.get("kubectl.kubernetes.io/restartedAt").map(String::as_str), Some("now"));
+    assert_ne!(over.get(names::ANNOTATION_SHAPE), plain.as_ref(), "every pod is old by it");
     assert!(!over.contains_key("other"));
 }
 

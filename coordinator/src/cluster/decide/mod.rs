@@ -10,11 +10,13 @@
 //! something.
 
 pub mod addresses;
+pub mod agents;
 pub mod cleanup;
 pub mod growth;
 pub mod incarnation;
 pub mod membership;
 pub mod places;
+pub mod ration;
 pub mod refusal;
 pub mod replicas;
 pub mod rollout;
@@ -147,6 +149,13 @@ impl Decision {
             Step::SetReplicas(n) => places::raise(n, &incarnation, facts),
             step => step,
         };
+        let step = match target {
+            Target::Run(_) => {
+                let wish = cluster.spec.pod.agent_update.unwrap_or_default();
+                agents::next(step, wish, &membership, facts)
+            }
+            Target::Stop | Target::End(_) | Target::Rest => step,
+        };
         let growth = match target {
             Target::Run(_) | Target::Stop => {
                 growth::next((wanted.storage, &cluster.spec.storage.size), step == Step::Nothing, facts)
@@ -223,6 +232,7 @@ fn members(target: Target, step: &Step, size: u32, facts: &Facts) -> u32 {
             | Step::Begin(_)
             | Step::MakeMembers
             | Step::Replace(_)
+            | Step::Refresh(_)
             | Step::End(_)
             | Step::Wait(_)
             | Step::Nothing,

@@ -10,7 +10,10 @@ use kube::ResourceExt;
 use thiserror::Error;
 
 use crate::{
-    cluster::{decide::places, facts::Facts},
+    cluster::{
+        decide::places,
+        facts::{Facts, rehearsal::Answer},
+    },
     ownership::Stranger,
 };
 
@@ -52,12 +55,14 @@ pub enum Refusal {
          coordinator's release"
     )]
     OldKinds,
+    #[error("the API server would refuse pods of the new template, so none is replaced: {0}")]
+    TemplateRefused(String),
     #[error("volumes cannot shrink from {have} to {want}: set spec.storage.size to {have} or more")]
     ShrinkUnsupported { have: String, want: String },
 }
 
 /// All reasons.
-pub const REASONS: [&str; 9] = [
+pub const REASONS: [&str; 10] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -66,6 +71,7 @@ pub const REASONS: [&str; 9] = [
     "NewerCoordinator",
     "StatusLost",
     "OldKinds",
+    "TemplateRefused",
     "ShrinkUnsupported",
 ];
 
@@ -82,6 +88,7 @@ impl Refusal {
             Self::UnknownEnd { .. } => "NewerCoordinator",
             Self::StatusLost(_) => "StatusLost",
             Self::OldKinds => "OldKinds",
+            Self::TemplateRefused(_) => "TemplateRefused",
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
         }
     }
@@ -108,6 +115,9 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     }
     if let Some(claim) = places::foreign(facts) {
         return Some(Refusal::StaleVolume { claim: claim.to_owned(), uid: cluster.uid().unwrap_or_default() });
+    }
+    if let (true, Some(Answer::Refused(words))) = (facts.is_rolling(), facts.rehearsed()) {
+        return Some(Refusal::TemplateRefused(words.clone()));
     }
     let made = &facts.set.as_ref()?.storage.size;
     let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage);

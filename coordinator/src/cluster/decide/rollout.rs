@@ -1,4 +1,4 @@
-//! Which pods are replaced next, because their template is old.
+//! Which pods are replaced next, because their shape is old: the template says another ([`crate::cluster::facts::shape`]).
 //!
 //! ```text
 //!   old pods that do no work and cannot   ─▶ all of them at once: nothing is lost by it
@@ -7,6 +7,7 @@
 //!                                            settled; the leader last
 //!   anything silent                       ─▶ waited for: silence is not death
 //! ```
+//! Before a pod goes in which etcd runs, the API server is asked once whether it would take one of the newest template.
 //! Never two serving pods in one step, never a serving one while any member is not ready and settled.
 
 use std::collections::BTreeSet;
@@ -16,14 +17,14 @@ use etcd_operator_shared::api::member::{MemberPhase, Role};
 use crate::cluster::{
     decide::{
         membership::Membership,
-        step::{Deletion, Step, Waiting, Why},
+        step::{Deletion, Look, Step, Waiting, Why},
     },
-    facts::{Facts, Pod, Readiness, Set, Slot},
+    facts::{Facts, Pod, Readiness, Set, Slot, Source, rehearsal::Answer},
 };
 
 /// What a slot is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
+pub enum Work {
     /// No pod, or it is on its way out.
     Absent,
     /// Its etcd does not run.
@@ -43,10 +44,14 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
     if facts.pods().next().is_none() {
         return pending.map_or(Step::Nothing, Step::Wait);
     }
-    let Some(newest) = &set.newest else {
+    if set.newest.is_none() {
         let unseen = || Waiting::new("RollWaits", "the StatefulSet's controller has not seen the newest template");
         return Step::Wait(pending.unwrap_or_else(unseen));
-    };
+    }
+    if facts.source == Source::Cache && facts.pods().any(|(_, pod)| pod.unmarked) {
+        // Only a live look holds them against the template.
+        return Step::Look(Look::Live);
+    }
     let voters = membership.voters();
     let slots: Vec<Slot> = (0..row).map(|ordinal| facts.slot(ordinal)).collect();
     let row: Vec<(Option<&Pod>, Work)> =
@@ -55,7 +60,7 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
         .iter()
         .zip(&slots)
         .filter(|(_, slot)| !slot.has_left())
-        .filter_map(|((pod, work), _)| Some((pod.filter(|p| p.revision != *newest && !p.deleting)?, *work)))
+        .filter_map(|((pod, work), _)| Some((pod.filter(|p| is_old(p, *work, set) && !p.deleting)?, *work)))
         .collect();
     if old.is_empty() {
         return pending.map_or(Step::Nothing, Step::Wait);
@@ -66,10 +71,32 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
     }
     let works: Vec<Work> = row.iter().map(|(_, work)| *work).collect();
     match (idle(&old, &works), pending) {
-        (Some(step), _) => step,
+        (Some(step), _) => rehearsed(step, facts),
         (None, Some(pending)) => Step::Wait(pending),
-        (None, None) => serving(&old, &works).unwrap_or_else(|| Step::Wait(Waiting::new("RollWaits", waiting(&row)))),
+        (None, None) => match serving(&old, &works) {
+            Some(step) => rehearsed(step, facts),
+            None => Step::Wait(Waiting::new("RollWaits", waiting(&row))),
+        },
     }
+}
+
+/// No pod in which etcd runs is given up for one that could not be made.
+fn rehearsed(step: Step, facts: &Facts) -> Step {
+    match facts.rehearsed() {
+        None => Step::Look(Look::Template),
+        Some(Answer::Taken | Answer::Unclear) => step,
+        Some(Answer::Refused(_)) => {
+            let message = "no pod is replaced while the API server refuses those that would come";
+            Step::Wait(Waiting::new("TemplateRefused", message))
+        }
+    }
+}
+
+/// Whether a pod is replaced. Where not even etcd's container runs, another agent alone is reason enough: the first start of a
+/// pod goes wrong without one.
+fn is_old(pod: &Pod, work: Work, set: &Set) -> bool {
+    let outdated = set.agent.as_ref().is_some_and(|newest| pod.agent.image != *newest);
+    set.newest.as_ref() != Some(&pod.shape) || (work == Work::Dead && !pod.etcd_runs && outdated)
 }
 
 /// Old pods that run and do not serve: alone among serving ones, or all together where nobody serves.
@@ -101,7 +128,7 @@ fn pick(old: &[(&Pod, Work)], why: Why, such: impl Fn(Work) -> bool) -> Vec<Dele
 }
 
 /// `voters`: names of those who have a vote, where that is known.
-fn work(slot: &Slot, voters: Option<&BTreeSet<&str>>) -> Work {
+pub fn work(slot: &Slot, voters: Option<&BTreeSet<&str>>) -> Work {
     let Some(pod) = &slot.pod else { return Work::Absent };
     match slot.readiness() {
         Readiness::Absent => Work::Absent,

@@ -9,8 +9,8 @@ use etcd_operator_shared::api::cluster::{End, Incarnation};
 
 use crate::cluster::facts::Facts;
 
-/// Ground, live facts, an incarnation, its members, places, and the step itself; one more for a cache that was behind.
-pub const ROUNDS: usize = 7;
+/// Ground, live facts, an incarnation, its members, places, the template, and the step itself; one more for a cache that was behind.
+pub const ROUNDS: usize = 8;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Step {
     SetReplicas(u32),
     /// These pods are deleted, so that their successors come up with the newest template or join anew.
     Replace(Vec<Deletion>),
+    /// The agents of these pods get another image while the pods run.
+    Refresh(Vec<Refresh>),
     /// No pod is left, and the incarnation is over.
     End(End),
     /// Something is under way; the sentence says what.
@@ -41,6 +43,8 @@ pub enum Look {
     Ground,
     /// What lies where the pods of these ordinals are to be; `to` is not one of them.
     Places { from: u32, to: u32 },
+    /// Whether the API server would take a pod of the newest template.
+    Template,
     /// Everything that the caches say.
     Live,
 }
@@ -51,7 +55,7 @@ impl Step {
     pub fn is_final(&self, facts: &Facts) -> bool {
         match self {
             Self::SetReplicas(n) => *n < facts.replicas(),
-            Self::Replace(_) | Self::End(_) => true,
+            Self::Replace(_) | Self::Refresh(_) | Self::End(_) => true,
             // The first one takes nothing away; a next one gives up whatever the former still had.
             Self::Begin(incarnation) => incarnation.number > 1,
             Self::Look(_) | Self::MakeMembers | Self::Wait(_) | Self::Nothing => false,
@@ -81,6 +85,35 @@ pub enum Why {
     LeaderLast,
     /// Not its template: its member has left, and its place is wanted again.
     WantedAgain,
+}
+
+/// A pod whose agent gets another image. The UID is the change's precondition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refresh {
+    pub name: String,
+    pub uid: String,
+    /// As it is asked for, and as it is written into the pod.
+    pub image: String,
+    pub write: String,
+    /// The same of the image until now.
+    pub former: String,
+    pub written: String,
+    /// ID of the container until now, if one runs.
+    pub container: Option<String>,
+    pub why: Swap,
+}
+
+/// Why an agent gets another image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swap {
+    /// Its image is old, and its member does not serve.
+    NotServing,
+    /// Its image is old, and all members serve.
+    Follower,
+    /// As above, and no other is old.
+    LeaderLast,
+    /// Its image is new and does not work, for this reason: it gets the former again.
+    PutBack(&'static str),
 }
 
 /// How a pod is made to go.

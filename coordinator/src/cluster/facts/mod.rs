@@ -4,6 +4,7 @@
 //! slot's [`Readiness`] is what may be believed: an agent is heard only for the pod that it runs in, and only while
 //! kubelet agrees.
 
+pub mod agent;
 pub mod claim;
 pub mod denial;
 pub mod findings;
@@ -11,6 +12,8 @@ pub mod ground;
 pub mod member;
 pub mod places;
 pub mod pod_trouble;
+pub mod rehearsal;
+pub mod shape;
 mod version;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -22,14 +25,17 @@ use etcd_operator_shared::{
     },
     names,
 };
+use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1 as core};
 use kube::ResourceExt;
 
 use crate::ownership::owner;
+use agent::Agent;
 use findings::Finding;
 use ground::Ground;
 use places::Places;
 use pod_trouble::Trouble;
+use rehearsal::{Answer, Rehearsal};
 
 pub use claim::{Claim, ClaimSize};
 pub use member::Member;
@@ -53,6 +59,8 @@ pub struct Facts {
     pub findings: Vec<Finding>,
     /// What lies where further pods are to be; `None` until that was looked at.
     pub places: Option<Places>,
+    /// Whether a pod of the newest template would be taken; `None` until that was asked.
+    pub rehearsal: Option<Rehearsal>,
     /// Pods of ours that have lost a label of ours. Only a live look finds them.
     pub strays: Vec<Stray>,
 }
@@ -91,8 +99,11 @@ pub struct Set {
     pub replicas: u32,
     /// Whether it is on its way out: its controller does nothing with it any more.
     pub deleting: bool,
-    /// Hash of the template that new pods get, or `None` while the StatefulSet's controller has not seen the template.
+    /// Shape of the template that new pods get, or `None` while the StatefulSet's controller has not seen the template, or
+    /// no shape is written on it.
     pub newest: Option<String>,
+    /// Image of the agents of new pods, where that is known.
+    pub agent: Option<String>,
     /// What its claims were made with: a StatefulSet never changes that.
     pub storage: Storage,
 }
@@ -117,8 +128,11 @@ pub struct Slot {
 pub struct Pod {
     pub name: String,
     pub uid: String,
-    /// Hash of the template that it was made from.
-    pub revision: String,
+    /// Shape of the template that it was made from; empty if none is written on it, and no live look has found that it fits.
+    pub shape: String,
+    /// Whether no shape is written on it: it was made before shapes were.
+    pub unmarked: bool,
+    pub agent: Agent,
     pub address: Option<String>,
     pub ready: bool,
     pub deleting: bool,
@@ -174,6 +188,7 @@ impl Facts {
         members: impl IntoIterator<Item = Arc<Member>>,
         pods: impl IntoIterator<Item = Arc<Of<Pod>>>,
         claims: impl IntoIterator<Item = Claim>,
+        now: Timestamp,
     ) -> Self {
         let ClusterKey { cluster, uid, incarnation } = key;
         let set = set.filter(|set| set.cluster.as_ref() == Some(uid)).map(|set| set.known.clone());
@@ -187,7 +202,9 @@ impl Facts {
         }
         for pod in pods.into_iter().filter(|pod| pod.cluster.as_ref() == Some(uid)) {
             if let Some(ordinal) = names::ordinal(cluster, &pod.known.name) {
-                facts.slots.entry(ordinal).or_default().pod = Some(pod.known.clone());
+                let pod = pod.known.clone();
+                let agent = pod.agent.clone().at(now);
+                facts.slots.entry(ordinal).or_default().pod = Some(Pod { agent, ..pod });
             }
         }
         let ordinal = |claim: &Claim| names::ordinal(&names::volume_claim(cluster), &claim.name);
@@ -201,6 +218,17 @@ impl Facts {
         let members = self.slots.values_mut().filter_map(|slot| slot.member.take());
         self.former.extend(members);
         self.slots.retain(|_, slot| slot.pod.is_some());
+        self
+    }
+
+    /// The same facts, where pods with these UIDs are what the newest template says although no shape is written on them.
+    #[must_use]
+    pub fn fitted(mut self, fitting: &[String]) -> Self {
+        let Some(newest) = self.set.as_ref().and_then(|set| set.newest.clone()) else { return self };
+        let pods = self.slots.values_mut().filter_map(|slot| slot.pod.as_mut());
+        for pod in pods.filter(|pod| pod.unmarked && fitting.contains(&pod.uid)) {
+            pod.shape.clone_from(&newest);
+        }
         self
     }
 
@@ -259,6 +287,20 @@ impl Facts {
     #[must_use]
     pub fn is_leaving(&self, ordinal: u32) -> bool {
         self.claims.get(&ordinal).is_some_and(|claim| claim.deleting)
+    }
+
+    /// What the API server said of a pod of the newest template; `None`: it was not asked yet.
+    #[must_use]
+    pub fn rehearsed(&self) -> Option<&Answer> {
+        let newest = self.set.as_ref()?.newest.as_ref()?;
+        self.rehearsal.as_ref().filter(|rehearsal| rehearsal.shape == *newest).map(|rehearsal| &rehearsal.answer)
+    }
+
+    /// Whether some pod is of another shape than the newest template.
+    #[must_use]
+    pub fn is_rolling(&self) -> bool {
+        let newest = self.set.as_ref().and_then(|set| set.newest.as_ref());
+        newest.is_some_and(|newest| self.pods().any(|(_, pod)| !pod.unmarked && pod.shape != *newest))
     }
 
     /// The pods, by ordinal.
@@ -358,7 +400,11 @@ impl Set {
             version: Version::of(set),
             replicas: spec.and_then(|s| s.replicas).map_or(1, i32::unsigned_abs),
             deleting: set.metadata.deletion_timestamp.is_some(),
-            newest: seen.and_then(|s| s.update_revision.clone()),
+            agent: seen.and_then(|_| {
+                let template = &spec?.template;
+                Some(agent::asked(template.metadata.as_ref()?, template.spec.as_ref())?.to_owned())
+            }),
+            newest: seen.and_then(|_| Some(shape::written(spec?.template.metadata.as_ref()?)?.to_owned())),
             storage: spec.map(Storage::of).unwrap_or_default(),
         }
     }
@@ -395,13 +441,16 @@ impl Stray {
 impl Pod {
     fn of(pod: &core::Pod) -> Self {
         let status = pod.status.as_ref();
+        let written = shape::written(&pod.metadata);
         let condition = |kind: &str| status.and_then(|s| s.conditions.as_ref()?.iter().find(|c| c.type_ == kind));
         let containers = || status.into_iter().flat_map(|s| s.container_statuses.iter().flatten());
         let etcd = containers().find(|c| c.name == names::CONTAINER_ETCD);
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
-            revision: pod.labels().get("controller-revision-hash").cloned().unwrap_or_default(),
+            shape: written.unwrap_or_default().to_owned(),
+            unmarked: written.is_none(),
+            agent: Agent::of(pod),
             address: status.and_then(|s| s.pod_ip.clone()).filter(|ip| !ip.is_empty()),
             ready: condition("Ready").is_some_and(|c| c.status == "True"),
             deleting: pod.metadata.deletion_timestamp.is_some(),

@@ -66,7 +66,9 @@ fn scheduling(pod: &str, status: &PodStatus) -> Option<Trouble> {
     Some(Trouble { reason, message: format!("pod {pod} finds no node: {}", shorten(words)) })
 }
 
-fn waiting(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
+/// The trouble of one container.
+#[must_use]
+pub fn waiting(pod: &str, container: &ContainerStatus) -> Option<Trouble> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let kubelet = waiting.reason.as_deref()?;
     let words = shorten(waiting.message.as_deref().unwrap_or(kubelet));

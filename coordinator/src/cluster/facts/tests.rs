@@ -7,16 +7,30 @@ use etcd_operator_shared::api::{
 };
 
 /// A pod as it is when all is well.
-pub fn pod(ordinal: u32, revision: &str) -> Pod {
+pub fn pod(ordinal: u32, shape: &str) -> Pod {
     Pod {
         name: names::member("demo", ordinal),
         uid: format!("pod-{ordinal}"),
-        revision: revision.into(),
+        shape: shape.into(),
+        unmarked: false,
+        agent: agent(),
         address: Some(format!("10.0.0.{ordinal}")),
         ready: true,
         deleting: false,
         etcd_runs: true,
         trouble: None,
+    }
+}
+
+/// An agent that runs with the image that its pod was made with.
+pub fn agent() -> Agent {
+    let runs_for = jiff::SignedDuration::from_secs(3600);
+    Agent {
+        image: "agent:1".into(),
+        written: "agent:1".into(),
+        container: Some("agent".into()),
+        runs_for,
+        ..Agent::default()
     }
 }
 
@@ -56,8 +70,8 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
     Member::of(&EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) })
 }
 
-pub fn slot(ordinal: u32, revision: &str, role: Role) -> Slot {
-    Slot { pod: Some(pod(ordinal, revision)), member: Some(Arc::new(member(ordinal, Some(status(ordinal, role))))) }
+pub fn slot(ordinal: u32, shape: &str, role: Role) -> Slot {
+    Slot { pod: Some(pod(ordinal, shape)), member: Some(Arc::new(member(ordinal, Some(status(ordinal, role))))) }
 }
 
 /// A list of voters as the leader's agent tells it.
@@ -79,6 +93,7 @@ pub fn set(replicas: u32, newest: &str) -> Set {
         replicas,
         deleting: false,
         newest: Some(newest.into()),
+        agent: Some("agent:1".into()),
         storage: Storage { size: "8Gi".into(), class: None },
     }
 }
@@ -120,14 +135,14 @@ fn a_container_that_never_ran_is_down_and_not_unknown() {
 #[test]
 fn objects_of_a_former_cluster_of_the_same_name_are_not_seen() {
     let key = ClusterKey { cluster: "demo".into(), uid: "new".into(), incarnation: 1 };
-    let facts = Facts::of(&key, None, [Arc::new(member(0, None))], [], []);
+    let facts = Facts::of(&key, None, [Arc::new(member(0, None))], [], [], Timestamp::UNIX_EPOCH);
     assert!(facts.slots.is_empty() && facts.former.is_empty());
 }
 
 #[test]
 fn what_members_of_an_earlier_incarnation_said_counts_no_more() {
     let key = ClusterKey { cluster: "demo".into(), uid: "u".into(), incarnation: 2 };
-    let facts = Facts::of(&key, None, [Arc::new(member(0, None))], [], []);
+    let facts = Facts::of(&key, None, [Arc::new(member(0, None))], [], [], Timestamp::UNIX_EPOCH);
     assert_eq!((facts.slots.len(), facts.former.len()), (0, 1));
 }
 

@@ -12,12 +12,13 @@ use rand::RngExt;
 use tokio::time::Instant;
 
 use crate::{
-    apiserver::{Cause, Failed, print, recorder::Note},
+    apiserver::{Cause, Failed, recorder::Note},
     cluster::{
         context::Context,
         decide::{refusal::Refusal, step::Step},
         outcome::{Outcome, Seen, Unfinished},
     },
+    print,
 };
 use news::overdue::{self, Due};
 use status::Input;
@@ -130,6 +131,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 Refusal::InvalidSpec(_)
                 | Refusal::NoSuchIncarnation { .. }
                 | Refusal::UnknownEnd { .. }
+                | Refusal::TemplateRefused(_)
                 | Refusal::ShrinkUnsupported { .. },
             )
             | None,
@@ -138,6 +140,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
             | Step::MakeMembers
             | Step::SetReplicas(_)
             | Step::Replace(_)
+            | Step::Refresh(_)
             | Step::End(_)
             | Step::Nothing,
         ) => None,

@@ -17,6 +17,16 @@ pub enum PodUser {
     Platform,
 }
 
+/// When a pod that runs gets another agent.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AgentUpdate {
+    /// At once, one member at a time: the agent's container alone is restarted, and etcd goes on.
+    #[default]
+    Rolling,
+    /// When the pod is made anew for another reason, or its agent does not run.
+    OnRestart,
+}
+
 /// What holds back a drain.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisruptionBudget {

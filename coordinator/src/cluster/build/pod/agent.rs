@@ -98,7 +98,6 @@ pub fn http(path: &str) -> Probe {
 /// A change of any of these rolls through the members, as a change of options must.
 fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
     use etcd_operator_shared::names::env;
-    let options = serde_json::to_string(&plan.options()).unwrap_or_default();
     vec![
         from_field(env::POD_NAME, "metadata.name"),
         from_field(env::POD_NAMESPACE, "metadata.namespace"),
@@ -109,7 +108,7 @@ fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
         literal(env::INCARNATION, plan.incarnation.number.to_string()),
         literal(env::CLUSTER_ID, cluster_id(plan)),
         literal(env::ETCD_VERSION, plan.wanted.version.to_string()),
-        literal(env::ETCD_OPTIONS, options),
+        literal(env::ETCD_OPTIONS, plan.options().said()),
     ]
 }
 

@@ -20,7 +20,7 @@ const PATH: &str = "spec.pod.template";
 /// Names of volumes that the pod has already.
 const VOLUMES: [&str; 3] = [names::VOLUME_DATA, VOLUME_AGENT, agent::VOLUME_TOKEN];
 /// Labels and annotations that the operator sets.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 11] = [
     "app.kubernetes.io/name",
     "app.kubernetes.io/instance",
     "app.kubernetes.io/managed-by",
@@ -29,6 +29,9 @@ const KEYS: [&str; 8] = [
     names::LABEL_CLUSTER,
     names::LABEL_CLUSTER_UID,
     names::LABEL_INCARNATION,
+    names::ANNOTATION_SHAPE,
+    names::ANNOTATION_AGENT,
+    names::ANNOTATION_AGENT_IMAGE,
 ];
 /// etcd's own way out takes up to 8 s when a client watches, and a hand-over comes before it.
 const LEAST_GRACE: i64 = 15;

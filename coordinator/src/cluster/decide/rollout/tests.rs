@@ -5,10 +5,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cluster::facts::rehearsal::Rehearsal;
 use crate::cluster::facts::tests::{healthy, member, set, slot, status};
 
 fn roll(facts: &mut Facts) {
     facts.set = Some(set(u32::try_from(facts.slots.len()).unwrap(), "b"));
+    facts.rehearsal = Some(Rehearsal { shape: "b".into(), answer: Answer::Taken });
 }
 
 fn deletions(step: &Step) -> Vec<&str> {
@@ -18,6 +20,7 @@ fn deletions(step: &Step) -> Vec<&str> {
         | Step::Begin(_)
         | Step::MakeMembers
         | Step::SetReplicas(_)
+        | Step::Refresh(_)
         | Step::End(_)
         | Step::Wait(_)
         | Step::Nothing => vec![],
@@ -141,6 +144,49 @@ fn one_without_a_vote_that_cannot_join_with_its_old_template_goes_at_once() {
     assert_eq!(deletions(&next(facts.set.as_ref().unwrap(), 3, &membership, &facts, None)), ["demo-1", "demo-2"]);
 }
 
+#[test]
+fn no_pod_in_which_etcd_runs_goes_before_its_successor_would_be_taken() {
+    let mut facts = healthy(3);
+    roll(&mut facts);
+    let answered = |facts: &mut Facts, shape: &str, answer| {
+        facts.rehearsal = Some(Rehearsal { shape: shape.into(), answer });
+        step(facts)
+    };
+    facts.rehearsal = None;
+    assert_eq!(step(&facts), Step::Look(Look::Template));
+    assert_eq!(answered(&mut facts, "a", Answer::Taken), Step::Look(Look::Template), "that was another template");
+    assert!(matches!(answered(&mut facts, "b", Answer::Refused("no".into())), Step::Wait(_)));
+    assert_eq!(deletions(&answered(&mut facts, "b", Answer::Unclear)), ["demo-2"]);
+    facts.rehearsal = None;
+    let pod = facts.slots.get_mut(&1).unwrap().pod.as_mut().unwrap();
+    (pod.ready, pod.etcd_runs) = (false, false);
+    assert_eq!(deletions(&step(&facts)), ["demo-1"], "nothing is lost by one that does not run");
+}
+
+#[test]
+fn pods_without_a_shape_are_held_against_the_template_by_a_live_look() {
+    let mut facts = healthy(3);
+    roll(&mut facts);
+    for ordinal in 0..3 {
+        let pod = facts.slots.get_mut(&ordinal).unwrap().pod.as_mut().unwrap();
+        (pod.shape, pod.unmarked) = (String::new(), true);
+    }
+    assert_eq!(step(&facts), Step::Look(Look::Live));
+    facts.source = Source::Live;
+    let fitting = ["pod-0", "pod-2"].map(ToOwned::to_owned);
+    assert_eq!(deletions(&step(&facts.clone().fitted(&fitting))), ["demo-1"], "the one that is not what it says");
+}
+
+#[test]
+fn where_etcd_does_not_run_another_agent_is_reason_enough() {
+    let mut facts = healthy(3);
+    facts.set.as_mut().unwrap().agent = Some("agent:2".into());
+    assert_eq!(step(&facts), Step::Nothing);
+    let pod = facts.slots.get_mut(&1).unwrap().pod.as_mut().unwrap();
+    (pod.ready, pod.etcd_runs) = (false, false);
+    assert_eq!(deletions(&step(&facts)), ["demo-1"]);
+}
+
 fn any_seat() -> impl Strategy<Value = Slot> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let phase = prop::option::of(prop::sample::select(vec![
@@ -186,7 +232,7 @@ proptest! {
         let serves = |slot: &Slot| matches!(slot.readiness(), Readiness::Ready(_));
         let settled = |slot: &Slot| matches!(slot.readiness(), Readiness::Ready(s) if s.settled);
         let leads = |slot: &Slot| matches!(slot.readiness(), Readiness::Ready(s) if s.role == Some(Role::Leader));
-        let old = |slot: &Slot| slot.pod.as_ref().is_some_and(|p| p.revision != "b");
+        let old = |slot: &Slot| slot.pod.as_ref().is_some_and(|p| p.shape != "b");
         for ordinal in &chosen {
             let deletion = &facts.slots[ordinal];
             prop_assert!(old(deletion), "only old pods are replaced");

@@ -11,7 +11,7 @@ use etcd_operator_shared::api::{
 use crate::{
     apiserver::recorder::Note,
     cluster::{
-        decide::step::Why,
+        decide::step::{Refresh, Swap, Why},
         report::status::{REFUSED, template},
     },
 };
@@ -66,6 +66,24 @@ impl Note {
     #[must_use]
     pub fn replaced(pod: &str, why: Why) -> Self {
         Self::normal("PodReplaced", "Replace", format!("deleted pod {pod}: {}", why.as_str()))
+    }
+
+    #[must_use]
+    pub fn refreshed(refresh: &Refresh) -> Self {
+        let Refresh { name, image, former, why, .. } = refresh;
+        match why {
+            Swap::NotServing | Swap::Follower | Swap::LeaderLast => {
+                Self::normal("AgentUpdated", "Update", format!("the agent of {name} gets image {image}, etcd goes on"))
+            }
+            Swap::PutBack(reason) => Self {
+                warns: true,
+                reason: "AgentRefused".to_owned(),
+                action: "Update",
+                text: format!(
+                    "the agent of {name} does not work with image {former} ({reason}): it gets {image} again"
+                ),
+            },
+        }
     }
 
     #[must_use]

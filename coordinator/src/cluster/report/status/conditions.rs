@@ -109,6 +109,10 @@ fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
             let names: Vec<&str> = pods.iter().map(|p| p.name.as_str()).collect();
             Some(because("ReplacingPods", format!("replacing {}", names.join(", "))))
         }
+        Step::Refresh(pods) => {
+            let names: Vec<&str> = pods.iter().map(|p| p.name.as_str()).collect();
+            Some(because("AgentsUpdating", format!("new agents for {}", names.join(", "))))
+        }
         Step::End(_) => Some(because("Ending", "no pod is left: the incarnation is over")),
         Step::Wait(Waiting { reason, message }) => Some(because(reason, message.clone())),
         Step::Begin(incarnation) => Some(because("Founding", format!("incarnation {} begins", incarnation.number))),

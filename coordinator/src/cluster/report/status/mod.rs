@@ -106,8 +106,6 @@ impl<'a> Derived<'a> {
         let Decision { membership, size, step, .. } = decision;
         let size = *size;
         let incarnation = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
-        let newest = facts.set.as_ref().and_then(|s| s.newest.as_deref());
-        let old = |revision: &str| newest.is_some_and(|newest| newest != revision);
         let surplus = membership.standings.keys().any(|ordinal| *ordinal >= size && !membership.is_gone(*ordinal));
         Self {
             input,
@@ -116,7 +114,7 @@ impl<'a> Derived<'a> {
             founded: incarnation.is_some(),
             stopped: size == 0,
             pods: u32::try_from(facts.pods().count()).unwrap_or(u32::MAX),
-            rolling: size > 0 && facts.pods().any(|(_, pod)| old(&pod.revision)),
+            rolling: size > 0 && facts.is_rolling(),
             moving: surplus || facts.replicas() != size || matches!(step, Step::SetReplicas(_)),
         }
     }

@@ -342,7 +342,9 @@ fn a_pod_without_a_template_is_what_it_was() {
     assert_eq!(
         made,
         golden,
-        "this would replace the pods of every cluster:\n{}",
+        "with this, an upgrade of the operator replaces every pod of every cluster, one at a time, each with an election and \
+         some seconds in which its member is away, and takes each cluster of one member down: is it worth that? Then \
+         write down why, and take this as golden.yaml:\n{}",
         serde_yaml::to_string(&made).unwrap()
     );
 }

@@ -1,0 +1,149 @@
+//! The shape of a pod: all of its template that stays as it is for as long as the pod runs. A pod whose shape is old is
+//! replaced; what is not part of it is changed in the pod that runs.
+//!
+//! ```text
+//!   template ─▶ without what is changed in place ─▶ fingerprint ─▶ annotation etcd.etcd.io/shape ─▶ (StatefulSet) ─▶ pod
+//! ```
+//! Changed in place: the image of the agent's container.
+
+use etcd_operator_shared::{
+    api::EtcdOptions,
+    names::{ANNOTATION_AGENT, ANNOTATION_AGENT_IMAGE, ANNOTATION_SHAPE, CONTAINER_AGENT, env::ETCD_OPTIONS},
+};
+use k8s_openapi::{
+    api::core::v1::{Pod, PodTemplateSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::agent;
+use crate::print;
+
+/// Annotations that are no part of a shape.
+const NOTES: [&str; 3] = [ANNOTATION_SHAPE, ANNOTATION_AGENT, ANNOTATION_AGENT_IMAGE];
+
+/// Writes on a template its shape, and the image of its agent.
+pub fn stamp(template: &mut PodTemplateSpec) {
+    let shape = format!("{:016x}", print::of(&lasting(template).to_string()));
+    let image = template.spec.as_ref().and_then(agent::image).map(ToOwned::to_owned);
+    let notes = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
+    notes.insert(ANNOTATION_SHAPE.to_owned(), shape);
+    notes.extend(image.map(|image| (ANNOTATION_AGENT_IMAGE.to_owned(), image)));
+}
+
+/// The shape that is written on a template or a pod.
+#[must_use]
+pub fn written(meta: &ObjectMeta) -> Option<&str> {
+    meta.annotations.as_ref()?.get(ANNOTATION_SHAPE).map(String::as_str)
+}
+
+/// Whether a pod has all that a template says, in the same words or others: how a pod is judged that was made before
+/// shapes were written on pods. What it has beside that may be of the API server's making.
+#[must_use]
+pub fn fits(pod: &Pod, template: &PodTemplateSpec) -> bool {
+    covers(&lasting(pod), &lasting(template))
+}
+
+/// A template or a pod without what is changed in place, and without what is written about that.
+fn lasting(object: &impl Serialize) -> Value {
+    let mut all = json!(object);
+    if let Some(notes) = all.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        NOTES.iter().for_each(|note| drop(notes.remove(*note)));
+    }
+    let containers = all.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten().filter(|one| one["name"] == CONTAINER_AGENT) {
+        container.as_object_mut().map(|fields| fields.remove("image"));
+    }
+    all
+}
+
+/// Of a list every element is covered by some element of the other.
+fn covers(pod: &Value, template: &Value) -> bool {
+    match (pod, template) {
+        (Value::Object(pod), Value::Object(template)) if template.get("name") == Some(&json!(ETCD_OPTIONS)) => {
+            pod.get("name") == template.get("name") && options(pod.get("value")) == options(template.get("value"))
+        }
+        (Value::Object(pod), Value::Object(template)) => {
+            template.iter().all(|(name, value)| pod.get(name).is_some_and(|other| covers(other, value)))
+        }
+        (Value::Array(pod), Value::Array(template)) => {
+            template.iter().all(|value| pod.iter().any(|other| covers(other, value)))
+        }
+        (pod, template) => pod == template,
+    }
+}
+
+/// The options as an agent understands them: they were said in full before.
+fn options(said: Option<&Value>) -> Option<EtcdOptions> {
+    serde_json::from_str(said?.as_str()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(change: impl FnOnce(&mut Value)) -> PodTemplateSpec {
+        let mut all = json!({
+            "metadata": {"labels": {"team": "a"}, "annotations": {"note": "x"}},
+            "spec": {"containers": [
+                {"name": "agent", "image": "agent:1", "env": [{"name": "ETCD_OPTIONS", "value": r#"{"quotaBackend":"2Gi"}"#}]},
+                {"name": "etcd", "image": "etcd:1"},
+            ]},
+        });
+        change(&mut all);
+        let mut template = serde_json::from_value(all).unwrap();
+        stamp(&mut template);
+        template
+    }
+
+    fn shape(change: impl FnOnce(&mut Value)) -> String {
+        written(&template(change).metadata.unwrap()).unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_agents_image_is_no_part_of_a_shape_and_all_else_is() {
+        let plain = shape(|_| ());
+        assert_eq!(shape(|all| all["spec"]["containers"][0]["image"] = json!("agent:2")), plain);
+        assert_ne!(shape(|all| all["spec"]["containers"][1]["image"] = json!("etcd:2")), plain);
+        assert_ne!(shape(|all| all["spec"]["containers"][0]["env"] = json!([])), plain);
+        assert_ne!(shape(|all| all["metadata"]["labels"]["team"] = json!("b")), plain);
+        assert_ne!(shape(|all| all["metadata"]["annotations"]["note"] = json!("y")), plain);
+    }
+
+    #[test]
+    fn a_template_that_is_stamped_again_keeps_its_shape() {
+        let once = template(|_| ());
+        let mut twice = once.clone();
+        stamp(&mut twice);
+        assert_eq!(once, twice);
+    }
+
+    /// As an earlier release and the API server made it.
+    fn older(change: impl FnOnce(&mut Value)) -> Pod {
+        let full = concat!(
+            r#"{"quotaBackend":"2Gi","autoCompaction":{"mode":"Periodic","retention":"1h"},"#,
+            r#""heartbeatInterval":"100ms","electionTimeout":"1s","extraArgs":{}}"#
+        );
+        let mut pod = json!({
+            "metadata": {"name": "demo-0", "labels": {"team": "a", "controller-revision-hash": "b"}, "annotations": {"note": "x"}},
+            "spec": {"nodeName": "n", "containers": [
+                {"name": "agent", "image": "agent:0", "env": [{"name": "ETCD_OPTIONS", "value": full}]},
+                {"name": "etcd", "image": "etcd:1", "terminationMessagePath": "/dev/termination-log"},
+                {"name": "injected", "image": "mesh:1"},
+            ]},
+        });
+        change(&mut pod);
+        serde_json::from_value(pod).unwrap()
+    }
+
+    #[test]
+    fn a_pod_of_before_that_is_what_the_template_says_is_not_old() {
+        let template = template(|_| ());
+        assert!(fits(&older(|_| ()), &template));
+        assert!(!fits(&older(|pod| pod["spec"]["containers"][1]["image"] = json!("etcd:0")), &template));
+        assert!(!fits(&older(|pod| pod["metadata"]["labels"]["team"] = json!("b")), &template));
+        let quota = json!([{"name": "ETCD_OPTIONS", "value": r#"{"quotaBackend":"3Gi"}"#}]);
+        assert!(!fits(&older(|pod| pod["spec"]["containers"][0]["env"] = quota), &template));
+    }
+}
