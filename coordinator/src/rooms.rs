@@ -7,7 +7,7 @@ use std::{
 };
 
 /// All rooms, the lowest first.
-const ROOMS: [&str; 25] = [
+const ROOMS: [&str; 27] = [
     "ownership",
     "print",
     "metrics",
@@ -22,12 +22,14 @@ const ROOMS: [&str; 25] = [
     "cluster/inquiries",
     "cluster/rehearsals",
     "cluster/turns",
+    "cluster/installations",
     "cluster/context",
     "cluster/outcome",
     "cluster/apply",
     "cluster/incarnation",
     "cluster/report",
     "cluster/unreadable",
+    "cluster/installation",
     "cluster/reconcile",
     "cluster/controller",
     "args",

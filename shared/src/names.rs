@@ -22,6 +22,8 @@ pub const ANNOTATION_AGENT_IMAGE: &str = "etcd.etcd.io/agent-image";
 pub const ANNOTATION_AGENT: &str = "etcd.etcd.io/agent-update";
 /// Field manager of everything that the coordinator applies.
 pub const MANAGER_COORDINATOR: &str = "etcd-coordinator";
+/// Lease of the coordinators of one installation: whoever holds it leads.
+pub const LEASE: &str = "etcd-coordinator";
 /// Field manager of everything that an agent writes.
 pub const MANAGER_AGENT: &str = "etcd-agent";
 /// The longest cluster name. The controller-revision-hash label of its pods (name, `-`, ten characters) must fit 63.
@@ -68,6 +70,18 @@ pub mod env {
     pub const ETCD_VERSION: &str = "ETCD_VERSION";
     /// `EtcdOptions` as JSON.
     pub const ETCD_OPTIONS: &str = "ETCD_OPTIONS";
+}
+
+/// An installation of the operator, by the namespace of its Lease.
+#[must_use]
+pub fn installation(lease_namespace: &str) -> String {
+    format!("{lease_namespace}/{LEASE}")
+}
+
+/// Namespace and name of an installation's Lease, or `None` where its name is none of this form.
+#[must_use]
+pub fn lease_of(installation: &str) -> Option<(&str, &str)> {
+    installation.split_once('/').filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
 }
 
 /// The StatefulSet, and the PodDisruptionBudget.
@@ -175,6 +189,14 @@ mod tests {
             ["http://demo-1.demo-peer.other.svc:2380", "http://10.0.0.1:2380", "http://demo-x.demo-peer.ns.svc:2380"]
         {
             assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_lease_is_read_back_from_its_installation() {
+        assert_eq!(lease_of(&installation("ns")), Some(("ns", LEASE)));
+        for other in ["", "ns", "/name", "ns/"] {
+            assert_eq!(lease_of(other), None, "{other}");
         }
     }
 

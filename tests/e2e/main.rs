@@ -30,4 +30,5 @@ mod services;
 mod sizes;
 mod status_cli;
 mod strangers;
+mod two_installations;
 mod unreadable;

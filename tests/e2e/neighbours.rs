@@ -162,6 +162,6 @@ async fn ends_in_order(demo: &Demo<'_>) -> Result<()> {
     Ok(())
 }
 
-fn last_agent_image() -> String {
+pub fn last_agent_image() -> String {
     std::env::var("E2E_LAST_AGENT_IMAGE").unwrap_or_else(|_| LAST_AGENT_IMAGE.to_owned())
 }

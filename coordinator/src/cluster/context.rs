@@ -7,7 +7,10 @@ use kube::ResourceExt;
 
 use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events, lists::Lists},
-    cluster::{caches::Caches, inquiries::Inquiries, rehearsals::Rehearsals, timers::Timers, turns::Turns},
+    cluster::{
+        caches::Caches, inquiries::Inquiries, installations::Installations, rehearsals::Rehearsals, timers::Timers,
+        turns::Turns,
+    },
     metrics::Metrics,
 };
 
@@ -23,6 +26,8 @@ pub struct Context {
     pub agent_image: String,
     /// As whom pods run whose cluster does not say.
     pub pod_user: PodUser,
+    /// Shared by all scopes.
+    pub installations: Arc<Installations>,
     pub timers: Timers,
     pub inquiries: Inquiries,
     pub rehearsals: Rehearsals,
@@ -51,6 +56,7 @@ impl Context {
             self.inquiries.forget(&gone);
             self.rehearsals.forget_all_but(|uid| uid != gone);
             self.turns.forget_all_but(|uid| uid != gone);
+            self.installations.forget(&gone);
         }
     }
 }

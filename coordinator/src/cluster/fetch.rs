@@ -61,13 +61,17 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
     Ok(Facts { source: Source::Live, strays, ..facts })
 }
 
-/// The EtcdCluster as it is now. One that is gone or going gets nothing: a watch may be late to tell.
+/// The EtcdCluster as it is now. One that is gone or going gets nothing, and neither does one on which another
+/// installation acts by now: a watch may be late to tell.
 pub async fn cluster(api: &ApiServer, seen: &EtcdCluster) -> Result<EtcdCluster, Failed> {
     let (name, namespace, uid) = identity(seen);
+    let failed = |cause| Failed { attempt: format!("find EtcdCluster {name}"), cause };
     let there = api.get::<EtcdCluster>(&namespace, &name).await?;
-    there
+    let there = there
         .filter(|there| there.uid().as_ref() == Some(&uid) && there.metadata.deletion_timestamp.is_none())
-        .ok_or_else(|| Failed { attempt: format!("find EtcdCluster {name}"), cause: Cause::Missing })
+        .ok_or_else(|| failed(Cause::Missing))?;
+    let operator = |cluster: &EtcdCluster| cluster.status.as_ref().and_then(|status| status.operator.clone());
+    if operator(&there) == operator(seen) { Ok(there) } else { Err(failed(Cause::Conflict)) }
 }
 
 /// Pods of these ordinals that are there, and that no selector finds.

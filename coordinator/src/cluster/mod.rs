@@ -16,6 +16,8 @@ pub(crate) mod controller;
 mod fetch;
 mod incarnation;
 pub(crate) mod inquiries;
+mod installation;
+pub(crate) mod installations;
 mod outcome;
 mod reconcile;
 pub(crate) mod rehearsals;

@@ -22,6 +22,7 @@ use crate::{
             rehearsal::{Answer, Rehearsal},
         },
         fetch, incarnation,
+        installation::{self, Settled},
         outcome::{Outcome, Seen, Unfinished},
         report,
         timers::Retry,
@@ -35,10 +36,17 @@ const AGAIN_FOR_BUDGET: Duration = Duration::from_secs(1);
 
 /// One cluster, once.
 pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<Action, Unfinished> {
-    let Some(mut seen) = observe(&ctx, &cluster) else { return Ok(Action::await_change()) };
+    let Some(seen) = observe(&ctx, &cluster) else { return Ok(Action::await_change()) };
     let uid = cluster.uid().unwrap_or_default();
+    let (mut seen, unmarked) = match installation::settle(&ctx, seen).await {
+        Settled::Ours(seen) => (seen, None),
+        Settled::Unmarked(seen, failed) => (seen, Some(failed)),
+        Settled::Theirs(again) => return Ok(Action::requeue(again)),
+        Settled::Failed(failed) => return Err(Unfinished { failed: vec![failed], again: None }),
+    };
     let unanswered = inquire(&ctx, &mut seen).await;
     let mut outcome = advance(&ctx, seen).await.refusing_strangers();
+    outcome.failed.extend(unmarked);
     outcome.denials = ctx.timers.denied(&uid, &outcome.failed);
     if ration::is_well(&outcome.decision, &outcome.seen.facts) {
         ctx.turns.is_well(&uid, Instant::now());

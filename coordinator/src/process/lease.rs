@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use etcd_operator_shared::names::LEASE;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -23,8 +24,6 @@ use tracing::{debug, info, warn};
 
 use crate::apiserver::{ApiServer, Cause, Failed, fence::since_boot};
 
-/// Name of the Lease.
-const NAME: &str = "etcd-coordinator";
 /// A Lease that did not change for so long is free.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// A leader that could not renew for so long is none. Shorter than the above: it stops before another begins.
@@ -77,7 +76,7 @@ impl<'a> Election<'a> {
 
     /// Waits until this process leads; `false` if it was asked to end first.
     pub async fn win(&mut self, shutdown: &CancellationToken) -> bool {
-        info!(namespace = self.namespace, lease = NAME, identity = self.identity, "standing by");
+        info!(namespace = self.namespace, lease = LEASE, identity = self.identity, "standing by");
         loop {
             match self.attempt().await {
                 Ok(true) => return true,
@@ -115,7 +114,7 @@ impl<'a> Election<'a> {
     /// Gives the Lease back, so that another need not wait for its expiry.
     pub async fn release(&mut self) {
         let release = async {
-            let Some(mut lease) = self.api.get::<Lease>(&self.namespace, NAME).await? else { return Ok(()) };
+            let Some(mut lease) = self.api.get::<Lease>(&self.namespace, LEASE).await? else { return Ok(()) };
             if holder(&lease) != self.identity {
                 return Ok(());
             }
@@ -133,7 +132,7 @@ impl<'a> Election<'a> {
     /// One look, and one write where it is ours to write. Whether we hold it now.
     async fn attempt(&mut self) -> Result<bool, Failed> {
         let begun = since_boot();
-        let lease: Option<Lease> = self.api.get(&self.namespace, NAME).await?;
+        let lease: Option<Lease> = self.api.get(&self.namespace, LEASE).await?;
         let now = Instant::now();
         self.seen = lease.as_ref().map(|lease| see(self.seen.take(), lease, now));
         let act = decide(lease.as_ref(), self.seen.as_ref(), &self.identity, now);
@@ -162,7 +161,7 @@ impl<'a> Election<'a> {
     fn written(&self, lease: Option<Lease>, act: Act) -> Lease {
         let mut lease = lease.unwrap_or_else(|| Lease {
             metadata: ObjectMeta {
-                name: Some(NAME.into()),
+                name: Some(LEASE.into()),
                 namespace: Some(self.namespace.clone()),
                 ..ObjectMeta::default()
             },

@@ -11,7 +11,7 @@
 use std::{net::Ipv6Addr, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use etcd_operator_shared::process::probe;
+use etcd_operator_shared::{names, process::probe};
 use kube::{Client, Config, client::ClientBuilder, config::KubeConfigOptions, config::Kubeconfig};
 use rand::RngExt;
 use tokio::net::TcpListener;
@@ -56,7 +56,9 @@ pub async fn run(args: Run, shutdown: CancellationToken) -> anyhow::Result<()> {
         }
     }
     tokio::spawn(probes::pulse(Arc::clone(&api), ended.clone()));
-    let begin = || Term::begin(&args, &api, &metrics, &senses, &shutdown);
+    // Without a Lease nobody else could see whether this installation is still there.
+    let mine = args.leader_elect.then(|| names::installation(&lease_namespace));
+    let begin = || Term::begin(&args, mine.clone(), &api, &metrics, &senses, &shutdown);
     if args.leader_elect {
         let identity = format!("{}_{:08x}", args.identity, rand::rng().random::<u32>());
         lead(Election::new(&lease, lease_namespace, identity), begin, &shutdown).await;

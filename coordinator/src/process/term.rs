@@ -15,8 +15,8 @@ use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events, lists::Lists, watch::Scope},
     args::Run,
     cluster::{
-        caches::Caches, context::Context, controller, inquiries::Inquiries, rehearsals::Rehearsals, timers::Timers,
-        turns::Turns,
+        caches::Caches, context::Context, controller, inquiries::Inquiries, installations::Installations,
+        rehearsals::Rehearsals, timers::Timers, turns::Turns,
     },
     metrics::Metrics,
     process::senses::Senses,
@@ -31,9 +31,10 @@ pub struct Term<'a> {
 }
 
 impl<'a> Term<'a> {
-    /// Begins to act. Ends by itself at a shutdown of the process.
+    /// Begins to act as the installation of this name, if it has one. Ends by itself at a shutdown of the process.
     pub fn begin(
         args: &Run,
+        mine: Option<String>,
         api: &Arc<ApiServer>,
         metrics: &'a Metrics,
         senses: &'a Senses,
@@ -41,7 +42,7 @@ impl<'a> Term<'a> {
     ) -> Self {
         let shutdown = shutdown.child_token();
         let events = Events::start(api.client(), args.identity.clone(), shutdown.clone());
-        let applied = Arc::new(Applied::default());
+        let (applied, installations) = (Arc::new(Applied::default()), Arc::new(Installations::new(mine)));
         let turns = Turns::new(args.max_rolling, metrics.clone());
         let mut controllers = JoinSet::new();
         metrics.leads(true);
@@ -58,6 +59,7 @@ impl<'a> Term<'a> {
                 metrics: metrics.clone(),
                 agent_image: args.agent_image.clone(),
                 pod_user: args.pod_user.into(),
+                installations: Arc::clone(&installations),
                 timers: Timers::default(),
                 inquiries: Inquiries::default(),
                 rehearsals: Rehearsals::default(),

@@ -28,16 +28,16 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Starts one for one namespace.
+    /// Starts one for one namespace, with its Lease in another or the same.
     ///
     /// # Errors
     /// When its program is not there.
-    pub fn start(kubeconfig: &Path, namespace: &str, agent_image: &str) -> Result<Self> {
+    pub fn start(kubeconfig: &Path, namespace: &str, lease_namespace: &str, agent_image: &str) -> Result<Self> {
         let program = program()?;
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&program);
         command.arg("--kubeconfig").arg(kubeconfig);
-        command.args(["--namespace", namespace, "--lease-namespace", namespace, "--agent-image", agent_image]);
+        command.args(["--namespace", namespace, "--lease-namespace", lease_namespace, "--agent-image", agent_image]);
         let port = free_port()?;
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

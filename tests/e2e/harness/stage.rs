@@ -127,9 +127,17 @@ impl Stage {
     /// # Errors
     /// When its program is not there.
     pub fn start_coordinator(&self, agent_image: &str) -> Result<()> {
-        let started = Coordinator::start(&self.kubeconfig, &self.namespace, agent_image)?;
+        let started = self.another_coordinator(&self.namespace, agent_image)?;
         *self.coordinator.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
         Ok(())
+    }
+
+    /// Starts a coordinator beside the stage's own, with its Lease in this namespace: another one is another installation.
+    ///
+    /// # Errors
+    /// When its program is not there.
+    pub fn another_coordinator(&self, lease_namespace: &str, agent_image: &str) -> Result<Coordinator> {
+        Coordinator::start(&self.kubeconfig, &self.namespace, lease_namespace, agent_image)
     }
 
     /// Ends it as Kubernetes would.

@@ -14,6 +14,7 @@ pub mod agents;
 pub mod cleanup;
 pub mod growth;
 pub mod incarnation;
+pub mod installation;
 pub mod membership;
 pub mod places;
 pub mod ration;
@@ -111,7 +112,8 @@ pub fn decide(cluster: &EtcdCluster, facts: &Facts, waited: Waited) -> Decision 
 
 impl Decision {
     /// Nothing of the spec is done; what runs is left as it is.
-    fn untouched(cluster: &EtcdCluster, facts: &Facts, step: Step, refusal: Option<Refusal>) -> Self {
+    #[must_use]
+    pub fn untouched(cluster: &EtcdCluster, facts: &Facts, step: Step, refusal: Option<Refusal>) -> Self {
         let incarnation = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
         let membership = incarnation.map(|i| Membership::of(i, has_formed(cluster), None, facts)).unwrap_or_default();
         let size = match cluster.spec.size {

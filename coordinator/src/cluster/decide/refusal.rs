@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::{
     cluster::{
-        decide::places,
+        decide::{installation::Rivals, places},
         facts::{Facts, rehearsal::Answer},
     },
     ownership::Stranger,
@@ -57,12 +57,14 @@ pub enum Refusal {
     OldKinds,
     #[error("the API server would refuse pods of the new template, so none is replaced: {0}")]
     TemplateRefused(String),
+    #[error("{0}")]
+    OtherOperator(Rivals),
     #[error("volumes cannot shrink from {have} to {want}: set spec.storage.size to {have} or more")]
     ShrinkUnsupported { have: String, want: String },
 }
 
 /// All reasons.
-pub const REASONS: [&str; 10] = [
+pub const REASONS: [&str; 11] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -72,6 +74,7 @@ pub const REASONS: [&str; 10] = [
     "StatusLost",
     "OldKinds",
     "TemplateRefused",
+    "OtherOperator",
     "ShrinkUnsupported",
 ];
 
@@ -89,6 +92,7 @@ impl Refusal {
             Self::StatusLost(_) => "StatusLost",
             Self::OldKinds => "OldKinds",
             Self::TemplateRefused(_) => "TemplateRefused",
+            Self::OtherOperator(_) => "OtherOperator",
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
         }
     }

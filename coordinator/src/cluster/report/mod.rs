@@ -120,6 +120,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::NoDefaultStorageClass
                 | Refusal::StaleVolume { .. }
                 | Refusal::StatusLost(_)
+                | Refusal::OtherOperator(_)
                 | Refusal::OldKinds),
             ),
             _,

@@ -23,6 +23,11 @@ pub struct EtcdClusterStatus {
     /// The present life of the cluster's data. Written before anything else is made; the number only rises.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<Incarnation>,
+    /// The installation of the operator that acts on this cluster, by namespace and name of its Lease, such as
+    /// `etcd-operator-system/etcd-coordinator`. Any other leaves the cluster alone while that Lease exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 320))]
+    pub operator: Option<String>,
     /// etcd's cluster ID, in hexadecimal as etcdctl prints it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]

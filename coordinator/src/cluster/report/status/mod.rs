@@ -75,6 +75,7 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
         phase: Some(phase),
         conditions,
         incarnation: before.incarnation,
+        operator: before.operator,
         cluster_id: cluster_id.or(before.cluster_id),
         leader,
         version,
