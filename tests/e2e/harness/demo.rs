@@ -6,6 +6,7 @@ use super::process;
 use super::{Part, Stage, until};
 use anyhow::{Context, Result, bail, ensure};
 use etcd_operator_shared::api::EtcdCluster;
+use etcd_operator_shared::api::cluster::AgentUpdate;
 use etcd_operator_shared::names::{self, PORT_CLIENT};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -111,10 +112,12 @@ impl<'a> Demo<'a> {
         ensure!(pods.len() == self.size as usize, "there are {} pods", pods.len());
         let set = self.stage.api::<StatefulSet>().get(&self.name).await?;
         let template = set.spec.map(|spec| spec.template).context("a StatefulSet has a template")?;
+        let keeps_agents = self.get().await?.spec.pod.agent_update == Some(AgentUpdate::OnRestart);
         let newest = pods::made_of(template.metadata.as_ref(), template.spec.as_ref());
         for pod in pods {
             let own = pods::made_of(Some(&pod.metadata), pod.spec.as_ref());
-            ensure!(own == newest, "pod {} is made of {own:?} and should be of {newest:?}", pod.name_any());
+            let same = own[0] == newest[0] && (keeps_agents || own[1] == newest[1]);
+            ensure!(same, "pod {} is made of {own:?} and should be of {newest:?}", pod.name_any());
             ensure!(pods::is_ready(&pod), "pod {} is not Ready", pod.name_any());
         }
         Ok(())
