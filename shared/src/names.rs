@@ -54,6 +54,13 @@ pub const AGENT_BINARY: &str = "/agent/etcd-agent";
 /// File in the emptyDir that is mounted over the etcd container's `/etc/hosts`, relative to [`AGENT_DIR`].
 pub const HOSTS_FILE: &str = "hosts";
 
+/// Where the agent, as every client library, finds its ServiceAccount.
+pub const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// The ServiceAccount's token there, for as long as kubelet gives one.
+pub const TOKEN_LONG: &str = "token";
+/// Another one, for the shortest time that Kubernetes gives: renewed often, and refused once the API server was away for long.
+pub const TOKEN_SHORT: &str = "token-short";
+
 /// Environment of the agent's container, set by the coordinator.
 pub mod env {
     pub const POD_NAME: &str = "POD_NAME";

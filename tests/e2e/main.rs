@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod account_made_anew;
 mod all_at_once;
 mod authentication;
 mod bad_input;

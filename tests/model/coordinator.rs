@@ -223,6 +223,7 @@ impl Member {
             initial: false,
             initial_members: life.initial_members.clone(),
             peers: vec![],
+            account: None,
             size: self.size.into(),
             stopped: self.stopped,
             retiring: false,

@@ -137,6 +137,14 @@ impl Applied {
         self.lock().entries.get(key).map(|entry| entry.there.clone())
     }
 
+    /// UID of the object of this kind and name, where it belongs to this EtcdCluster (by UID).
+    #[must_use]
+    pub fn uid_of<K: Resource<DynamicType = ()>>(&self, namespace: &str, name: &str, cluster: &str) -> Option<String> {
+        let key = Key((Key::within::<K>(namespace) + name).into());
+        let ours = self.there(&key).filter(|there| there.owner.as_deref() == Some(cluster));
+        ours.map(|there| there.uid.into())
+    }
+
     /// Notes what was written. `after` is the object as the API server has it since. What was heard meanwhile stays
     /// heard: a watch may be faster than the answer to a write.
     pub fn note<K>(&self, wanted: Wanted<K>, after: &impl ResourceExt) {

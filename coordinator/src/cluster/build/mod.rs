@@ -48,6 +48,8 @@ pub struct Blueprint<'a> {
     /// As whom pods run whose cluster does not say.
     pub pod_user: PodUser,
     pub server: ServerVersion,
+    /// UID of the agents' ServiceAccount, where it is known.
+    pub account: Option<String>,
     /// What every member is told.
     pub desired: &'a Desired,
     /// Number of members that have a vote.

@@ -347,6 +347,15 @@ impl Slot {
         self.member.as_ref()?.unreadable.as_deref()
     }
 
+    /// Whether its agent has not been heard since the ServiceAccount was made anew: the API server refuses the tokens of
+    /// the former one. Agents that are too old to say as whom they speak are taken to be heard.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        let told = self.member.as_ref().and_then(|member| member.spec.account.as_ref());
+        let spoke = self.report().and_then(|said| said.account.as_ref());
+        told.zip(spoke).is_some_and(|(told, spoke)| told != spoke)
+    }
+
     /// Whether the member of the very pod that is there has left the cluster for good.
     #[must_use]
     pub fn has_left(&self) -> bool {
@@ -365,7 +374,7 @@ impl Slot {
     pub fn readiness(&self) -> Readiness<'_> {
         let Some(pod) = self.pod.as_ref().filter(|p| !p.deleting) else { return Readiness::Absent };
         match self.report() {
-            Some(status) if status.ready && pod.ready => Readiness::Ready(status),
+            Some(status) if status.ready && pod.ready && !self.is_deaf() => Readiness::Ready(status),
             Some(status) if !status.ready => Readiness::NotReady(status),
             // A lost node's pod keeps what its kubelet said last: that it runs.
             Some(_) | None if !pod.ready && !pod.etcd_runs => Readiness::Down,

@@ -63,6 +63,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         initial: true,
         initial_members: vec![],
         peers: vec![],
+        account: None,
         size: 3,
         stopped: false,
         retiring: false,
@@ -122,6 +123,21 @@ fn a_member_that_kubelet_contradicts_is_unknown_and_not_dead() {
     let mut slot = slot(1, "a", Role::Follower);
     slot.pod.as_mut().unwrap().ready = false;
     assert_eq!(slot.readiness(), Readiness::Unknown);
+}
+
+#[test]
+fn an_agent_that_speaks_as_a_former_account_is_not_heard_and_one_that_does_not_say_is() {
+    let mut slot = slot(1, "a", Role::Follower);
+    let mut speaks = |told: Option<&str>, said: Option<&str>| {
+        let member = Arc::make_mut(slot.member.as_mut().unwrap());
+        Arc::make_mut(&mut member.spec).account = told.map(Into::into);
+        member.status.as_mut().unwrap().account = said.map(Into::into);
+        slot.readiness() == Readiness::Unknown
+    };
+    assert!(speaks(Some("new"), Some("former")));
+    for (told, said) in [(Some("new"), Some("new")), (Some("new"), None), (None, Some("former")), (None, None)] {
+        assert!(!speaks(told, said), "{told:?} {said:?}");
+    }
 }
 
 #[test]
