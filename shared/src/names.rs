@@ -20,6 +20,8 @@ pub const ANNOTATION_SHAPE: &str = "etcd.etcd.io/shape";
 pub const ANNOTATION_AGENT_IMAGE: &str = "etcd.etcd.io/agent-image";
 /// Annotation on pods whose agent's image was changed while they ran: the image before, and what came of it.
 pub const ANNOTATION_AGENT: &str = "etcd.etcd.io/agent-update";
+/// Annotation on volume claims: the incarnation that their data is of, so that a later EtcdCluster can go on with it.
+pub const ANNOTATION_INCARNATION: &str = "etcd.etcd.io/incarnation";
 /// Field manager of everything that the coordinator applies.
 pub const MANAGER_COORDINATOR: &str = "etcd-coordinator";
 /// Lease of the coordinators of one installation: whoever holds it leads.

@@ -3,6 +3,7 @@
 mod harness;
 
 mod account_made_anew;
+mod adoption;
 mod all_at_once;
 mod authentication;
 mod bad_input;

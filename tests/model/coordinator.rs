@@ -162,6 +162,7 @@ impl Sight {
             number: self.incarnation.into(),
             token: String::new(),
             initial_members: initial_members("demo", self.founders.into()),
+            data_uid: None,
             members_created: true,
             quota_backend: None,
             ended: None,

@@ -29,6 +29,7 @@ use crate::{
         },
         outcome::Seen,
     },
+    ownership::Owner,
 };
 
 pub use objects::objects;
@@ -134,7 +135,7 @@ async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &C
 /// What the objects of a cluster are made from.
 pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care: &'a Care) -> Blueprint<'a> {
     let (name, namespace) = (seen.cluster.name_any(), seen.cluster.namespace().unwrap_or_default());
-    let (account, uid) = (names::agent_account(&name), seen.cluster.uid().unwrap_or_default());
+    let account = names::agent_account(&name);
     Blueprint {
         cluster: &seen.cluster,
         wanted: &care.wanted,
@@ -142,7 +143,7 @@ pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care
         agent_image: agents::image(&ctx.agent_image, &seen.facts),
         pod_user: ctx.pod_user,
         server: ServerVersion(ctx.api.minor_version()),
-        account: ctx.applied.uid_of::<ServiceAccount>(&namespace, &account, &uid),
+        account: ctx.applied.uid_of::<ServiceAccount>(&namespace, &account, &Owner::of(&seen.cluster)),
         desired: &care.desired,
         voters: u32::try_from(decision.membership.electorate(&seen.facts).len()).unwrap_or(u32::MAX),
         learner: decision.membership.learns(),

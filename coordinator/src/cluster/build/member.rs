@@ -18,7 +18,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
     let name = names::member(&plan.name(), ordinal);
     let spec = EtcdMemberSpec {
         cluster_name: plan.name(),
-        cluster_uid: plan.uid(),
+        cluster_uid: plan.life(),
         incarnation: plan.incarnation.number,
         token: plan.incarnation.token.clone(),
         initial: !plan.incarnation.members_created && plan.incarnation.initial_members.contains(&name),

@@ -150,14 +150,14 @@ fn a_container_that_never_ran_is_down_and_not_unknown() {
 
 #[test]
 fn objects_of_a_former_cluster_of_the_same_name_are_not_seen() {
-    let key = ClusterKey { cluster: "demo".into(), uid: "new".into(), incarnation: 1 };
+    let key = ClusterKey { cluster: "demo".into(), uid: "new".into(), controller: "new".into(), incarnation: 1 };
     let facts = Facts::of(&key, None, [Arc::new(member(0, None))], [], [], Timestamp::UNIX_EPOCH);
     assert!(facts.slots.is_empty() && facts.former.is_empty());
 }
 
 #[test]
 fn what_members_of_an_earlier_incarnation_said_counts_no_more() {
-    let key = ClusterKey { cluster: "demo".into(), uid: "u".into(), incarnation: 2 };
+    let key = ClusterKey { cluster: "demo".into(), uid: "u".into(), controller: "u".into(), incarnation: 2 };
     let facts = Facts::of(&key, None, [Arc::new(member(0, None))], [], [], Timestamp::UNIX_EPOCH);
     assert_eq!((facts.slots.len(), facts.former.len()), (0, 1));
 }

@@ -115,7 +115,7 @@ fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
         from_field(env::POD_UID, "metadata.uid"),
         from_field(env::POD_IP, "status.podIP"),
         literal(env::CLUSTER_NAME, plan.name()),
-        literal(env::CLUSTER_UID, plan.uid()),
+        literal(env::CLUSTER_UID, plan.life()),
         literal(env::INCARNATION, plan.incarnation.number.to_string()),
         literal(env::CLUSTER_ID, cluster_id(plan)),
         literal(env::ETCD_VERSION, plan.wanted.version.to_string()),
