@@ -2,8 +2,6 @@
 
 mod harness;
 
-mod account_made_anew;
-mod adoption;
 mod all_at_once;
 mod authentication;
 mod bad_input;

@@ -1,30 +1,21 @@
 //! The member's EtcdMember: one watch on it, one writer of its status.
 
 pub mod notebook;
-mod token;
 pub mod watch;
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use ::kube::{
     Api, Client, Config,
-    client::{Body, ClientBuilder, ConfigExt},
-    config::AuthInfo,
+    client::{ClientBuilder, ConfigExt},
 };
-use etcd_operator_shared::{api::EtcdMember, names};
-use hyper::{Request, Response, body::Incoming, header::AUTHORIZATION};
+use etcd_operator_shared::api::EtcdMember;
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use tower::{BoxError, ServiceBuilder};
-
-use token::Tokens;
 
 /// How long the API server may take for one answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,22 +27,16 @@ const CONNECT: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(10);
 const PONG: Duration = Duration::from_secs(10);
 
-/// The EtcdMembers of the pod's namespace, with the pod's own tokens.
+/// The EtcdMembers of the pod's namespace, with the pod's own token.
 ///
 /// # Errors
 /// When the pod has no token mounted.
 pub fn members(namespace: &str) -> anyhow::Result<Api<EtcdMember>> {
-    let tokens = Tokens::of(Path::new(names::TOKEN_DIR));
-    // Its own reading of the token would put one header more.
-    let mut config = Config::incluster()?;
-    config.auth_info = AuthInfo::default();
-    Ok(Api::namespaced(client(&config, tokens)?, namespace))
+    Ok(Api::namespaced(client(&Config::incluster()?)?, namespace))
 }
 
 /// A client that never waits without end. It does not retry: our own loops do, with the reason visible.
-fn client(config: &Config, tokens: Tokens) -> anyhow::Result<Client> {
-    let tokens = Arc::new(tokens);
-    let asked = Arc::clone(&tokens);
+fn client(config: &Config) -> anyhow::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -70,15 +55,7 @@ fn client(config: &Config, tokens: Tokens) -> anyhow::Result<Client> {
         .build(https.wrap_connector(tcp));
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .map_request(move |mut request: Request<Body>| {
-            let token = tokens.bearer();
-            request.headers_mut().extend(token.map(|token| (AUTHORIZATION, token)));
-            request
-        })
-        .map_response(move |response: Response<Incoming>| {
-            asked.answered(response.status(), Instant::now());
-            response
-        })
+        .option_layer(config.auth_layer()?)
         // Bounds connecting, TLS and the head of the answer; a watch's events come after that.
         .timeout(PATIENCE)
         .map_err(BoxError::from)

@@ -10,7 +10,6 @@
 //! something.
 
 pub mod addresses;
-pub mod adoption;
 pub mod agents;
 pub mod cleanup;
 pub mod growth;
@@ -183,7 +182,7 @@ impl Decision {
             volumes: if is_cleared {
                 volumes::stopped(facts)
             } else {
-                volumes::ownership(retention.when_deleted, adoption::note(cluster, &incarnation), facts)
+                volumes::ownership(retention.when_deleted, facts)
             },
             growth,
             members: members(target, &step, size, facts),

@@ -101,7 +101,6 @@ mod tests {
                 number,
                 token,
                 initial_members,
-                data_uid: None,
                 members_created: true,
                 ended: None,
                 quota_backend: None,

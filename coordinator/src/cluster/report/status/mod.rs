@@ -26,12 +26,9 @@ use kube::ResourceExt;
 use problems::Problem;
 use tally::Tally;
 
-use crate::{
-    cluster::{
-        decide::{Decision, step::Step},
-        facts::{Facts, denial::Denial},
-    },
-    ownership::Owner,
+use crate::cluster::{
+    decide::{Decision, step::Step},
+    facts::{Facts, denial::Denial},
 };
 
 /// All that a status is made from.
@@ -144,8 +141,8 @@ fn volume_size(before: Option<String>, facts: &Facts) -> Option<String> {
 }
 
 fn selector(cluster: &EtcdCluster) -> String {
-    let life = Owner::of(cluster).life;
-    format!("{}={},{}={life}", names::LABEL_CLUSTER, cluster.name_any(), names::LABEL_CLUSTER_UID)
+    let uid = cluster.uid().unwrap_or_default();
+    format!("{}={},{}={uid}", names::LABEL_CLUSTER, cluster.name_any(), names::LABEL_CLUSTER_UID)
 }
 
 /// Bytes as people read them; rounded up, so that a status is not written for every page.
