@@ -18,7 +18,7 @@ use crate::bootstrap_crashes::crashing_agent;
 use crate::harness::pods;
 
 /// Each step, with deaths at every point of it.
-const CONVERGES: Duration = Duration::from_secs(60);
+const CONVERGES: Duration = Duration::from_secs(180);
 /// Where the points are listed.
 const SOURCE: &str = include_str!("../../../agent/src/crash.rs");
 
