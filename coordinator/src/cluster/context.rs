@@ -45,6 +45,7 @@ impl Context {
         self.inquiries.forget_all_but(|uid| there.contains(uid));
         self.rehearsals.forget_all_but(|uid| there.contains(uid));
         self.turns.forget_all_but(|uid| there.contains(uid));
+        self.installations.forget_all_but(|uid| there.contains(uid));
     }
 
     /// As [`forget_the_gone`](Self::forget_the_gone), of one cluster that was touched.

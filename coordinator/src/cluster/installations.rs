@@ -75,6 +75,11 @@ impl Installations {
         due
     }
 
+    /// Forgets the clusters that are not there any more.
+    pub fn forget_all_but(&self, is_there: impl Fn(&str) -> bool) {
+        lock(&self.told).retain(|uid, _| is_there(uid));
+    }
+
     /// Forgets one cluster.
     pub fn forget(&self, uid: &str) {
         lock(&self.told).remove(uid);
@@ -130,5 +135,7 @@ mod tests {
         assert_eq!(told, [0, 30, 60, 90]);
         all.forget("u");
         assert!(all.tells("u", begun));
+        all.forget_all_but(|uid| uid != "u");
+        assert!(all.tells("u", begun), "one that is gone costs nothing");
     }
 }
