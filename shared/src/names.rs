@@ -20,6 +20,8 @@ pub const ANNOTATION_SHAPE: &str = "etcd.etcd.io/shape";
 pub const ANNOTATION_AGENT_IMAGE: &str = "etcd.etcd.io/agent-image";
 /// Annotation on pods whose agent's image was changed while they ran: the image before, and what came of it.
 pub const ANNOTATION_AGENT: &str = "etcd.etcd.io/agent-update";
+/// Annotation on volume claims: the incarnation that their data is of, so that a later EtcdCluster can go on with it.
+pub const ANNOTATION_INCARNATION: &str = "etcd.etcd.io/incarnation";
 /// Field manager of everything that the coordinator applies.
 pub const MANAGER_COORDINATOR: &str = "etcd-coordinator";
 /// Lease of the coordinators of one installation: whoever holds it leads.
@@ -53,6 +55,13 @@ pub const AGENT_DIR: &str = "/agent";
 pub const AGENT_BINARY: &str = "/agent/etcd-agent";
 /// File in the emptyDir that is mounted over the etcd container's `/etc/hosts`, relative to [`AGENT_DIR`].
 pub const HOSTS_FILE: &str = "hosts";
+
+/// Where the agent, as every client library, finds its ServiceAccount.
+pub const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// The ServiceAccount's token there, for as long as kubelet gives one.
+pub const TOKEN_LONG: &str = "token";
+/// Another one, for the shortest time that Kubernetes gives: renewed often, and refused once the API server was away for long.
+pub const TOKEN_SHORT: &str = "token-short";
 
 /// Environment of the agent's container, set by the coordinator.
 pub mod env {

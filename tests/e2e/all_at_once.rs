@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 /// The goal is 15 s on a quiet machine; the benchmark measures it. This bound is for a busy one.
-const BACK: Duration = Duration::from_secs(60);
+const BACK: Duration = Duration::from_secs(120);
 
 #[test]
 fn all_etcds_killed_at_once_lose_nothing() {

@@ -2,6 +2,8 @@
 
 mod harness;
 
+mod account_made_anew;
+mod adoption;
 mod all_at_once;
 mod authentication;
 mod bad_input;

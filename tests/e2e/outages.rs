@@ -14,7 +14,7 @@ use testbed::faults::control_plane::Component;
 use testbed::faults::process::PodProcess;
 
 /// Kubelet waits 10 s before it restarts a container that ended twice within ten minutes.
-const BACK: Duration = Duration::from_secs(60);
+const BACK: Duration = Duration::from_secs(120);
 
 #[test]
 fn members_come_back_while_coordinator_and_api_server_are_away() {

@@ -1,21 +1,30 @@
 //! The member's EtcdMember: one watch on it, one writer of its status.
 
 pub mod notebook;
+mod token;
 pub mod watch;
 
-use std::time::Duration;
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ::kube::{
     Api, Client, Config,
-    client::{ClientBuilder, ConfigExt},
+    client::{Body, ClientBuilder, ConfigExt},
+    config::AuthInfo,
 };
-use etcd_operator_shared::api::EtcdMember;
+use etcd_operator_shared::{api::EtcdMember, names};
+use hyper::{Request, Response, body::Incoming, header::AUTHORIZATION};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use tower::{BoxError, ServiceBuilder};
+
+use token::Tokens;
 
 /// How long the API server may take for one answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,16 +36,22 @@ const CONNECT: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(10);
 const PONG: Duration = Duration::from_secs(10);
 
-/// The EtcdMembers of the pod's namespace, with the pod's own token.
+/// The EtcdMembers of the pod's namespace, with the pod's own tokens.
 ///
 /// # Errors
 /// When the pod has no token mounted.
 pub fn members(namespace: &str) -> anyhow::Result<Api<EtcdMember>> {
-    Ok(Api::namespaced(client(&Config::incluster()?)?, namespace))
+    let tokens = Tokens::of(Path::new(names::TOKEN_DIR));
+    // Its own reading of the token would put one header more.
+    let mut config = Config::incluster()?;
+    config.auth_info = AuthInfo::default();
+    Ok(Api::namespaced(client(&config, tokens)?, namespace))
 }
 
 /// A client that never waits without end. It does not retry: our own loops do, with the reason visible.
-fn client(config: &Config) -> anyhow::Result<Client> {
+fn client(config: &Config, tokens: Tokens) -> anyhow::Result<Client> {
+    let tokens = Arc::new(tokens);
+    let asked = Arc::clone(&tokens);
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -55,7 +70,15 @@ fn client(config: &Config) -> anyhow::Result<Client> {
         .build(https.wrap_connector(tcp));
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
+        .map_request(move |mut request: Request<Body>| {
+            let token = tokens.bearer();
+            request.headers_mut().extend(token.map(|token| (AUTHORIZATION, token)));
+            request
+        })
+        .map_response(move |response: Response<Incoming>| {
+            asked.answered(response.status(), Instant::now());
+            response
+        })
         // Bounds connecting, TLS and the head of the answer; a watch's events come after that.
         .timeout(PATIENCE)
         .map_err(BoxError::from)

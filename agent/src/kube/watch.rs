@@ -213,6 +213,8 @@ fn pause(failures: u32, unheard: bool) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::token::Tokens;
+    use std::path::Path;
     use tokio::{net::TcpListener, time::timeout};
 
     fn seen_after(silence: Duration, refused: bool) -> bool {
@@ -237,7 +239,7 @@ mod tests {
     /// Follows at an address; returns what is seen, and how to doubt it.
     fn following(address: std::net::SocketAddr) -> (watch::Receiver<Seen>, Arc<Notify>) {
         let config = ::kube::Config::new(format!("http://{address}").parse().unwrap());
-        let api = Api::namespaced(super::super::client(&config).unwrap(), "ns");
+        let api = Api::namespaced(super::super::client(&config, Tokens::of(Path::new("/none"))).unwrap(), "ns");
         let (told, seen) = watch::channel(Seen::nothing(Instant::now()));
         let doubt = Arc::new(Notify::new());
         tokio::spawn(follow(api, "demo-0".into(), doubt.clone(), told));

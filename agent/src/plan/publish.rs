@@ -23,6 +23,8 @@ use crate::etcd::member::Status;
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {
     pub generation: Option<i64>,
+    /// As whom it is said.
+    pub account: Option<&'a str>,
     pub claim: Option<Claim>,
     pub counter: i64,
     pub pod_uid: &'a str,
@@ -46,6 +48,7 @@ pub struct Inputs<'a> {
 pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
     let Inputs {
         generation,
+        account,
         claim,
         counter,
         pod_uid,
@@ -62,6 +65,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
     } = inputs;
     EtcdMemberStatus {
         observed_generation: *generation,
+        account: account.map(Into::into),
         claim: claim.clone(),
         counter: *counter,
         pod_uid: Some((*pod_uid).to_owned()),
@@ -95,6 +99,24 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
 #[must_use]
 pub fn counter(volume: Option<i64>, told: i64) -> i64 {
     volume.unwrap_or_default().max(told)
+}
+
+/// The API server believes a token for ten seconds after it was last asked about it (`--authentication-token` cache of
+/// kube-apiserver): what it takes within this proves nothing of an account that was made anew.
+const BELIEVED: Duration = Duration::from_secs(15);
+
+/// As whom this pod's agent says that it speaks: as the spec's account, and where it has spoken as another one, only when a write
+/// shows that its token is one of the new account. `seen`: how long the spec has named it.
+#[must_use]
+pub fn account<'a>(
+    named: Option<&'a str>,
+    said: Option<&'a EtcdMemberStatus>,
+    pod_uid: &str,
+    seen: Duration,
+) -> Option<&'a str> {
+    let own = said.filter(|said| said.pod_uid.as_deref() == Some(pod_uid));
+    let former = own.and_then(|said| said.account.as_deref()).filter(|former| Some(*former) != named);
+    former.filter(|_| seen < BELIEVED).or(named)
 }
 
 /// What it depends on whether this agent may write now.
@@ -153,6 +175,23 @@ mod tests {
     fn seconds_that_run_cause_no_write() {
         assert_eq!(steady("has not answered for 12 s"), "has not answered for some seconds");
         assert_eq!(steady("counter 3, last seen 5"), "counter 3, last seen 5");
+    }
+
+    #[test]
+    fn a_write_that_an_old_token_may_have_made_does_not_speak_for_a_new_account() {
+        let spoke = |account: Option<&str>, pod: &str| EtcdMemberStatus {
+            account: account.map(Into::into),
+            pod_uid: Some(pod.into()),
+            ..EtcdMemberStatus::default()
+        };
+        let says = |said: &EtcdMemberStatus, seconds| {
+            account(Some("new"), Some(said), "pod", Duration::from_secs(seconds)).map(str::to_owned)
+        };
+        assert_eq!(says(&spoke(Some("former"), "pod"), 14).as_deref(), Some("former"));
+        assert_eq!(says(&spoke(Some("former"), "pod"), 15).as_deref(), Some("new"));
+        for heard in [spoke(None, "pod"), spoke(Some("new"), "pod"), spoke(Some("former"), "the one before")] {
+            assert_eq!(says(&heard, 0).as_deref(), Some("new"), "{heard:?}");
+        }
     }
 
     #[test]

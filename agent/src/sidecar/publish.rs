@@ -89,6 +89,7 @@ impl Speech<'_> {
         let state = told.launcher.state.as_ref();
         publish::status(&publish::Inputs {
             generation: hands.object.object().and_then(|o| o.metadata.generation),
+            account: hands.object.account(&config.pod_uid),
             claim,
             counter,
             pod_uid: &config.pod_uid,

@@ -20,7 +20,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::fields::{Fields, Shapes};
-use crate::{ownership::owner, print};
+use crate::{
+    ownership::{Marks, Owner},
+    print,
+};
 
 /// Entries by object. Synchronous: watches write it, reconciliations read it.
 #[derive(Debug, Default)]
@@ -40,8 +43,8 @@ pub struct Key(Box<str>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct There {
     pub uid: Box<str>,
-    /// UID of the EtcdCluster that it belongs to, or of whatever else controls it.
-    pub owner: Option<Box<str>>,
+    /// Whose it is.
+    pub marks: Marks,
     /// Whether it stands as it was created: its fields are then owned by that one write, and not by our applies.
     pub as_created: bool,
 }
@@ -102,7 +105,7 @@ impl There {
         };
         Self {
             uid: object.uid().unwrap_or_default().into(),
-            owner: owner(object).map(Into::into),
+            marks: Marks::of(object),
             as_created: fields("Update") && !fields("Apply"),
         }
     }
@@ -135,6 +138,13 @@ impl Applied {
     #[must_use]
     pub fn there(&self, key: &Key) -> Option<There> {
         self.lock().entries.get(key).map(|entry| entry.there.clone())
+    }
+
+    /// UID of the object of this kind and name, where it is this cluster's.
+    #[must_use]
+    pub fn uid_of<K: Resource<DynamicType = ()>>(&self, namespace: &str, name: &str, owner: &Owner) -> Option<String> {
+        let key = Key((Key::within::<K>(namespace) + name).into());
+        self.there(&key).filter(|there| there.marks.are_of(owner)).map(|there| there.uid.into())
     }
 
     /// Notes what was written. `after` is the object as the API server has it since. What was heard meanwhile stays

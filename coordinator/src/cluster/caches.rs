@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use crate::{
     apiserver::{cache::Cache, whole::Whole},
     cluster::facts::{Claim, ClusterKey, Facts, Member, Of, Pod, Set, claim::Kept},
+    ownership::Owner,
 };
 
 /// One cache a kind.
@@ -69,13 +70,13 @@ impl Caches {
     /// What the caches know of a cluster.
     #[must_use]
     pub fn facts(&self, cluster: &EtcdCluster) -> Facts {
-        let (name, uid, now) = (cluster.name_any(), cluster.uid().unwrap_or_default(), Timestamp::now());
+        let (name, owner, now) = (cluster.name_any(), Owner::of(cluster), Timestamp::now());
         let namespace = namespace(cluster);
         let set = self.sets.get(&namespace, &names::stateful_set(&name));
         let (members, pods) = (self.members.of(&namespace, &name), self.pods.of(&namespace, &name));
         let claims = self.claims.of(&namespace, &name);
-        let ours = claims.iter().filter(|claim| claim.cluster.as_ref() == Some(&uid));
-        let claims = ours.map(|claim| Claim::of(&claim.known, &uid, now));
+        let ours = claims.iter().filter(|claim| claim.cluster.as_ref() == Some(&owner.life));
+        let claims = ours.map(|claim| Claim::of(&claim.known, &owner.uid, now));
         Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims, now)
     }
 }

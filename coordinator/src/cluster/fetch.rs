@@ -28,7 +28,7 @@ use crate::{
         },
         salvage,
     },
-    ownership::{owner, stranger},
+    ownership::{Marks, Owner, stranger},
 };
 
 /// What marks the class that claims without a class get.
@@ -37,10 +37,10 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// A cluster's facts, live. The StatefulSet is read first: a write with its resourceVersion then fails if anything that
 /// was read after it rests on an older one.
 pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Failed> {
-    let (name, namespace, uid) = identity(cluster);
+    let (name, namespace, owner) = (cluster.name_any(), cluster.namespace().unwrap_or_default(), Owner::of(cluster));
     let set: Option<StatefulSet> = api.get(&namespace, &names::stateful_set(&name)).await?;
     let labels = format!("{}={name}", names::LABEL_CLUSTER);
-    let ours = format!("{labels},{}={uid}", names::LABEL_CLUSTER_UID);
+    let ours = format!("{labels},{}={}", names::LABEL_CLUSTER_UID, owner.life);
     let (members, pods, claims) = try_join3(
         api.list_readable(&namespace, &labels, salvage::without_status),
         api.list::<Pod>(&namespace, &labels),
@@ -55,7 +55,7 @@ pub async fn live(api: &ApiServer, cluster: &EtcdCluster) -> Result<Facts, Faile
     let fitting: Vec<String> = fitting.filter_map(ResourceExt::uid).collect();
     let set = set.as_ref().map(|set| Of::set(set).into());
     let pods = pods.iter().map(|pod| Of::pod(pod).into());
-    let claims = claims.iter().map(|claim| Claim::whole(claim, &uid, now));
+    let claims = claims.iter().map(|claim| Claim::whole(claim, &owner.uid, now));
     let facts = Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims, now).fitted(&fitting);
     let strays = strays(api, cluster, &facts).await?;
     Ok(Facts { source: Source::Live, strays, ..facts })
@@ -76,18 +76,18 @@ pub async fn cluster(api: &ApiServer, seen: &EtcdCluster) -> Result<EtcdCluster,
 
 /// Pods of these ordinals that are there, and that no selector finds.
 async fn strays(api: &ApiServer, cluster: &EtcdCluster, facts: &Facts) -> Result<Vec<Stray>, Failed> {
-    let (name, namespace, uid) = identity(cluster);
+    let (name, namespace, life) = identity_of_life(cluster);
     let one = async |ordinal| api.get::<Pod>(&namespace, &names::member(&name, ordinal)).await;
     let pods = try_join_all(facts.podless().map(one)).await?;
-    Ok(pods.into_iter().flatten().filter_map(|pod| Stray::of(&pod, &uid)).collect())
+    Ok(pods.into_iter().flatten().filter_map(|pod| Stray::of(&pod, &life)).collect())
 }
 
 /// Whether a pod of the newest template would be taken.
 pub async fn rehearsal(api: &ApiServer, cluster: &EtcdCluster) -> Result<Rehearsal, Failed> {
-    let (name, namespace, uid) = identity(cluster);
+    let (name, namespace, owner) = (cluster.name_any(), cluster.namespace().unwrap_or_default(), Owner::of(cluster));
     let missing = || Failed { attempt: format!("find StatefulSet {name}"), cause: Cause::Missing };
     let set: Option<StatefulSet> = api.get(&namespace, &names::stateful_set(&name)).await?;
-    let set = set.filter(|set| owner(set).as_ref() == Some(&uid)).ok_or_else(missing)?;
+    let set = set.filter(|set| owner.owns(set)).ok_or_else(missing)?;
     let pod = build::rehearsal::pod(&set);
     let shape = shape::written(&pod.metadata).unwrap_or_default().to_owned();
     let answer = match api.rehearse(&pod).await {
@@ -100,15 +100,15 @@ pub async fn rehearsal(api: &ApiServer, cluster: &EtcdCluster) -> Result<Rehears
 
 /// What lies where the pods of these ordinals are to be.
 pub async fn places(api: &ApiServer, cluster: &EtcdCluster, from: u32, to: u32) -> Result<Places, Failed> {
-    let (name, namespace, uid) = identity(cluster);
+    let (name, namespace, life) = identity_of_life(cluster);
     let one = async |ordinal: u32| {
         let member = names::member(&name, ordinal);
         let object = api.get_readable::<EtcdMember>(&namespace, &member, salvage::without_status);
         let (claim, object) = try_join(claim(api, &namespace, names::volume_claim(&member)), object).await?;
-        let retiring = object.is_some_and(|object| object.spec.cluster_uid == uid && object.spec.retiring);
+        let retiring = object.is_some_and(|object| object.spec.cluster_uid == life && object.spec.retiring);
         let taken = match claim {
             Some(claim) if claim.deleting => Some(Taken::Leaving(claim.name)),
-            Some(claim) if claim.cluster_uid.as_ref() != Some(&uid) => Some(Taken::Foreign(claim.name)),
+            Some(claim) if claim.cluster_uid.as_ref() != Some(&life) => Some(Taken::Foreign(claim.name)),
             Some(_) | None => retiring.then_some(Taken::Retiring(member)),
         };
         Ok(taken.map(|taken| (ordinal, taken)))
@@ -136,7 +136,12 @@ pub async fn ground(api: &ApiServer, cluster: &EtcdCluster) -> Result<Ground, Fa
     let (name, namespace, uid) = identity(cluster);
     let founded = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
     let size = validate::cluster(cluster).map_or(0, |wanted| wanted.size);
-    let members = founded.map_or_else(|| initial_members(&name, size), |founded| founded.initial_members.clone());
+    let members = match founded {
+        Some(founded) => founded.initial_members.clone(),
+        // Whatever a former cluster has left.
+        None if cluster.spec.storage.adopt => initial_members(&name, names::MAX_MEMBERS),
+        None => initial_members(&name, size),
+    };
     let claims = members.iter().map(|member| claim(api, &namespace, names::volume_claim(member)));
     let set = async { api.get_metadata::<StatefulSet>(&namespace, &names::stateful_set(&name)).await };
     let class = async {
@@ -152,9 +157,11 @@ pub async fn ground(api: &ApiServer, cluster: &EtcdCluster) -> Result<Ground, Fa
         // Nothing is made for a cluster that is gone: a watch may be late to tell.
         return Err(Failed { attempt: format!("found EtcdCluster {name}"), cause: Cause::Missing });
     }
-    let set = set.map(|set| match owner(&set) {
-        ours if ours == Some(uid) => FoundSet::Ours,
-        _ => FoundSet::Foreign(stranger("StatefulSet", &name, &set)),
+    let owner = Owner::of(cluster);
+    let set = set.map(|set| match (owner.owns(&set), stranger("StatefulSet", &name, &set), Marks::of(&set).orphan()) {
+        (true, ..) => FoundSet::Ours,
+        (false, set, Some(uid)) => FoundSet::Orphan { uid, set },
+        (false, set, None) => FoundSet::Foreign(set),
     });
     Ok(Ground { class, claims: claims.into_iter().flatten().collect(), set })
 }
@@ -163,6 +170,8 @@ async fn claim(api: &ApiServer, namespace: &str, name: String) -> Result<Option<
     let found = api.get_metadata::<PersistentVolumeClaim>(namespace, &name).await?;
     Ok(found.map(|claim| FoundVolumeClaim {
         name,
+        cluster: claim.labels().get(names::LABEL_CLUSTER).cloned(),
+        note: claim.annotations().get(names::ANNOTATION_INCARNATION).cloned(),
         cluster_uid: claim.labels().get(names::LABEL_CLUSTER_UID).cloned(),
         deleting: claim.metadata.deletion_timestamp.is_some(),
     }))
@@ -192,6 +201,10 @@ async fn class(api: &ApiServer, name: Option<&str>) -> Result<Class, Failed> {
         Err(Failed { cause: Cause::Refused(_), .. }) => Ok(Class::Unknown),
         Err(failed) => Err(failed),
     }
+}
+
+fn identity_of_life(cluster: &EtcdCluster) -> (String, String, String) {
+    (cluster.name_any(), cluster.namespace().unwrap_or_default(), Owner::of(cluster).life)
 }
 
 fn identity(cluster: &EtcdCluster) -> (String, String, String) {

@@ -137,6 +137,11 @@ pub struct Storage {
     /// When volumes are deleted.
     #[serde(default)]
     pub retention: Retention,
+
+    /// Whether the cluster, where it begins over volumes or pods that a former EtcdCluster of this name has left, goes on with
+    /// their data, its cluster ID and members. Else it does not begin there. Later it says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopt: bool,
 }
 
 /// What holds a member's data.
@@ -371,6 +376,7 @@ impl Default for Storage {
             storage_class_name: None,
             medium: Medium::default(),
             retention: Retention::default(),
+            adopt: false,
         }
     }
 }

@@ -99,6 +99,11 @@ pub struct EtcdMemberSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub peers: Vec<Peer>,
+    /// UID of the ServiceAccount that the agents are to speak as. One that is made anew has another: tokens of the former are
+    /// refused until kubelet has renewed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub account: Option<String>,
     /// Desired number of members of the cluster: a member whose ordinal is not below it leaves. While the cluster is stopped
     /// this is the size before.
     pub size: i32,
@@ -129,6 +134,10 @@ pub struct EtcdMemberStatus {
     /// Generation of the spec that the agent last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The spec's `account` when this was written. An agent whose word names a former one has not been heard since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub account: Option<String>,
     /// Who may speak for the member. The higher number wins; an agent that finds a higher one stops writing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,

@@ -85,6 +85,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     let EtcdMemberStatus {
         // Tells only that the agent has seen the spec: rides along.
         observed_generation: _,
+        account,
         claim,
         counter,
         pod_uid,
@@ -112,6 +113,8 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
         last_exit,
         agent_version,
     } = a;
+    // The first one rides along. Another one is the word that this agent is heard again.
+    let account = account.is_none() || *account == b.account;
     let notebook = *claim == b.claim && *counter == b.counter && *left_pod_uid == b.left_pod_uid;
     let pod = *pod_uid == b.pod_uid && *address == b.address && *agent_version == b.agent_version;
     let health = *phase == b.phase && *ready == b.ready && *settled == b.settled && *reason == b.reason;
@@ -121,7 +124,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     // Their sentences count bytes.
     let reasons = |notices: &[Notice]| notices.iter().map(|notice| notice.reason.clone()).collect::<Vec<_>>();
     let known = reasons(notices) == reasons(&b.notices);
-    !(notebook && pod && health && cluster && raft && past && known) || shape(message) != shape(&b.message)
+    !(account && notebook && pod && health && cluster && raft && past && known) || shape(message) != shape(&b.message)
 }
 
 /// Whether what changes by itself has changed much.
@@ -176,6 +179,14 @@ mod tests {
         assert_eq!(after(Duration::from_secs(10), &base(), &next), Due::No);
         assert_eq!(after(RARELY, &base(), &next), Due::Now);
         assert_eq!(after(RARELY, &base(), &EtcdMemberStatus { revision: Some(900), ..base() }), Due::No);
+    }
+
+    #[test]
+    fn an_account_that_was_made_anew_is_answered_at_once_and_the_first_rides_along() {
+        let speaks = |account: &str| EtcdMemberStatus { account: Some(account.into()), ..base() };
+        assert_eq!(after(Duration::from_secs(1), &base(), &speaks("a")), Due::No);
+        assert_eq!(after(Duration::from_secs(1), &speaks("a"), &speaks("a")), Due::No);
+        assert_eq!(after(Duration::from_secs(1), &speaks("a"), &speaks("b")), Due::Now);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(in crate::sidecar) struct Written {
 pub(in crate::sidecar) struct MemberObject {
     api: Api<EtcdMember>,
     object: Option<Arc<EtcdMember>>,
+    /// Since when the object names its account.
+    account_since: Instant,
     lane: Lane<Written>,
     written: Option<Instant>,
     not_before: Instant,
@@ -71,6 +73,7 @@ impl MemberObject {
         Self {
             api,
             object: None,
+            account_since: now,
             lane: Lane::new(),
             written: None,
             not_before: now,
@@ -92,6 +95,13 @@ impl MemberObject {
     /// The claim that stands in it.
     pub(in crate::sidecar) fn claim(&self) -> Option<&Claim> {
         self.object.as_ref()?.status.as_ref()?.claim.as_ref()
+    }
+
+    /// As whom this pod's agent says that it speaks.
+    pub(in crate::sidecar) fn account(&self, pod_uid: &str) -> Option<&str> {
+        let object = self.object.as_ref()?;
+        let (named, seen) = (object.spec.account.as_deref(), self.account_since.elapsed());
+        publish::account(named, object.status.as_ref(), pod_uid, seen)
     }
 
     /// Whether this pod was reported to have left. That is final, also while an etcd that was ordered before comes up once more.
@@ -128,6 +138,9 @@ impl MemberObject {
             self.told = None;
         }
         if !self.object.as_ref().is_some_and(|own| newer(own)) {
+            if self.object.as_ref().is_some_and(|own| own.spec.account != object.spec.account) {
+                self.account_since = Instant::now();
+            }
             self.object = Some(object);
         }
     }

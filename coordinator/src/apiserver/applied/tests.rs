@@ -159,7 +159,7 @@ fn an_object_is_known_from_its_watch_alone_with_who_owns_its_fields() {
     };
     created.metadata.managed_fields = Some(vec![entry("Update")]);
     applied.observe(None, &Event::InitApply(created.clone()));
-    let there = There { uid: "u".into(), owner: None, as_created: true };
+    let there = There { uid: "u".into(), marks: Marks::default(), as_created: true };
     assert_eq!(applied.there(&Key::of(&created)), Some(there));
     created.metadata.managed_fields = Some(vec![entry("Update"), entry("Apply")]);
     assert!(!There::of(&created).as_created);

@@ -65,7 +65,7 @@ pub async fn make(ctx: &Context, plan: &Blueprint<'_>, ordinal: u32) -> Result<M
     };
     let there = ctx.api.get_readable::<EtcdMember>(&namespace, &name, salvage::without_status).await?;
     let Some(there) = there else { return Err(failed) };
-    if there.spec.cluster_uid != plan.uid() {
+    if there.spec.cluster_uid != plan.life() {
         let cause = Cause::Foreign(stranger(&EtcdMember::kind(&()), &plan.name(), &there));
         return Err(Failed { cause, ..failed });
     }

@@ -12,7 +12,10 @@ mod pods;
 mod stateful_set;
 mod volumes;
 
+use etcd_operator_shared::names;
 use futures::future::join;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::ResourceExt;
 
 use crate::{
     apiserver::{Cause, Failed},
@@ -26,6 +29,7 @@ use crate::{
         },
         outcome::Seen,
     },
+    ownership::Owner,
 };
 
 pub use objects::objects;
@@ -130,6 +134,8 @@ async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &C
 
 /// What the objects of a cluster are made from.
 pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care: &'a Care) -> Blueprint<'a> {
+    let (name, namespace) = (seen.cluster.name_any(), seen.cluster.namespace().unwrap_or_default());
+    let account = names::agent_account(&name);
     Blueprint {
         cluster: &seen.cluster,
         wanted: &care.wanted,
@@ -137,6 +143,7 @@ pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care
         agent_image: agents::image(&ctx.agent_image, &seen.facts),
         pod_user: ctx.pod_user,
         server: ServerVersion(ctx.api.minor_version()),
+        account: ctx.applied.uid_of::<ServiceAccount>(&namespace, &account, &Owner::of(&seen.cluster)),
         desired: &care.desired,
         voters: u32::try_from(decision.membership.electorate(&seen.facts).len()).unwrap_or(u32::MAX),
         learner: decision.membership.learns(),

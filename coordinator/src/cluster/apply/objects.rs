@@ -44,12 +44,12 @@ pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> (Vec<Failed>, Vec<F
 
 /// Brings one object about, unless the very same was before and nobody has touched it since.
 async fn put<K: Kind>(ctx: &Context, plan: &Blueprint<'_>, object: &K) -> Result<(), Failed> {
-    let (wanted, ours) = (Wanted::of(object.clone()), plan.uid());
+    let (wanted, ours) = (Wanted::of(object.clone()), plan.owner());
     if ctx.applied.holds(&wanted) {
         return Ok(());
     }
     let there = match ctx.applied.there(&wanted.key) {
-        Some(there) if there.owner.as_deref() == Some(&*ours) => there,
+        Some(there) if there.marks.are_of(&ours) => there,
         Some(_) => ours_or_foreign(ctx, plan, object).await?,
         None => match ctx.api.create(&wanted.object).await {
             Ok(made) => {
@@ -80,7 +80,7 @@ async fn ours_or_foreign<K: Kind>(ctx: &Context, plan: &Blueprint<'_>, object: &
     // Gone again: the next turn creates it.
     let found = found.ok_or_else(|| Failed { attempt: attempt(), cause: Cause::Conflict })?;
     let there = There::of(&found);
-    if there.owner.as_deref() == Some(&*plan.uid()) {
+    if there.marks.are_of(&plan.owner()) {
         return Ok(there);
     }
     let cause = Cause::Foreign(stranger(&kind, &plan.name(), &found));

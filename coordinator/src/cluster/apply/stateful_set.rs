@@ -13,7 +13,7 @@ use crate::{
         context::Context,
         facts::{Facts, Version},
     },
-    ownership::{owner, stranger},
+    ownership::stranger,
 };
 
 /// What came of it.
@@ -65,7 +65,7 @@ async fn create(ctx: &Context, plan: &Blueprint<'_>, set: &StatefulSet) -> Resul
         made => return made,
     };
     match ctx.api.get_metadata::<StatefulSet>(&set.namespace().unwrap_or_default(), &set.name_any()).await? {
-        Some(there) if owner(&there) != Some(plan.uid()) => {
+        Some(there) if !plan.owner().owns(&there) => {
             let cause = Cause::Foreign(stranger(&StatefulSet::kind(&()), &plan.name(), &there));
             Err(Failed { cause, ..failed })
         }
@@ -85,7 +85,7 @@ async fn swap(
     let changed = || Failed { attempt: format!("replace StatefulSet {name}"), cause: Cause::Conflict };
     loop {
         let there = ctx.api.get::<StatefulSet>(&namespace, &name).await?.ok_or_else(changed)?;
-        if !Version::of(&there).is_same_spec(read) || owner(&there) != Some(plan.uid()) {
+        if !Version::of(&there).is_same_spec(read) || !plan.owner().owns(&there) {
             return Err(changed());
         }
         match ctx.api.replace(&change(there)).await {

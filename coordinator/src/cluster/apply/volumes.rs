@@ -1,7 +1,7 @@
 //! The only file that writes PersistentVolumeClaims: deletes one, says with whom it goes, lets it ask for more. Which and
 //! why is [`crate::cluster::decide::volumes`]'s and [`crate::cluster::decide::growth`]'s to say.
 
-use etcd_operator_shared::quantity;
+use etcd_operator_shared::{names, quantity};
 use futures::future::join_all;
 use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::ResourceExt;
@@ -61,12 +61,12 @@ pub async fn change(ctx: &Context, plan: &Blueprint<'_>, change: &Change) -> Res
     match kind {
         Kind::DeleteLeft(member) => delete_one(ctx, plan, name, uid, &format!("{member} has left")).await,
         Kind::DeleteStopped => delete_one(ctx, plan, name, uid, "the cluster was stopped").await,
-        Kind::Own => {
+        Kind::Own { note } => {
             // Not the controller: that is for whoever made the claim.
             let owner = OwnerReference { controller: None, block_owner_deletion: None, ..owner(plan.cluster) };
-            set_owners(ctx, plan, name, uid, &[owner]).await
+            mark(ctx, plan, (name, uid), &[owner], note).await
         }
-        Kind::Disown => set_owners(ctx, plan, name, uid, &[]).await,
+        Kind::Disown { note } => mark(ctx, plan, (name, uid), &[], note).await,
     }
 }
 
@@ -80,18 +80,23 @@ async fn delete_one(ctx: &Context, plan: &Blueprint<'_>, name: &str, uid: &str, 
 }
 
 /// The UID makes sure that nothing is created here.
-async fn set_owners(
+async fn mark(
     ctx: &Context,
     plan: &Blueprint<'_>,
-    name: &str,
-    uid: &str,
+    (name, uid): (&str, &str),
     owners: &[OwnerReference],
+    note: &str,
 ) -> Result<(), Failed> {
     let namespace = plan.cluster.namespace().unwrap_or_default();
     let patch = json!({
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": { "name": name, "uid": uid, "ownerReferences": owners },
+        "metadata": {
+            "name": name,
+            "uid": uid,
+            "ownerReferences": owners,
+            "annotations": { names::ANNOTATION_INCARNATION: note },
+        },
     });
     ctx.api.apply::<PersistentVolumeClaim, _>(&namespace, name, &patch).await.map(|_| ())
 }

@@ -18,12 +18,13 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
     let name = names::member(&plan.name(), ordinal);
     let spec = EtcdMemberSpec {
         cluster_name: plan.name(),
-        cluster_uid: plan.uid(),
+        cluster_uid: plan.life(),
         incarnation: plan.incarnation.number,
         token: plan.incarnation.token.clone(),
         initial: !plan.incarnation.members_created && plan.incarnation.initial_members.contains(&name),
         initial_members: plan.incarnation.initial_members.clone(),
         peers: plan.desired.peers.clone(),
+        account: account(plan).map(str::to_owned),
         size: plan.desired.size(),
         stopped: plan.desired.stopped,
         retiring: false,
@@ -41,6 +42,9 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     if have.peers != desired.peers {
         spec.insert("peers", json!(desired.peers));
     }
+    if let Some(account) = account(plan).filter(|account| have.account.as_deref() != Some(account)) {
+        spec.insert("account", json!(account));
+    }
     let mut metadata = marks(plan, member);
     if (have.size, have.stopped) != (size, stopped) {
         spec.insert("size", json!(size));
@@ -54,6 +58,11 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     let parts = [("metadata", metadata), ("spec", spec)];
     parts.into_iter().filter(|(_, part)| !part.is_empty()).for_each(|(name, part)| patch[name] = json!(part));
     Some(patch)
+}
+
+/// Whom the agents are to speak as: told with the addresses, so that it costs the birth of a cluster no write of its own.
+fn account<'a>(plan: &'a Blueprint<'_>) -> Option<&'a str> {
+    plan.account.as_deref().filter(|_| !plan.desired.peers.is_empty())
 }
 
 /// What of labels and owner somebody has taken away. Without them no watch sees it, and nothing clears it away.

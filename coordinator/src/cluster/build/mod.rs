@@ -35,7 +35,10 @@ use k8s_openapi::{
 };
 use kube::{Resource, ResourceExt};
 
-use crate::cluster::{decide::membership::Desired, facts::Storage};
+use crate::{
+    cluster::{decide::membership::Desired, facts::Storage},
+    ownership::Owner,
+};
 use options::Options;
 
 /// All that the objects of one cluster are made from.
@@ -48,6 +51,8 @@ pub struct Blueprint<'a> {
     /// As whom pods run whose cluster does not say.
     pub pod_user: PodUser,
     pub server: ServerVersion,
+    /// UID of the agents' ServiceAccount, where it is known.
+    pub account: Option<String>,
     /// What every member is told.
     pub desired: &'a Desired,
     /// Number of members that have a vote.
@@ -100,9 +105,16 @@ impl Blueprint<'_> {
         self.cluster.name_any()
     }
 
+    /// The cluster, as its objects name it.
     #[must_use]
-    pub fn uid(&self) -> String {
-        self.cluster.uid().unwrap_or_default()
+    pub fn owner(&self) -> Owner {
+        Owner::of(self.cluster)
+    }
+
+    /// UID that its objects are labelled with, and that its agents know.
+    #[must_use]
+    pub fn life(&self) -> String {
+        self.owner().life
     }
 
     /// Labels of every object. The UID tells whose it is where somebody takes the owner reference away.
@@ -113,14 +125,14 @@ impl Blueprint<'_> {
             ("app.kubernetes.io/instance", self.name()),
             ("app.kubernetes.io/managed-by", names::MANAGER_COORDINATOR.into()),
             (names::LABEL_CLUSTER, self.name()),
-            (names::LABEL_CLUSTER_UID, self.uid()),
+            (names::LABEL_CLUSTER_UID, self.life()),
         ])
     }
 
     /// What tells this cluster's pods from all others, also from those of a former cluster of the same name.
     #[must_use]
     pub fn selector(&self) -> BTreeMap<String, String> {
-        labels([(names::LABEL_CLUSTER, self.name()), (names::LABEL_CLUSTER_UID, self.uid())])
+        labels([(names::LABEL_CLUSTER, self.name()), (names::LABEL_CLUSTER_UID, self.life())])
     }
 
     /// The options of etcd as they come into force.

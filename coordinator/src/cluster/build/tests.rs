@@ -38,6 +38,7 @@ impl Plan {
             agent_image: "agent:1",
             pod_user: PodUser::Fixed,
             server: ServerVersion(34),
+            account: None,
             desired: &self.desired,
             voters: 3,
             learner: false,

@@ -21,15 +21,19 @@ use etcd_operator_shared::{
 };
 use kube::ResourceExt;
 
-use crate::cluster::{
-    decide::{
-        refusal::Refusal,
-        step::{Look, Waiting},
+use crate::{
+    cluster::{
+        decide::{
+            adoption,
+            refusal::Refusal,
+            step::{Look, Waiting},
+        },
+        facts::{
+            Facts, Source,
+            ground::{Class, FoundSet, FoundVolumeClaim, Ground},
+        },
     },
-    facts::{
-        Facts, Source,
-        ground::{Class, FoundSet, FoundVolumeClaim, Ground},
-    },
+    ownership::Owner,
 };
 
 /// How far a cluster is.
@@ -71,12 +75,19 @@ pub fn stage(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
     }
     if facts.set.is_none() {
         let Some(ground) = &facts.ground else { return Stage::Unknown(Look::Ground) };
-        if let Some(FoundSet::Foreign(former)) = ground.set.as_ref().filter(|set| set.leaves()) {
+        if let Some(FoundSet::Foreign(former) | FoundSet::Orphan { set: former, .. }) =
+            ground.set.as_ref().filter(|set| set.leaves())
+        {
             let message = format!("{former} of a former cluster is still being deleted");
             return Stage::Waits(Waiting::new("FormerLeaving", message));
         }
-        if let Err(refusal) = check(&cluster.uid().unwrap_or_default(), ground) {
-            return Stage::Refused(refusal);
+        if let Err(refusal) = check(&Owner::of(cluster), ground) {
+            let adopts = present.is_none() && cluster.spec.storage.adopt && refusal.is_of_former();
+            return match adoption::adopted(cluster, wanted, ground) {
+                Ok(former) if adopts => Stage::Begins(former),
+                Err(unable) if adopts => Stage::Refused(unable),
+                Ok(_) | Err(_) => Stage::Refused(refusal),
+            };
         }
         if ground.set == Some(FoundSet::Ours) && facts.source == Source::Cache {
             // It is ours, and the cache does not know it.
@@ -137,23 +148,23 @@ pub fn initial_members(cluster: &str, size: u32) -> Vec<String> {
 }
 
 /// Whether anything forbids founding.
-fn check(cluster_uid: &str, ground: &Ground) -> Result<(), Refusal> {
+fn check(owner: &Owner, ground: &Ground) -> Result<(), Refusal> {
     let Ground { class, claims, set } = ground;
     // First: its pods may be at work on the claims.
-    if let Some(FoundSet::Foreign(stranger)) = set {
-        return Err(Refusal::ForeignObject(stranger.clone()));
+    if let Some(FoundSet::Foreign(set) | FoundSet::Orphan { set, .. }) = set {
+        return Err(Refusal::ForeignObject(set.clone()));
     }
     match class {
         Class::Found | Class::Unknown => {}
         Class::Missing(Some(name)) => return Err(Refusal::StorageClassNotFound(name.clone())),
         Class::Missing(None) => return Err(Refusal::NoDefaultStorageClass),
     }
-    if let Some(claim) = claims.iter().find(|c| c.cluster_uid.as_deref() != Some(cluster_uid)) {
+    if let Some(claim) = claims.iter().find(|claim| claim.cluster_uid.as_ref() != Some(&owner.life)) {
         let FoundVolumeClaim { name, deleting, .. } = claim.clone();
         return Err(if deleting {
             Refusal::VolumeLeaving(name)
         } else {
-            Refusal::StaleVolume { claim: name, uid: cluster_uid.to_owned() }
+            Refusal::StaleVolume { claim: name, uid: owner.life.clone() }
         });
     }
     Ok(())
@@ -180,10 +191,11 @@ pub fn next(cluster: &EtcdCluster, wanted: &Wanted, ended: &Incarnation) -> Inca
 fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64) -> Incarnation {
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
-    let uid = cluster.uid().unwrap_or_default();
+    let Owner { uid, life } = Owner::of(cluster);
     Incarnation {
         number,
-        token: names::token(&namespace, &name, &uid, number),
+        token: names::token(&namespace, &name, &life, number),
+        data_uid: (life != uid).then_some(life),
         initial_members: initial_members(&name, wanted.size),
         members_created: false,
         quota_backend: Some(quota::text(quota::of(wanted.storage))),

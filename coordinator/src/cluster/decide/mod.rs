@@ -10,6 +10,7 @@
 //! something.
 
 pub mod addresses;
+pub mod adoption;
 pub mod agents;
 pub mod cleanup;
 pub mod growth;
@@ -182,7 +183,7 @@ impl Decision {
             volumes: if is_cleared {
                 volumes::stopped(facts)
             } else {
-                volumes::ownership(retention.when_deleted, facts)
+                volumes::ownership(retention.when_deleted, adoption::note(cluster, &incarnation), facts)
             },
             growth,
             members: members(target, &step, size, facts),

@@ -28,10 +28,13 @@ pub enum Refusal {
     NoDefaultStorageClass,
     #[error(
         "PersistentVolumeClaim {claim} was not made for this cluster and may hold somebody's only copy, so it is neither used \
-         nor touched: give the cluster another name or keep it smaller, or, if an empty volume was made for it, label the \
-         claim {LABEL_CLUSTER_UID}={uid}"
+         nor touched: give the cluster another name or keep it smaller; or, if a former EtcdCluster of this name has left it \
+         and this one is to go on with its data, set spec.storage.adopt to true when it is created, or before it has begun; or, \
+         if an empty volume was made for it, label the claim {LABEL_CLUSTER_UID}={uid}"
     )]
     StaleVolume { claim: String, uid: String },
+    #[error("spec.storage.adopt: the data of a former EtcdCluster of this name cannot be gone on with: {0}")]
+    NotAdoptable(String),
     #[error("PersistentVolumeClaim {0} of a former cluster is still being deleted")]
     VolumeLeaving(String),
     #[error("{}", foreign(.0))]
@@ -64,10 +67,11 @@ pub enum Refusal {
 }
 
 /// All reasons.
-pub const REASONS: [&str; 11] = [
+pub const REASONS: [&str; 12] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
+    "NotAdoptable",
     "ForeignObject",
     "NoSuchIncarnation",
     "NewerCoordinator",
@@ -79,6 +83,25 @@ pub const REASONS: [&str; 11] = [
 ];
 
 impl Refusal {
+    /// Whether what is in the way may be of a former EtcdCluster of the same name.
+    #[must_use]
+    pub fn is_of_former(&self) -> bool {
+        match self {
+            Self::StaleVolume { .. } | Self::VolumeLeaving(_) | Self::ForeignObject(_) => true,
+            Self::InvalidSpec(_)
+            | Self::StorageClassNotFound(_)
+            | Self::NoDefaultStorageClass
+            | Self::NotAdoptable(_)
+            | Self::NoSuchIncarnation { .. }
+            | Self::UnknownEnd { .. }
+            | Self::StatusLost(_)
+            | Self::OldKinds
+            | Self::TemplateRefused(_)
+            | Self::OtherOperator(_)
+            | Self::ShrinkUnsupported { .. } => false,
+        }
+    }
+
     /// The condition's reason.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -86,6 +109,7 @@ impl Refusal {
             Self::InvalidSpec(_) => "InvalidSpec",
             Self::StorageClassNotFound(_) | Self::NoDefaultStorageClass => "StorageClassNotFound",
             Self::StaleVolume { .. } | Self::VolumeLeaving(_) => "StaleVolume",
+            Self::NotAdoptable(_) => "NotAdoptable",
             Self::ForeignObject(_) => "ForeignObject",
             Self::NoSuchIncarnation { .. } => "NoSuchIncarnation",
             Self::UnknownEnd { .. } => "NewerCoordinator",
@@ -100,13 +124,17 @@ impl Refusal {
 
 fn foreign(stranger: &Stranger) -> String {
     let Stranger { kind, name, leaves: _ } = stranger;
-    let way = match kind.as_str() {
-        "StatefulSet" => "its pods may be at work on the volumes that have this cluster's names: ",
-        _ => "",
+    let (way, adopt) = match kind.as_str() {
+        "StatefulSet" => (
+            "its pods may be at work on the volumes that have this cluster's names: ",
+            "; or, if a former EtcdCluster of this name has left it with pods and volumes (--cascade=orphan) and this one is \
+             to go on with them, set spec.storage.adopt to true",
+        ),
+        _ => ("", ""),
     };
     format!(
         "{kind} {name} exists, was not made for this cluster and is left alone: {way}give the cluster another name, or \
-         rename or remove the {kind} if nobody needs it"
+         rename or remove the {kind} if nobody needs it{adopt}"
     )
 }
 

@@ -126,6 +126,7 @@ pub fn begun(founders: u32) -> Incarnation {
         number: 1,
         token: "t".into(),
         initial_members: incarnation::initial_members("demo", founders),
+        data_uid: None,
         members_created: true,
         ended: None,
         quota_backend: None,

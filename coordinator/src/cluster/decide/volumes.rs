@@ -38,10 +38,10 @@ pub enum Kind {
     DeleteLeft(String),
     /// Deleted, because the cluster was stopped.
     DeleteStopped,
-    /// It goes with the EtcdCluster from now on.
-    Own,
-    /// It outlives the EtcdCluster from now on.
-    Disown,
+    /// It goes with the EtcdCluster from now on, and says of which incarnation it is.
+    Own { note: String },
+    /// It outlives the EtcdCluster from now on, and says of which incarnation it is.
+    Disown { note: String },
 }
 
 impl Change {
@@ -54,7 +54,7 @@ impl Change {
     pub fn deletes(&self) -> bool {
         match self.kind {
             Kind::DeleteLeft(_) | Kind::DeleteStopped => true,
-            Kind::Own | Kind::Disown => false,
+            Kind::Own { .. } | Kind::Disown { .. } => false,
         }
     }
 }
@@ -77,16 +77,18 @@ pub fn stopped(facts: &Facts) -> Vec<Change> {
     there.map(|claim| Change::of(claim, Kind::DeleteStopped)).collect()
 }
 
-/// Whether the volumes go with the EtcdCluster. A write between those of scheduler and provisioner would throw them
+/// Whether the volumes go with the EtcdCluster, and what is noted on them: of which incarnation they are. A write between those of scheduler and provisioner would throw them
 /// back by seconds, so a claim that they are at work on is left alone.
 #[must_use]
-pub fn ownership(when_deleted: Keep, facts: &Facts) -> Vec<Change> {
-    let (owned, kind) = match when_deleted {
-        Keep::Delete => (true, Kind::Own),
-        Keep::Retain => (false, Kind::Disown),
+pub fn ownership(when_deleted: Keep, note: String, facts: &Facts) -> Vec<Change> {
+    let stands = |claim: &&Claim| claim.owned == (when_deleted == Keep::Delete) && claim.note.as_ref() == Some(&note);
+    let others = facts.claims.values().filter(|claim| !claim.binding && !claim.deleting && !stands(claim));
+    let others: Vec<&Claim> = others.collect();
+    let kind = match when_deleted {
+        Keep::Delete => Kind::Own { note },
+        Keep::Retain => Kind::Disown { note },
     };
-    let others = facts.claims.values().filter(|claim| claim.owned != owned && !claim.binding && !claim.deleting);
-    others.map(|claim| Change::of(claim, kind.clone())).collect()
+    others.into_iter().map(|claim| Change::of(claim, kind.clone())).collect()
 }
 
 #[cfg(test)]
@@ -128,10 +130,13 @@ mod tests {
     #[test]
     fn ownership_follows_the_spec_and_leaves_claims_alone_that_are_being_bound() {
         let mut facts = facts();
+        facts.claims.values_mut().for_each(|claim| claim.note = Some("n".into()));
         facts.claims.get_mut(&1).unwrap().owned = true;
         facts.claims.get_mut(&2).unwrap().binding = true;
-        assert_eq!(names(&ownership(Keep::Delete, &facts)), ["data-demo-0"]);
-        assert_eq!(names(&ownership(Keep::Retain, &facts)), ["data-demo-1"]);
-        assert!(!ownership(Keep::Retain, &facts)[0].deletes());
+        let ownership = |keep, note: &str| ownership(keep, note.into(), &facts);
+        assert_eq!(names(&ownership(Keep::Delete, "n")), ["data-demo-0"]);
+        assert_eq!(names(&ownership(Keep::Retain, "n")), ["data-demo-1"]);
+        assert!(!ownership(Keep::Retain, "n")[0].deletes());
+        assert_eq!(names(&ownership(Keep::Retain, "next")), ["data-demo-0", "data-demo-1"], "each says of which it is");
     }
 }

@@ -19,6 +19,8 @@ pub struct Claim {
     pub bound: bool,
     /// Whether scheduler and provisioner are at work on it.
     pub binding: bool,
+    /// The incarnation that is noted on it.
+    pub note: Option<String>,
     /// Known from live reads only.
     pub size: Option<ClaimSize>,
 }
@@ -32,6 +34,7 @@ pub struct Kept {
     /// UIDs.
     owners: Box<[String]>,
     bound: bool,
+    note: Option<Box<str>>,
     made: Option<Timestamp>,
 }
 
@@ -60,6 +63,7 @@ impl Kept {
             deleting: claim.meta().deletion_timestamp.is_some(),
             owners: claim.owner_references().iter().map(|owner| owner.uid.clone()).collect(),
             bound: claim.annotations().contains_key("pv.kubernetes.io/bind-completed"),
+            note: claim.annotations().get(names::ANNOTATION_INCARNATION).map(|note| note.as_str().into()),
             made: claim.creation_timestamp().map(|made| made.0),
         }
     }
@@ -77,7 +81,7 @@ impl Claim {
     /// `cluster`: UID of the EtcdCluster.
     #[must_use]
     pub fn of(kept: &Kept, cluster: &str, now: Timestamp) -> Self {
-        let Kept { name, uid, deleting, owners, bound, made } = kept;
+        let Kept { name, uid, deleting, owners, bound, note, made } = kept;
         let age = made.map(|made| now.duration_since(made));
         Self {
             name: name.clone(),
@@ -85,6 +89,7 @@ impl Claim {
             deleting: *deleting,
             owned: owners.iter().any(|owner| owner == cluster),
             bound: *bound,
+            note: note.as_deref().map(str::to_owned),
             binding: !bound && age.is_none_or(|age| age < BINDING),
             size: None,
         }

@@ -16,6 +16,11 @@ pub struct Ground {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FoundSet {
     Ours,
+    /// Nobody controls it; UID of the EtcdCluster on its label.
+    Orphan {
+        uid: String,
+        set: Stranger,
+    },
     Foreign(Stranger),
 }
 
@@ -25,6 +30,7 @@ impl FoundSet {
     pub fn leaves(&self) -> bool {
         match self {
             Self::Ours => false,
+            Self::Orphan { set, .. } => set.leaves,
             Self::Foreign(stranger) => stranger.leaves,
         }
     }
@@ -42,10 +48,13 @@ pub enum Class {
 }
 
 /// A claim that lies where a member's will be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FoundVolumeClaim {
     pub name: String,
-    /// UID of the cluster that it was made for, if any.
+    /// Name and UID of the cluster that it was made for, if any.
+    pub cluster: Option<String>,
     pub cluster_uid: Option<String>,
+    /// The incarnation that is noted on it.
+    pub note: Option<String>,
     pub deleting: bool,
 }

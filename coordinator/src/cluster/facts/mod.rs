@@ -29,7 +29,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1 as core};
 use kube::ResourceExt;
 
-use crate::ownership::owner;
+use crate::ownership::{Marks, Owner};
 use agent::Agent;
 use findings::Finding;
 use ground::Ground;
@@ -79,7 +79,10 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterKey {
     pub cluster: String,
+    /// UID on labels.
     pub uid: String,
+    /// UID of the EtcdCluster itself.
+    pub controller: String,
     /// 0 before the first.
     pub incarnation: i64,
 }
@@ -170,9 +173,11 @@ impl ClusterKey {
     #[must_use]
     pub fn cluster(cluster: &EtcdCluster) -> Self {
         let incarnation = cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
+        let Owner { uid: controller, life } = Owner::of(cluster);
         Self {
             cluster: cluster.name_any(),
-            uid: cluster.uid().unwrap_or_default(),
+            uid: life,
+            controller,
             incarnation: incarnation.map_or(0, |incarnation| incarnation.number),
         }
     }
@@ -190,8 +195,10 @@ impl Facts {
         claims: impl IntoIterator<Item = Claim>,
         now: Timestamp,
     ) -> Self {
-        let ClusterKey { cluster, uid, incarnation } = key;
-        let set = set.filter(|set| set.cluster.as_ref() == Some(uid)).map(|set| set.known.clone());
+        let ClusterKey { cluster, uid, controller, incarnation } = key;
+        // An orphan of a former cluster, or one that this one controls by now.
+        let is_ours = |set: &Arc<Of<Set>>| set.cluster.as_ref().is_some_and(|of| of == controller || of == uid);
+        let set = set.filter(is_ours).map(|set| set.known.clone());
         let mut facts = Self { cluster: cluster.clone(), set, ..Self::default() };
         for member in members.into_iter().filter(|m| m.spec.cluster_uid == *uid) {
             if member.spec.incarnation != *incarnation {
@@ -347,6 +354,15 @@ impl Slot {
         self.member.as_ref()?.unreadable.as_deref()
     }
 
+    /// Whether its agent has not been heard since the ServiceAccount was made anew: the API server refuses the tokens of
+    /// the former one. Agents that are too old to say as whom they speak are taken to be heard.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        let told = self.member.as_ref().and_then(|member| member.spec.account.as_ref());
+        let spoke = self.report().and_then(|said| said.account.as_ref());
+        told.zip(spoke).is_some_and(|(told, spoke)| told != spoke)
+    }
+
     /// Whether the member of the very pod that is there has left the cluster for good.
     #[must_use]
     pub fn has_left(&self) -> bool {
@@ -365,7 +381,7 @@ impl Slot {
     pub fn readiness(&self) -> Readiness<'_> {
         let Some(pod) = self.pod.as_ref().filter(|p| !p.deleting) else { return Readiness::Absent };
         match self.report() {
-            Some(status) if status.ready && pod.ready => Readiness::Ready(status),
+            Some(status) if status.ready && pod.ready && !self.is_deaf() => Readiness::Ready(status),
             Some(status) if !status.ready => Readiness::NotReady(status),
             // A lost node's pod keeps what its kubelet said last: that it runs.
             Some(_) | None if !pod.ready && !pod.etcd_runs => Readiness::Down,
@@ -378,7 +394,8 @@ impl Of<Set> {
     /// Of whoever controls it.
     #[must_use]
     pub fn set(set: &StatefulSet) -> Self {
-        Self { cluster: owner(set), known: Set::of(set) }
+        let marks = Marks::of(set);
+        Self { cluster: marks.controller.or(marks.label), known: Set::of(set) }
     }
 }
 

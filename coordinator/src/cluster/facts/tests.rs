@@ -63,6 +63,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         initial: true,
         initial_members: vec![],
         peers: vec![],
+        account: None,
         size: 3,
         stopped: false,
         retiring: false,
@@ -125,6 +126,21 @@ fn a_member_that_kubelet_contradicts_is_unknown_and_not_dead() {
 }
 
 #[test]
+fn an_agent_that_speaks_as_a_former_account_is_not_heard_and_one_that_does_not_say_is() {
+    let mut slot = slot(1, "a", Role::Follower);
+    let mut speaks = |told: Option<&str>, said: Option<&str>| {
+        let member = Arc::make_mut(slot.member.as_mut().unwrap());
+        Arc::make_mut(&mut member.spec).account = told.map(Into::into);
+        member.status.as_mut().unwrap().account = said.map(Into::into);
+        slot.readiness() == Readiness::Unknown
+    };
+    assert!(speaks(Some("new"), Some("former")));
+    for (told, said) in [(Some("new"), Some("new")), (Some("new"), None), (None, Some("former")), (None, None)] {
+        assert!(!speaks(told, said), "{told:?} {said:?}");
+    }
+}
+
+#[test]
 fn a_container_that_never_ran_is_down_and_not_unknown() {
     let mut slot = slot(1, "a", Role::Follower);
     let pod = slot.pod.as_mut().unwrap();
@@ -134,14 +150,14 @@ fn a_container_that_never_ran_is_down_and_not_unknown() {
 
 #[test]
 fn objects_of_a_former_cluster_of_the_same_name_are_not_seen() {
-    let key = ClusterKey { cluster: "demo".into(), uid: "new".into(), incarnation: 1 };
+    let key = ClusterKey { cluster: "demo".into(), uid: "new".into(), controller: "new".into(), incarnation: 1 };
     let facts = Facts::of(&key, None, [Arc::new(member(0, None))], [], [], Timestamp::UNIX_EPOCH);
     assert!(facts.slots.is_empty() && facts.former.is_empty());
 }
 
 #[test]
 fn what_members_of_an_earlier_incarnation_said_counts_no_more() {
-    let key = ClusterKey { cluster: "demo".into(), uid: "u".into(), incarnation: 2 };
+    let key = ClusterKey { cluster: "demo".into(), uid: "u".into(), controller: "u".into(), incarnation: 2 };
     let facts = Facts::of(&key, None, [Arc::new(member(0, None))], [], [], Timestamp::UNIX_EPOCH);
     assert_eq!((facts.slots.len(), facts.former.len()), (0, 1));
 }

@@ -11,7 +11,7 @@ use etcd_operator_shared::{
         EtcdCluster, Word,
         cluster::{End, Incarnation},
     },
-    names,
+    ids, names,
 };
 use futures::future::{join, try_join_all};
 use kube::ResourceExt;
@@ -24,6 +24,7 @@ use crate::{
         apply::{self, members},
         context::Context,
         decide::{Care, Decision},
+        fetch,
         outcome::Seen,
     },
 };
@@ -31,7 +32,13 @@ use crate::{
 /// Writes that an incarnation begins, before anything of it exists.
 pub async fn begin(ctx: &Context, seen: &Seen, incarnation: &Incarnation) -> Result<Seen, Failed> {
     let cluster = write(ctx, &seen.cluster, incarnation).await?;
-    Ok(Seen { cluster, facts: seen.facts.clone().begun() })
+    let facts =
+        match (&seen.cluster.status.as_ref().and_then(|status| status.incarnation.as_ref()), &incarnation.data_uid) {
+            // All that the former cluster has left is this one's now.
+            (None, Some(_)) => fetch::live(&ctx.api, &cluster).await?,
+            (None | Some(_), _) => seen.facts.clone().begun(),
+        };
+    Ok(Seen { cluster, facts })
 }
 
 /// Makes the EtcdMembers of the founders, and then latches that they were made. What does not depend on them is made
@@ -59,6 +66,14 @@ pub async fn end(ctx: &Context, seen: &Seen, incarnation: &Incarnation, why: End
     Ok(Seen { cluster, facts: seen.facts.clone() })
 }
 
+/// The ID of a cluster that was formed already, as etcd reckons it from the members that it began with.
+fn cluster_id(cluster: &EtcdCluster, incarnation: &Incarnation) -> String {
+    let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    let urls = incarnation.initial_members.iter().map(|member| names::peer_url(member, &name, &namespace));
+    let urls: Vec<String> = urls.collect();
+    ids::cluster(urls.iter().map(String::as_str), &incarnation.token)
+}
+
 /// Writes the incarnation, if nobody wrote the object since it was read.
 async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) -> Result<Arc<EtcdCluster>, Failed> {
     let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
@@ -69,7 +84,8 @@ async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) 
     status["incarnation"]["ended"] = json!(incarnation.ended);
     if begins {
         // What was said of the members before is not said of these.
-        status["clusterId"] = json!(null);
+        let former = incarnation.data_uid.as_ref().filter(|_| before.is_none());
+        status["clusterId"] = json!(former.map(|_| cluster_id(cluster, incarnation)));
         status["members"] = json!([]);
     }
     let patch = json!({ "metadata": { "resourceVersion": cluster.resource_version() }, "status": status });
@@ -80,7 +96,11 @@ async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) 
     }
     if begins {
         info!(%namespace, %name, number = incarnation.number, token = incarnation.token, "incarnation written");
-        ctx.events.note(cluster, Note::founded(incarnation, before.and_then(Incarnation::end)));
+        let note = match (before, &incarnation.data_uid) {
+            (None, Some(former)) => Note::adopted(incarnation, former),
+            (before, _) => Note::founded(incarnation, before.and_then(Incarnation::end)),
+        };
+        ctx.events.note(cluster, note);
     }
     ctx.caches.wrote(Arc::clone(&written));
     Ok(written)

@@ -121,6 +121,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::StaleVolume { .. }
                 | Refusal::StatusLost(_)
                 | Refusal::OtherOperator(_)
+                | Refusal::NotAdoptable(_)
                 | Refusal::OldKinds),
             ),
             _,

@@ -97,6 +97,11 @@ pub struct Incarnation {
     /// etcd's --initial-cluster-token.
     #[schemars(length(max = 512))]
     pub token: String,
+    /// UID that all objects of the cluster are labelled with: that of the EtcdCluster with which the data began, where a person
+    /// has let this one go on with it (`storage.adopt`); else its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub data_uid: Option<String>,
     /// Names of the members that form the cluster. Fixed for the incarnation.
     #[schemars(length(max = 16), inner(length(max = 63)))]
     pub initial_members: Vec<String>,

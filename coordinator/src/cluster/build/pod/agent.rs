@@ -15,15 +15,18 @@ use super::{Blueprint, mount, mounts, named};
 
 /// The program in the agent's image.
 pub const BINARY: &str = "/etcd-agent";
-/// Where every client library looks for the service account.
-pub const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 pub const VOLUME_TOKEN: &str = "token";
+/// Kubelet renews a token at four fifths of its time. This number of seconds, which Kubernetes' own admission gives, is the one
+/// at which the API server takes it for a year: an hour's token would be refused after a longer outage.
+const LONG: i64 = 3607;
+/// The least that the API server gives: renewed within ten minutes when the ServiceAccount was made anew.
+const SHORT: i64 = 600;
 
 /// The container, with what of the user's volumes is mounted in it.
 pub fn container(plan: &Blueprint<'_>, further: Vec<VolumeMount>) -> Container {
     let exec = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
     let mut mounts = mounts();
-    mounts.push(VolumeMount { read_only: Some(true), ..mount(VOLUME_TOKEN, TOKEN_DIR) });
+    mounts.push(VolumeMount { read_only: Some(true), ..mount(VOLUME_TOKEN, names::TOKEN_DIR) });
     mounts.extend(further);
     Container {
         image: Some(plan.agent_image.to_owned()),
@@ -55,9 +58,16 @@ pub fn container(plan: &Blueprint<'_>, further: Vec<VolumeMount>) -> Container {
     }
 }
 
-/// The service account's token, for this container alone: etcd's needs none.
+/// The service account's tokens, for this container alone: etcd's needs none.
 pub fn token() -> Volume {
-    let token = ServiceAccountTokenProjection { path: "token".into(), expiration_seconds: Some(3607), audience: None };
+    let token = |path: &str, seconds| VolumeProjection {
+        service_account_token: Some(ServiceAccountTokenProjection {
+            path: path.into(),
+            expiration_seconds: Some(seconds),
+            audience: None,
+        }),
+        ..VolumeProjection::default()
+    };
     let authority = ConfigMapProjection {
         name: "kube-root-ca.crt".into(),
         items: Some(vec![KeyToPath { key: "ca.crt".into(), path: "ca.crt".into(), mode: None }]),
@@ -69,7 +79,8 @@ pub fn token() -> Volume {
         ..DownwardAPIVolumeFile::default()
     };
     let sources = vec![
-        VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() },
+        token(names::TOKEN_LONG, LONG),
+        token(names::TOKEN_SHORT, SHORT),
         VolumeProjection { config_map: Some(authority), ..VolumeProjection::default() },
         VolumeProjection {
             downward_api: Some(DownwardAPIProjection { items: Some(vec![namespace]) }),
@@ -104,7 +115,7 @@ fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
         from_field(env::POD_UID, "metadata.uid"),
         from_field(env::POD_IP, "status.podIP"),
         literal(env::CLUSTER_NAME, plan.name()),
-        literal(env::CLUSTER_UID, plan.uid()),
+        literal(env::CLUSTER_UID, plan.life()),
         literal(env::INCARNATION, plan.incarnation.number.to_string()),
         literal(env::CLUSTER_ID, cluster_id(plan)),
         literal(env::ETCD_VERSION, plan.wanted.version.to_string()),

@@ -14,7 +14,12 @@ use crate::{
 };
 
 fn claim(uid: Option<&str>) -> FoundVolumeClaim {
-    FoundVolumeClaim { name: "data-demo-0".into(), cluster_uid: uid.map(Into::into), deleting: false }
+    let cluster_uid = uid.map(Into::into);
+    FoundVolumeClaim { name: "data-demo-0".into(), cluster_uid, ..FoundVolumeClaim::default() }
+}
+
+fn us() -> Owner {
+    Owner { uid: "u".into(), life: "u".into() }
 }
 
 #[test]
@@ -36,26 +41,26 @@ fn a_next_incarnation_begins_with_the_size_of_today_and_another_token() {
 fn a_volume_of_another_incarnation_is_not_taken() {
     for foreign in [None, Some("old")] {
         let ground = Ground { claims: vec![claim(Some("u")), claim(foreign)], ..Ground::default() };
-        assert_eq!(check("u", &ground), Err(Refusal::StaleVolume { claim: "data-demo-0".into(), uid: "u".into() }));
+        assert_eq!(check(&us(), &ground), Err(Refusal::StaleVolume { claim: "data-demo-0".into(), uid: "u".into() }));
     }
 }
 
 #[test]
 fn a_volume_of_this_very_cluster_is() {
     let ground = Ground { claims: vec![claim(Some("u"))], set: Some(FoundSet::Ours), class: Class::Unknown };
-    assert_eq!(check("u", &ground), Ok(()));
+    assert_eq!(check(&us(), &ground), Ok(()));
 }
 
 #[test]
 fn a_missing_class_comes_before_everything() {
     let ground = Ground { class: Class::Missing(None), claims: vec![claim(None)], set: None };
-    assert_eq!(check("u", &ground), Err(Refusal::NoDefaultStorageClass));
+    assert_eq!(check(&us(), &ground), Err(Refusal::NoDefaultStorageClass));
 }
 
 #[test]
 fn the_stateful_set_of_a_former_cluster_is_not_adopted() {
     let ground = Ground { set: Some(foreign(false)), claims: vec![claim(Some("old"))], ..Ground::default() };
-    let refusal = check("u", &ground).unwrap_err();
+    let refusal = check(&us(), &ground).unwrap_err();
     assert_eq!(refusal.reason(), "ForeignObject", "before its volumes: its pods may serve");
     assert!(refusal.to_string().contains("StatefulSet demo"));
 }
@@ -82,7 +87,15 @@ fn cluster(size: i32, present: Option<Incarnation>) -> EtcdCluster {
 fn present(members_created: bool, ended: Option<End>) -> Incarnation {
     let initial_members = initial_members("demo", 3);
     let ended = ended.map(Word::Known);
-    Incarnation { number: 1, token: "t".into(), initial_members, members_created, ended, quota_backend: None }
+    Incarnation {
+        number: 1,
+        token: "t".into(),
+        initial_members,
+        members_created,
+        ended,
+        quota_backend: None,
+        data_uid: None,
+    }
 }
 
 fn asked(size: i32, present: Option<Incarnation>, facts: &Facts) -> Decision {

@@ -101,6 +101,7 @@ mod tests {
                 number,
                 token,
                 initial_members,
+                data_uid: None,
                 members_created: true,
                 ended: None,
                 quota_backend: None,

@@ -30,6 +30,15 @@ impl Note {
         Self::normal("IncarnationWritten", "Found", text)
     }
 
+    /// The data of a former EtcdCluster, by UID, goes on.
+    #[must_use]
+    pub fn adopted(incarnation: &Incarnation, former: &str) -> Self {
+        let number = incarnation.number;
+        let text =
+            format!("incarnation {number} of the former EtcdCluster {former} goes on, with its data and members");
+        Self::normal("DataAdopted", "Adopt", text)
+    }
+
     #[must_use]
     pub fn scaled(from: u32, to: u32) -> Self {
         let reason = match (from, to) {

@@ -26,9 +26,12 @@ use kube::ResourceExt;
 use problems::Problem;
 use tally::Tally;
 
-use crate::cluster::{
-    decide::{Decision, step::Step},
-    facts::{Facts, denial::Denial},
+use crate::{
+    cluster::{
+        decide::{Decision, step::Step},
+        facts::{Facts, denial::Denial},
+    },
+    ownership::Owner,
 };
 
 /// All that a status is made from.
@@ -141,8 +144,8 @@ fn volume_size(before: Option<String>, facts: &Facts) -> Option<String> {
 }
 
 fn selector(cluster: &EtcdCluster) -> String {
-    let uid = cluster.uid().unwrap_or_default();
-    format!("{}={},{}={uid}", names::LABEL_CLUSTER, cluster.name_any(), names::LABEL_CLUSTER_UID)
+    let life = Owner::of(cluster).life;
+    format!("{}={},{}={life}", names::LABEL_CLUSTER, cluster.name_any(), names::LABEL_CLUSTER_UID)
 }
 
 /// Bytes as people read them; rounded up, so that a status is not written for every page.

@@ -28,8 +28,8 @@ pub struct Problem {
 
 /// Whether a reason, unlike what members go through when a cluster comes up, may well stay until somebody acts.
 pub fn lasts(reason: &str) -> bool {
-    const OF_MEMBERS: [&str; 6] =
-        [QUORUM_LOST, PODS_REFUSED, "MemberHeld", "MemberFailing", "MemberUnreadable", "AlarmRaised"];
+    const OF_MEMBERS: [&str; 7] =
+        [QUORUM_LOST, PODS_REFUSED, "MemberHeld", "MemberFailing", "MemberUnreadable", AGENT_DEAF, "AlarmRaised"];
     OF_MEMBERS.contains(&reason)
         || pod_trouble::Reason::ALL.iter().any(|r| r.as_str() == reason)
         || refusal::REASONS.contains(&reason)
@@ -63,6 +63,9 @@ pub fn of(facts: &Facts, membership: &Membership, incarnation: i64) -> Vec<Probl
 
 /// Reason of the gravest problem: so many members have lost their data that the others are no quorum.
 const QUORUM_LOST: &str = "QuorumLost";
+
+/// Reason of agents whose token is refused.
+const AGENT_DEAF: &str = "AgentDeaf";
 
 /// Reason of pods that their StatefulSet cannot make.
 const PODS_REFUSED: &str = "PodsRefused";
@@ -124,6 +127,14 @@ fn member(slot: &Slot) -> Option<Problem> {
         let message =
             format!("EtcdMember {} cannot be read, so its agent is not heard: {}", member.name, shorten(words));
         return Some(Problem { reason: "MemberUnreadable".to_owned(), message, held: false });
+    }
+    if let (true, Some(member)) = (slot.is_deaf(), &slot.member) {
+        let (name, account) = (&member.name, names::agent_account(&member.spec.cluster_name));
+        let message = format!(
+            "member {name}: its agent is not heard since ServiceAccount {account} was made anew: the API server refuses \
+             its token until kubelet has renewed it, within some ten minutes, or until the pod is deleted"
+        );
+        return Some(Problem { reason: AGENT_DEAF.to_owned(), message, held: false });
     }
     let Readiness::NotReady(said) = slot.readiness() else { return None };
     let name = &slot.pod.as_ref()?.name;

@@ -34,6 +34,7 @@ fn founded(cluster: &EtcdCluster) -> EtcdCluster {
         number: 1,
         token: "t".into(),
         initial_members: crate::cluster::decide::incarnation::initial_members("demo", 3),
+        data_uid: None,
         members_created: true,
         quota_backend: None,
         ended: None,

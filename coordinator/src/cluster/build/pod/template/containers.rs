@@ -1,6 +1,6 @@
 //! The containers of a template: sidecars and init containers are the user's own, in ours further volumes can be mounted.
 
-use etcd_operator_shared::names::{AGENT_DIR, CONTAINER_AGENT, CONTAINER_ETCD, VOLUME_DATA, VOLUME_DIR};
+use etcd_operator_shared::names::{AGENT_DIR, CONTAINER_AGENT, CONTAINER_ETCD, TOKEN_DIR, VOLUME_DATA, VOLUME_DIR};
 use k8s_openapi::api::core::v1::{Container, PodSpec, VolumeMount};
 
 use super::{Losses, Mounts, VOLUMES, Why};
@@ -12,7 +12,7 @@ pub fn sort(pod: &mut PodSpec, losses: &mut Losses) -> Mounts {
     for container in std::mem::take(&mut pod.containers) {
         match container.name.as_str() {
             CONTAINER_AGENT => {
-                let taken = [VOLUME_DIR, AGENT_DIR, agent::TOKEN_DIR, agent::BINARY];
+                let taken = [VOLUME_DIR, AGENT_DIR, TOKEN_DIR, agent::BINARY];
                 mounts.agent.extend(own(container, "agentResources", &taken, losses));
             }
             CONTAINER_ETCD => {
