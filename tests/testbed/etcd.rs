@@ -1,11 +1,13 @@
 //! One member's etcd as an application sees it, by the address of its pod. Every question is bounded.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result};
 use etcd_client::{Client, ConnectOptions, GetOptions};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A member that serves answers in milliseconds; one that does not, never.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What needs a leader is asked again for this long: an election on a busy machine takes seconds.
+const ELECTION: Duration = Duration::from_secs(20);
 
 /// A connection to one member.
 #[derive(Clone)]
@@ -72,6 +74,10 @@ impl Etcd {
 
     /// The membership as this member knows it after a linearizable read.
     pub async fn members(&self) -> Result<Vec<Entry>> {
+        led(|| self.members_at_once()).await
+    }
+
+    async fn members_at_once(&self) -> Result<Vec<Entry>> {
         self.serves().await?;
         let answer = bounded(self.client.clone().member_list()).await?;
         let entry = |one: &etcd_client::Member| Entry {
@@ -85,7 +91,7 @@ impl Etcd {
     }
 
     pub async fn put(&self, key: &str, value: &str) -> Result<Accepted> {
-        let answer = bounded(self.client.clone().put(key, value, None)).await?;
+        let answer = led(|| async { bounded(self.client.clone().put(key, value, None)).await }).await?;
         let header = answer.header().context("an answer has a header")?;
         Ok(Accepted { revision: header.revision(), cluster_id: hex(header.cluster_id()) })
     }
@@ -97,7 +103,7 @@ impl Etcd {
 
     /// A linearizable read of one key.
     pub async fn get(&self, key: &str) -> Result<Option<String>> {
-        self.read(key, GetOptions::new()).await
+        led(|| self.read(key, GetOptions::new())).await
     }
 
     /// What this member has of a key, with or without a quorum.
@@ -122,7 +128,33 @@ pub fn hex(id: u64) -> String {
     format!("{id:x}")
 }
 
+/// Asks again while the cluster has no leader, which etcd says or is silent about; never where nobody answers at all.
+async fn led<T, F: Future<Output = Result<T>>>(question: impl Fn() -> F) -> Result<T> {
+    let started = Instant::now();
+    loop {
+        match question().await {
+            Err(error) if started.elapsed() < ELECTION && is_leaderless(&error) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_leaderless(error: &Error) -> bool {
+    let said = match error.downcast_ref::<etcd_client::Error>() {
+        Some(etcd_client::Error::GRpcStatus(status)) => status.message(),
+        _ => "",
+    };
+    let words = ["no leader", "leader changed", "request timed out"];
+    error.is::<Silent>() || words.iter().any(|word| said.starts_with(&format!("etcdserver: {word}")))
+}
+
+/// What a member that has no leader does before it says so.
+#[derive(Debug, thiserror::Error)]
+#[error("etcd did not answer within {PATIENCE:?}")]
+struct Silent;
+
 async fn bounded<T>(asked: impl Future<Output = Result<T, etcd_client::Error>>) -> Result<T> {
-    let answer = tokio::time::timeout(PATIENCE, asked).await;
-    Ok(answer.map_err(|_| anyhow!("etcd did not answer within {PATIENCE:?}"))??)
+    Ok(tokio::time::timeout(PATIENCE, asked).await.map_err(|_| Silent)??)
 }
