@@ -9,8 +9,9 @@ use etcd_operator_shared::names::{PORT_AGENT, volume_claim};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
-/// The goal is far below; the benchmark measures it. This bound is for a busy machine.
-const AT_ONCE: Duration = Duration::from_millis(100);
+/// Whoever waits for etcd or for the volume takes longer, and kubelet gives up after three times this. How fast it is, the
+/// benchmark measures.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// Enough to see that etcd's silence is no accident.
 const QUESTIONS: usize = 50;
 
