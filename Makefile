@@ -140,8 +140,8 @@ test-programs: setup
 BOUND ?= nightly
 
 .PHONY: model
-model: setup ## visit every state of the membership within a bound (BOUND=short, WHAT=name)
-	@$(CARGO) run --quiet -p etcd-model -- $(BOUND) "$(WHAT)"
+model: setup ## visit every state of the membership within a bound (BOUND=short or five, WHAT=name)
+	@$(CARGO) run --quiet -p etcd-model $(if $(filter five,$(BOUND)),--features five) -- $(BOUND) "$(WHAT)"
 
 .PHONY: api
 api: setup testbed-program ## test the kinds against a real API server

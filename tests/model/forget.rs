@@ -4,7 +4,8 @@
 //! written somewhere are numbered anew, in their order. Of the log goes what everybody has who has any of it.
 
 use crate::world::{
-    Answer, Entry, FRESH, GHOST, Id, Ident, Ids, LOG, Mark, Notes, PLACES, SEATS, Stray, View, Volume, World, bit,
+    Answer, Entry, FRESH, GHOST, GIVEN_OUT, Id, Ident, Ids, LOG, Mark, Notes, PLACES, SEATS, Stray, View, Volume,
+    World, bit, seat_of,
 };
 
 /// A number that stands somewhere.
@@ -84,16 +85,17 @@ impl World {
         if let Some(Stray::Act(entry)) = self.stray {
             live |= entry.id().map_or(0, bit);
         }
-        let of_seat = |seat: usize| ((1 << FRESH) - 1) << (6 + seat * usize::from(FRESH));
+        let of_seat = |seat: usize| ((1 << FRESH) - 1) << (usize::from(GIVEN_OUT) + seat * usize::from(FRESH));
         let renamed = |id: Id| {
-            if id < 6 {
+            if id < GIVEN_OUT {
                 id
             } else {
                 let first = first_of(id);
-                first + rank(live & of_seat(usize::from((id - 6) / FRESH)), id)
+                first + rank(live & of_seat(seat_of(id)), id)
             }
         };
-        let all = |set: Ids| crate::world::ids(set & (live | 0x3f)).fold(0, |new, id| new | bit(renamed(id)));
+        let all =
+            |set: Ids| crate::world::ids(set & (live | (bit(GIVEN_OUT) - 1))).fold(0, |new, id| new | bit(renamed(id)));
         (self.ran, self.started, self.lost) = (all(self.ran), all(self.started), all(self.lost));
         for life in &mut self.lives {
             (life.base.voters, life.base.learners) = (all(life.base.voters), all(life.base.learners));
@@ -210,7 +212,7 @@ impl World {
 
 /// The first ID that is given out for the seat of this one.
 fn first_of(id: Id) -> Id {
-    6 + (id - 6) / FRESH * FRESH
+    GIVEN_OUT + (id - GIVEN_OUT) / FRESH * FRESH
 }
 
 fn walk_pod(pod: &mut crate::world::Pod, visit: &mut dyn FnMut(Spot<'_>)) {

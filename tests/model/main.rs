@@ -1,4 +1,4 @@
-//! Visits the scenarios of a bound (`short` or `nightly`), and says what was found.
+//! Visits the scenarios of a bound (`short`, `nightly` or `five`), and says what was found.
 
 use std::process::ExitCode;
 
@@ -15,6 +15,11 @@ fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let scenarios = match words.next().as_deref() {
         Some("short") => catalogue::short(),
+        Some("five") if cfg!(feature = "five") => catalogue::five(),
+        Some("five") => {
+            eprintln!("five members need the feature `five` (make model BOUND=five)");
+            return ExitCode::from(2);
+        }
         _ => catalogue::nightly(),
     };
     let only = words.next().unwrap_or_default();

@@ -8,7 +8,8 @@ use crate::{
     mistake::{Mistake, Rules},
     property::Broken,
     world::{
-        Agent, Answer, Entry, FRESH, GHOST, How, Id, Ident, Mark, Order, Process, Stray, View, Volume, World, bit,
+        Agent, Answer, Entry, FRESH, GHOST, GIVEN_OUT, How, Id, Ident, Mark, Order, Process, Stray, View, Volume,
+        World, bit,
     },
 };
 
@@ -78,7 +79,7 @@ impl World {
             Start::Remove { id } => self.act(place, Entry::Remove(id_of(id)), rules),
             Start::Add => {
                 let added = self.seats[seat].added;
-                let id = 6 + seat as u8 * FRESH + added;
+                let id = GIVEN_OUT + seat as u8 * FRESH + added;
                 let voter = rules.mistake == Some(Mistake::VoterFirst);
                 let entry = if voter { Entry::AddVoter(id) } else { Entry::AddLearner(id) };
                 if added == FRESH { vec![] } else { self.act(place, entry, rules) }

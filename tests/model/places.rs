@@ -1,8 +1,8 @@
 //! Ways to look at a world, and to make the first one.
 
 use crate::world::{
-    Agent, Entry, GHOST, Id, Ident, LOG, Life, Mark, Notes, Object, PLACES, Pod, Process, SEATS, Seat, View, Volume,
-    Wal, World,
+    Agent, Entry, GHOST, GIVEN_OUT, Id, Ident, LOG, Life, Mark, Notes, Object, PLACES, Pod, Process, SEATS, Seat, View,
+    Volume, Wal, World,
 };
 use crate::{budget::Budget, config::Config};
 
@@ -191,7 +191,7 @@ impl Wal {
     /// Whether it is a founder's with nothing but the founding in it, while the others have forgotten how they began.
     #[must_use]
     pub fn is_bare(&self) -> bool {
-        self.len == 0 && self.id < 6
+        self.len == 0 && self.id < GIVEN_OUT
     }
 }
 

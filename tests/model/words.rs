@@ -11,7 +11,7 @@ use crate::{
     mistake::Rules,
     scenario::Scenario,
     step::Action,
-    world::{GHOST, Id, Ids, PLACES, Process, Suspicion, World, bit, ids, seat_of},
+    world::{GHOST, GIVEN_OUT, Id, Ids, PLACES, Process, Suspicion, World, bit, ids, seat_of},
 };
 
 /// What each property promises.
@@ -97,7 +97,7 @@ fn members(world: &World) -> String {
 
 /// An ID by its owner.
 fn of(id: Id) -> String {
-    if id < 6 { format!("demo-{}", seat_of(id)) } else { format!("demo-{} under a new ID", seat_of(id)) }
+    if id < GIVEN_OUT { format!("demo-{}", seat_of(id)) } else { format!("demo-{} under a new ID", seat_of(id)) }
 }
 
 fn all_of(set: Ids) -> String {

@@ -13,32 +13,34 @@
 use crate::{budget::Budget, config::Config};
 
 /// Ordinals that the world has room for.
-pub const SEATS: usize = 3;
+pub const SEATS: usize = if cfg!(feature = "five") { 5 } else { 3 };
 /// Where a pod may be: the seats, and the node that was cut off.
 pub const PLACES: usize = SEATS + 1;
 /// The place of a pod whose node was cut off: it goes on while its successor has its seat.
 pub const GHOST: usize = SEATS;
 
-/// etcd's ID of a member. The first six are those of initial members, by incarnation and ordinal; the others are given out.
+/// etcd's ID of a member. Those below [`GIVEN_OUT`] are of initial members, by incarnation and ordinal; the others are given out.
 pub type Id = u8;
 /// A set of IDs.
 pub type Ids = u32;
 
 /// Entries that a log has room for.
 pub const LOG: usize = 20;
-/// IDs that etcd gives out for one seat.
-pub const FRESH: u8 = 8;
+/// The first ID that etcd gives out.
+pub const GIVEN_OUT: Id = 2 * SEATS as Id;
+/// IDs that etcd gives out for one seat: what a set of IDs has room for.
+pub const FRESH: u8 = if cfg!(feature = "five") { 4 } else { 8 };
 
 /// ID of an initial member.
 #[must_use]
 pub fn initial_id(incarnation: u8, seat: usize) -> Id {
-    (incarnation - 1) * 3 + seat as u8
+    (incarnation - 1) * SEATS as u8 + seat as u8
 }
 
 /// The ordinal whose URL an ID has.
 #[must_use]
 pub fn seat_of(id: Id) -> usize {
-    if id < 6 { usize::from(id % 3) } else { usize::from((id - 6) / FRESH) }
+    if id < GIVEN_OUT { usize::from(id) % SEATS } else { usize::from((id - GIVEN_OUT) / FRESH) }
 }
 
 #[must_use]
