@@ -44,6 +44,9 @@ pub enum Command {
     /// Copy the launcher into the directory shared with the etcd container (postStart hook)
     #[command(hide = true)]
     Install,
+    /// Try this image with these flags (a throw-away pod, before a roll)
+    #[command(hide = true)]
+    Rehearse(Rehearse),
     /// Run etcd when the agent says so (PID 1 of the etcd container)
     #[command(hide = true)]
     Launch {
@@ -105,6 +108,21 @@ pub struct Sidecar {
     pub volume: PathBuf,
     #[arg(long, default_value = names::AGENT_DIR)]
     pub shared: PathBuf,
+}
+
+/// What the coordinator's throw-away pod says to a rehearsal: the same as it would to a sidecar.
+#[derive(Debug, Clone, Parser)]
+pub struct Rehearse {
+    #[arg(long, env = env::POD_NAMESPACE)]
+    pub namespace: String,
+    #[arg(long, env = env::CLUSTER_NAME)]
+    pub cluster: String,
+    #[arg(long, env = env::ETCD_VERSION)]
+    pub version: Version,
+    #[arg(long, env = env::ETCD_OPTIONS, value_parser = options)]
+    pub options: Flags,
+    #[arg(long, default_value = names::VOLUME_DIR)]
+    pub volume: PathBuf,
 }
 
 /// The two commands that are PID 1 of a container, told without the parser: it alone would cost each of them a megabyte.

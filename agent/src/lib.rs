@@ -8,7 +8,7 @@
 //!  │                 probes :2382 ╪═════════╪═ orders, states               │
 //!  │ install (postStart) ─────────┼─────────┼─▶ /agent/etcd-agent, hosts    │
 //!  └──────────────────────────────┘         └───────────────────────────────┘
-//!  kubectl exec … status, volume
+//!  kubectl exec … status, volume            rehearse: etcd alone in a throw-away pod, before a roll
 //! ```
 
 pub mod args;
@@ -22,6 +22,7 @@ mod kube;
 pub mod launch;
 mod observe;
 pub mod plan;
+mod rehearse;
 mod run;
 mod serve;
 mod sidecar;
@@ -43,6 +44,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Run => Ok(run::run()?),
         Command::Sidecar(config) => sidecar::main(*config),
         Command::Install => Ok(install::run(Path::new(AGENT_DIR))?),
+        Command::Rehearse(wanted) => Ok(rehearse::run(&wanted, args::search_path().as_deref())?),
         Command::Launch { ignored } => {
             let path = args::search_path();
             Ok(launch::run(&launch::Places { volume: VOLUME_DIR.into(), shared: AGENT_DIR.into(), path }, &ignored)?)

@@ -199,6 +199,7 @@ impl Sight {
                 deleting: false,
                 etcd_runs: true,
                 trouble: None,
+                trial: None,
             });
             (seat as u32, Slot { pod, member })
         };
@@ -270,7 +271,13 @@ impl Orders {
                 succeeded = deletions.iter().filter_map(|one| names::ordinal("demo", &one.name)).collect();
             }
             Step::End(_) => ends = true,
-            Step::Look(_) | Step::Begin(_) | Step::MakeMembers | Step::Refresh(_) | Step::Wait(_) | Step::Nothing => {}
+            Step::Look(_)
+            | Step::Begin(_)
+            | Step::MakeMembers
+            | Step::Refresh(_)
+            | Step::Try
+            | Step::Wait(_)
+            | Step::Nothing => {}
         }
         let set = |ordinals: &mut dyn Iterator<Item = u32>| ordinals.fold(0, |set, ordinal| set | 1 << ordinal);
         Self {

@@ -11,12 +11,12 @@
 //! It lives on without the agent, keeps no state on disk but `lived`, and holds no async runtime: it is in every etcd
 //! container and must stay below 4 MiB.
 
-mod limits;
+pub(crate) mod limits;
 mod lived;
 pub mod look;
 pub mod machine;
-mod output;
-mod program;
+pub(crate) mod output;
+pub(crate) mod program;
 pub mod protocol;
 mod threads;
 

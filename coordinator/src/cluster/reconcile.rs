@@ -106,6 +106,7 @@ async fn advance(ctx: &Context, mut seen: Seen) -> Outcome {
                 | Step::SetReplicas(_)
                 | Step::Replace(_)
                 | Step::Refresh(_)
+                | Step::Try
                 | Step::End(_)
                 | Step::Wait(_)
                 | Step::Nothing,

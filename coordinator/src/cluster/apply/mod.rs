@@ -10,6 +10,7 @@ pub mod members;
 mod objects;
 mod pods;
 mod stateful_set;
+mod trials;
 mod volumes;
 
 use etcd_operator_shared::names;
@@ -72,6 +73,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
         | Step::MakeMembers
         | Step::Replace(_)
         | Step::Refresh(_)
+        | Step::Try
         | Step::End(_)
         | Step::Wait(_)
         | Step::Nothing => before,
@@ -95,6 +97,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
     }
     failed.extend(pods::relabel(ctx, &plan, &facts.strays).await);
     failed.extend(pods::mark(ctx, &plan, facts).await);
+    failed.extend(trials::end(ctx, &plan, &care.trials).await);
     failed.extend(volumes::ownership(ctx, &plan, &care.volumes).await);
     failed.extend(grow(ctx, &plan, &care.growth, trust).await);
     Acted { failed, waits }
@@ -117,8 +120,12 @@ async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &C
     let pods::Replaced { failed: pods, waits } = match &decision.step {
         Step::Replace(deletions) if set == Written::Same => pods::replace(ctx, plan, deletions).await,
         Step::Refresh(refreshes) if set == Written::Same => pods::refresh(ctx, plan, refreshes).await,
+        Step::Try if set == Written::Same => {
+            pods::Replaced { failed: trials::begin(ctx, plan).await, ..pods::Replaced::default() }
+        }
         Step::Replace(_)
         | Step::Refresh(_)
+        | Step::Try
         | Step::SetReplicas(_)
         | Step::Look(_)
         | Step::Begin(_)

@@ -13,6 +13,7 @@ pub mod pod;
 pub mod rehearsal;
 pub mod services;
 pub mod stateful_set;
+pub mod trial;
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@
 //!
 //! The user's own template is laid under this one: [`template`] says what of it is used.
 
-mod agent;
+pub(super) mod agent;
 mod etcd;
 mod placement;
 mod security;
@@ -31,7 +31,7 @@ use template::{Admitted, Mounts};
 /// Handing over leadership takes 0.2 s, etcd's own way out up to 8 s when a client watches.
 const GRACE_SECONDS: i64 = 60;
 /// The emptyDir that both containers share.
-const VOLUME_AGENT: &str = "agent";
+pub(super) const VOLUME_AGENT: &str = "agent";
 /// Names the emptyDirs for whose sake the cluster autoscaler need not keep a node.
 const EVICTABLE: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
 

@@ -24,6 +24,7 @@ pub mod replicas;
 pub mod rollout;
 pub mod step;
 pub mod target;
+pub mod trial;
 pub mod volumes;
 pub mod waiting;
 
@@ -37,7 +38,7 @@ use etcd_operator_shared::{
     validate::{self, Wanted},
 };
 
-use crate::cluster::facts::Facts;
+use crate::cluster::facts::{Facts, trial::Trial};
 use addresses::Publish;
 use cleanup::Departed;
 use growth::Growth;
@@ -77,6 +78,8 @@ pub struct Care {
     pub volumes: Vec<Change>,
     /// What is due so that they grow.
     pub growth: Growth,
+    /// Trials that nobody needs any more.
+    pub trials: Vec<Trial>,
     /// Ordinals below this have an EtcdMember.
     pub members: u32,
 }
@@ -186,6 +189,7 @@ impl Decision {
                 volumes::ownership(retention.when_deleted, adoption::note(cluster, &incarnation), facts)
             },
             growth,
+            trials: trial::over(facts),
             members: members(target, &step, size, facts),
             wanted,
             incarnation,
@@ -236,6 +240,7 @@ fn members(target: Target, step: &Step, size: u32, facts: &Facts) -> u32 {
             | Step::MakeMembers
             | Step::Replace(_)
             | Step::Refresh(_)
+            | Step::Try
             | Step::End(_)
             | Step::Wait(_)
             | Step::Nothing,

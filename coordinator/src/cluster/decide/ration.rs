@@ -70,7 +70,7 @@ pub fn need(step: &Step) -> Need {
     match step {
         Step::Replace(all) if all.iter().any(|Deletion { why, .. }| serves(*why)) => Need::Turn,
         Step::Refresh(all) if all.iter().any(|Refresh { why, .. }| changes(*why)) => Need::Turn,
-        Step::Look(Look::Template) => Need::Room,
+        Step::Look(Look::Template) | Step::Try => Need::Room,
         Step::Look(Look::Ground | Look::Places { .. } | Look::Live)
         | Step::Begin(_)
         | Step::MakeMembers

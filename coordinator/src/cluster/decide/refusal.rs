@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::{
     cluster::{
-        decide::{installation::Rivals, places},
+        decide::{installation::Rivals, places, trial},
         facts::{Facts, rehearsal::Answer},
     },
     ownership::Stranger,
@@ -60,6 +60,10 @@ pub enum Refusal {
     OldKinds,
     #[error("the API server would refuse pods of the new template, so none is replaced: {0}")]
     TemplateRefused(String),
+    #[error(
+        "a member with the new template could not work, so no pod is replaced: {words} (pod {pod}; delete it to try again)"
+    )]
+    RehearsalFailed { pod: String, words: String },
     #[error("{0}")]
     OtherOperator(Rivals),
     #[error("volumes cannot shrink from {have} to {want}: set spec.storage.size to {have} or more")]
@@ -67,7 +71,7 @@ pub enum Refusal {
 }
 
 /// All reasons.
-pub const REASONS: [&str; 12] = [
+pub const REASONS: [&str; 13] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -78,6 +82,7 @@ pub const REASONS: [&str; 12] = [
     "StatusLost",
     "OldKinds",
     "TemplateRefused",
+    "RehearsalFailed",
     "OtherOperator",
     "ShrinkUnsupported",
 ];
@@ -97,6 +102,7 @@ impl Refusal {
             | Self::StatusLost(_)
             | Self::OldKinds
             | Self::TemplateRefused(_)
+            | Self::RehearsalFailed { .. }
             | Self::OtherOperator(_)
             | Self::ShrinkUnsupported { .. } => false,
         }
@@ -116,6 +122,7 @@ impl Refusal {
             Self::StatusLost(_) => "StatusLost",
             Self::OldKinds => "OldKinds",
             Self::TemplateRefused(_) => "TemplateRefused",
+            Self::RehearsalFailed { .. } => "RehearsalFailed",
             Self::OtherOperator(_) => "OtherOperator",
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
         }
@@ -150,6 +157,9 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     }
     if let (true, Some(Answer::Refused(words))) = (facts.is_rolling(), facts.rehearsed()) {
         return Some(Refusal::TemplateRefused(words.clone()));
+    }
+    if let Some((trial, words)) = trial::failure(facts) {
+        return Some(Refusal::RehearsalFailed { pod: trial.name.clone(), words: words.to_owned() });
     }
     let made = &facts.set.as_ref()?.storage.size;
     let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage);

@@ -7,7 +7,8 @@
 //!                                            settled; the leader last
 //!   anything silent                       ─▶ waited for: silence is not death
 //! ```
-//! Before a pod goes in which etcd runs, the API server is asked once whether it would take one of the newest template.
+//! Before a pod goes in which etcd runs, the API server is asked once whether it would take one of the newest template; before one
+//! that serves, a throw-away pod tries it ([`trial`]).
 //! Never two serving pods in one step, never a serving one while any member is not ready and settled.
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use crate::cluster::{
     decide::{
         membership::Membership,
         step::{Deletion, Look, Step, Waiting, Why},
+        trial,
     },
     facts::{Facts, Pod, Readiness, Set, Slot, Source, rehearsal::Answer},
 };
@@ -74,7 +76,10 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
         (Some(step), _) => rehearsed(step, facts),
         (None, Some(pending)) => Step::Wait(pending),
         (None, None) => match serving(&old, &works) {
-            Some(step) => rehearsed(step, facts),
+            Some(step) => match facts.rehearsed() {
+                Some(taken @ (Answer::Taken | Answer::Unclear)) => trial::before(step, taken, facts),
+                Some(Answer::Refused(_)) | None => rehearsed(step, facts),
+            },
             None => Step::Wait(Waiting::new("RollWaits", waiting(&row))),
         },
     }

@@ -28,6 +28,8 @@ pub enum Step {
     Replace(Vec<Deletion>),
     /// The agents of these pods get another image while the pods run.
     Refresh(Vec<Refresh>),
+    /// A throw-away pod tries the newest template.
+    Try,
     /// No pod is left, and the incarnation is over.
     End(End),
     /// Something is under way; the sentence says what.
@@ -58,7 +60,7 @@ impl Step {
             Self::Replace(_) | Self::Refresh(_) | Self::End(_) => true,
             // The first one takes nothing away; a next one gives up whatever the former still had.
             Self::Begin(incarnation) => incarnation.number > 1,
-            Self::Look(_) | Self::MakeMembers | Self::Wait(_) | Self::Nothing => false,
+            Self::Look(_) | Self::MakeMembers | Self::Try | Self::Wait(_) | Self::Nothing => false,
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod places;
 pub mod pod_trouble;
 pub mod rehearsal;
 pub mod shape;
+pub mod trial;
 mod version;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -36,6 +37,7 @@ use ground::Ground;
 use places::Places;
 use pod_trouble::Trouble;
 use rehearsal::{Answer, Rehearsal};
+use trial::{Outcome, Trial};
 
 pub use claim::{Claim, ClaimSize};
 pub use member::Member;
@@ -61,6 +63,8 @@ pub struct Facts {
     pub places: Option<Places>,
     /// Whether a pod of the newest template would be taken; `None` until that was asked.
     pub rehearsal: Option<Rehearsal>,
+    /// Throw-away pods that try a template.
+    pub trials: Vec<Trial>,
     /// Pods of ours that have lost a label of ours. Only a live look finds them.
     pub strays: Vec<Stray>,
 }
@@ -142,6 +146,8 @@ pub struct Pod {
     /// Whether etcd's container runs: only then can the member take part in anything.
     pub etcd_runs: bool,
     pub trouble: Option<Trouble>,
+    /// What came of it, if it is no member's but a trial.
+    pub trial: Option<Box<Outcome>>,
 }
 
 /// A pod of ours that no selector finds any more.
@@ -208,7 +214,9 @@ impl Facts {
             }
         }
         for pod in pods.into_iter().filter(|pod| pod.cluster.as_ref() == Some(uid)) {
-            if let Some(ordinal) = names::ordinal(cluster, &pod.known.name) {
+            if let Some(trial) = Trial::of(&pod.known) {
+                facts.trials.push(trial);
+            } else if let Some(ordinal) = names::ordinal(cluster, &pod.known.name) {
                 let pod = pod.known.clone();
                 let agent = pod.agent.clone().at(now);
                 facts.slots.entry(ordinal).or_default().pod = Some(Pod { agent, ..pod });
@@ -301,6 +309,13 @@ impl Facts {
     pub fn rehearsed(&self) -> Option<&Answer> {
         let newest = self.set.as_ref()?.newest.as_ref()?;
         self.rehearsal.as_ref().filter(|rehearsal| rehearsal.shape == *newest).map(|rehearsal| &rehearsal.answer)
+    }
+
+    /// The trial of the newest template, if there is one.
+    #[must_use]
+    pub fn trial(&self) -> Option<&Trial> {
+        let newest = self.set.as_ref()?.newest.as_ref()?;
+        self.trials.iter().find(|trial| trial.shape == *newest)
     }
 
     /// Whether some pod is of another shape than the newest template.
@@ -403,7 +418,8 @@ impl Of<Pod> {
     /// Of the cluster that its label names.
     #[must_use]
     pub fn pod(pod: &core::Pod) -> Self {
-        Self { cluster: pod.labels().get(names::LABEL_CLUSTER_UID).cloned(), known: Pod::of(pod) }
+        let label = |name: &str| pod.labels().get(name).cloned();
+        Self { cluster: label(names::LABEL_CLUSTER_UID).or_else(|| label(trial::LABEL)), known: Pod::of(pod) }
     }
 }
 
@@ -473,6 +489,7 @@ impl Pod {
             deleting: pod.metadata.deletion_timestamp.is_some(),
             etcd_runs: etcd.and_then(|c| c.state.as_ref()?.running.as_ref()).is_some(),
             trouble: pod_trouble::of(pod),
+            trial: Outcome::of(pod).map(Box::new),
         }
     }
 }

@@ -19,7 +19,14 @@ pub fn pod(ordinal: u32, shape: &str) -> Pod {
         deleting: false,
         etcd_runs: true,
         trouble: None,
+        trial: None,
     }
+}
+
+/// A trial that this template has passed.
+pub fn passed(shape: &str) -> Trial {
+    let (name, uid) = (format!("demo-rehearsal-{shape}"), format!("trial-{shape}"));
+    Trial { name, uid, shape: shape.into(), outcome: Outcome::Passed, deleting: false }
 }
 
 /// An agent that runs with the image that its pod was made with.

@@ -134,6 +134,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::NoSuchIncarnation { .. }
                 | Refusal::UnknownEnd { .. }
                 | Refusal::TemplateRefused(_)
+                | Refusal::RehearsalFailed { .. }
                 | Refusal::ShrinkUnsupported { .. },
             )
             | None,
@@ -143,6 +144,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
             | Step::SetReplicas(_)
             | Step::Replace(_)
             | Step::Refresh(_)
+            | Step::Try
             | Step::End(_)
             | Step::Nothing,
         ) => None,

@@ -58,6 +58,7 @@ fn swaps(step: &Step) -> Vec<(&str, &str, Swap)> {
         | Step::MakeMembers
         | Step::SetReplicas(_)
         | Step::Replace(_)
+        | Step::Try
         | Step::End(_)
         | Step::Wait(_)
         | Step::Nothing => vec![],

@@ -10,7 +10,7 @@ use crate::cluster::{
     facts::{
         Claim,
         rehearsal::{Answer, Rehearsal},
-        tests::{claim, healthy, list, member, status},
+        tests::{claim, healthy, list, member, passed, status},
     },
 };
 
@@ -198,6 +198,7 @@ fn nothing_rolls_while_a_member_joins_or_is_still_listed() {
     let mut facts = settled(3, 3);
     facts.set.as_mut().unwrap().newest = Some("b".into());
     facts.rehearsal = Some(Rehearsal { shape: "b".into(), answer: Answer::Taken });
+    facts.trials = vec![passed("b")];
     assert!(matches!(step(Target::Run(3), &facts), Step::Replace(_)));
     lists(&mut facts, &[0, 1]);
     assert_eq!(waits(&step(Target::Run(3), &facts)), "waiting for demo-2 to join");

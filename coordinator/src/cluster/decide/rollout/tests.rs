@@ -6,11 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::facts::rehearsal::Rehearsal;
-use crate::cluster::facts::tests::{healthy, member, set, slot, status};
+use crate::cluster::facts::tests::{healthy, member, passed, set, slot, status};
 
 fn roll(facts: &mut Facts) {
     facts.set = Some(set(u32::try_from(facts.slots.len()).unwrap(), "b"));
     facts.rehearsal = Some(Rehearsal { shape: "b".into(), answer: Answer::Taken });
+    facts.trials = vec![passed("b")];
 }
 
 fn deletions(step: &Step) -> Vec<&str> {
@@ -21,6 +22,7 @@ fn deletions(step: &Step) -> Vec<&str> {
         | Step::MakeMembers
         | Step::SetReplicas(_)
         | Step::Refresh(_)
+        | Step::Try
         | Step::End(_)
         | Step::Wait(_)
         | Step::Nothing => vec![],

@@ -113,6 +113,7 @@ fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
             let names: Vec<&str> = pods.iter().map(|p| p.name.as_str()).collect();
             Some(because("AgentsUpdating", format!("new agents for {}", names.join(", "))))
         }
+        Step::Try => Some(because("Rehearsing", "a throw-away pod is to try the new template")),
         Step::End(_) => Some(because("Ending", "no pod is left: the incarnation is over")),
         Step::Wait(Waiting { reason, message }) => Some(because(reason, message.clone())),
         Step::Begin(incarnation) => Some(because("Founding", format!("incarnation {} begins", incarnation.number))),

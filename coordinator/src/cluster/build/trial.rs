@@ -1,0 +1,117 @@
+//! The pod of a trial ([`crate::cluster::facts::trial`]): the template's etcd and flags, without a volume, an identity or an account.
+
+use etcd_operator_shared::names::{self, env};
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{
+            Affinity, Container, EmptyDirVolumeSource, EnvVar, Pod, PodReadinessGate, PodSpec, Volume, VolumeMount,
+        },
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::ResourceExt;
+
+use super::{owner, pod::VOLUME_AGENT, pod::agent::BINARY};
+use crate::cluster::facts::{shape, trial};
+use etcd_operator_shared::api::EtcdCluster;
+
+/// A slow registry is waited for; then the pod is made anew, and kubelet goes on where it was.
+const LONGEST: i64 = 600;
+/// What nobody ever sets: a trial is never ready, whoever selects it.
+const NEVER_READY: &str = "etcd.etcd.io/trial";
+/// What the rehearsal must know of the member that it stands for.
+const KNOWN: [&str; 4] = [env::POD_NAMESPACE, env::CLUSTER_NAME, env::ETCD_VERSION, env::ETCD_OPTIONS];
+
+/// A trial of the newest template; `None` where the template is none of ours.
+#[must_use]
+pub fn pod(cluster: &EtcdCluster, set: &StatefulSet) -> Option<Pod> {
+    let template = set.spec.as_ref()?.template.clone();
+    let (meta, spec) = (template.metadata?, template.spec?);
+    let shape = shape::written(&meta)?.to_owned();
+    let mut labels = meta.labels.unwrap_or_default();
+    let life = labels.remove(names::LABEL_CLUSTER_UID)?;
+    labels.insert(trial::LABEL.into(), life);
+    labels.insert("app.kubernetes.io/component".into(), "trial".into());
+    let name = format!("{}-rehearsal-{}", set.name_any(), shape.get(..8)?);
+    let metadata = ObjectMeta {
+        name: Some(name),
+        namespace: set.namespace(),
+        labels: Some(labels),
+        annotations: meta.annotations,
+        owner_references: Some(vec![owner(cluster)]),
+        ..ObjectMeta::default()
+    };
+    Some(Pod { metadata, spec: Some(stripped(spec)?), status: None })
+}
+
+/// etcd alone, with the agent's binary beside it. It may go wherever a member may, and takes nobody's place for it.
+fn stripped(spec: PodSpec) -> Option<PodSpec> {
+    let container = |name: &str| spec.containers.iter().find(|one| one.name == name).cloned();
+    let (agent, etcd) = (container(names::CONTAINER_AGENT)?, container(names::CONTAINER_ETCD)?);
+    let containers = vec![rehearses(etcd, agent.env.as_deref().unwrap_or_default())];
+    let before = vec![installs(agent)];
+    let mounted: Vec<&str> = containers
+        .iter()
+        .chain(&before)
+        .flat_map(|one| one.volume_mounts.iter().flatten())
+        .map(|m| m.name.as_str())
+        .collect();
+    let mut volumes: Vec<Volume> =
+        spec.volumes.into_iter().flatten().filter(|volume| mounted.contains(&volume.name.as_str())).collect();
+    volumes.push(Volume {
+        name: names::VOLUME_DATA.into(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    });
+    let affinity = spec.affinity.and_then(|affinity| affinity.node_affinity);
+    Some(PodSpec {
+        containers,
+        init_containers: Some(before),
+        volumes: Some(volumes),
+        affinity: affinity.map(|node_affinity| Affinity { node_affinity: Some(node_affinity), ..Affinity::default() }),
+        restart_policy: Some("Never".into()),
+        active_deadline_seconds: Some(LONGEST),
+        termination_grace_period_seconds: Some(1),
+        readiness_gates: Some(vec![PodReadinessGate { condition_type: NEVER_READY.into() }]),
+        topology_spread_constraints: None,
+        priority_class_name: None,
+        priority: None,
+        preemption_policy: None,
+        ..spec
+    })
+}
+
+/// Puts the agent's binary, and a hosts file, where etcd's container has them.
+fn installs(agent: Container) -> Container {
+    Container {
+        name: "install".into(),
+        image: agent.image,
+        image_pull_policy: agent.image_pull_policy,
+        command: Some(vec![BINARY.into(), "install".into()]),
+        resources: agent.resources,
+        security_context: agent.security_context,
+        volume_mounts: Some(vec![VolumeMount {
+            name: VOLUME_AGENT.into(),
+            mount_path: names::AGENT_DIR.into(),
+            ..VolumeMount::default()
+        }]),
+        ..Container::default()
+    }
+}
+
+fn rehearses(etcd: Container, known: &[EnvVar]) -> Container {
+    let known = known.iter().filter(|one| KNOWN.contains(&one.name.as_str())).cloned();
+    Container {
+        command: Some(vec![names::AGENT_BINARY.into(), "rehearse".into()]),
+        args: None,
+        env: Some(known.collect()),
+        env_from: None,
+        ports: None,
+        lifecycle: None,
+        readiness_probe: None,
+        liveness_probe: None,
+        startup_probe: None,
+        ..etcd
+    }
+}
