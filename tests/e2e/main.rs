@@ -28,6 +28,7 @@ mod protection;
 mod quiet;
 mod refused;
 mod restarts;
+mod rests;
 mod services;
 mod sizes;
 mod status_cli;

@@ -44,6 +44,9 @@ impl World {
         if let Err(broken) = rules.judge(self.check_joining(place, entry)) {
             return vec![Err(broken)];
         }
+        if let Err(broken) = rules.judge(self.check_rest(place, "changes the membership")) {
+            return vec![Err(broken)];
+        }
         self.count(entry);
         if let Some(pod) = self.pod_mut(place) {
             pod.agent.heard = None;

@@ -59,11 +59,12 @@ impl World {
         if !self.api {
             return false;
         }
-        let Orders { size, stopped, .. } = self.orders(rules);
+        let Orders { size, stopped, paused, .. } = self.orders(rules);
         let objects = self.seats.iter_mut().filter_map(|seat| seat.object.as_mut());
-        let untold = objects.filter(|object| (object.notes.size, object.notes.stopped) != (size, stopped));
+        let wish = |notes: &Notes| (notes.size, notes.stopped, notes.paused);
+        let untold = objects.filter(|object| wish(&object.notes) != (size, stopped, paused));
         untold.fold(false, |_, object| {
-            (object.notes.size, object.notes.stopped) = (size, stopped);
+            (object.notes.size, object.notes.stopped, object.notes.paused) = (size, stopped, paused);
             object.told = object.told.map(|told| Told { fresh: false, ..told });
             true
         })

@@ -35,6 +35,8 @@ pub struct Budget {
     pub writes: u8,
     /// Edits of the size.
     pub edits: u8,
+    /// Times the user lets all rest.
+    pub pauses: u8,
     /// Incarnations that a person gives up.
     pub ends: u8,
     /// Members whose etcd is made a cluster of its own.

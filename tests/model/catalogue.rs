@@ -46,6 +46,9 @@ pub fn short() -> Vec<Scenario> {
         scenario("forced to be alone", Formed(3), Budget { forced: 1, crashes: 1, disks: 1, ..CALM }, RECORDS),
         scenario("left alone by two", Formed(3), crash, Rules { sizes: &[1], ..RECORDS }),
         scenario("next incarnation", Formed(3), Budget { ends: 1, crashes: 1, ..CALM }, RULES),
+        scenario("a rest as three shrink", Formed(3), Budget { pauses: 1, ..CALM }, sizes(&[1])),
+        scenario("a rest as one grows", Formed(1), Budget { pauses: 1, ..crash }, sizes(&[3])),
+        scenario("a rest, and a disk lost", Formed(3), Budget { pauses: 1, ..disk }, RULES),
         scenario("late requests", Formed(1), Budget { late: 1, ..CALM }, sizes(&[3])),
         scenario("late lists", Formed(1), crash, Rules { late_lists: true, ..sizes(&[3]) }),
     ]
@@ -193,6 +196,7 @@ pub fn planted() -> Vec<(Mistake, char, Scenario)> {
         plant(Mistake::RestartsAsFirst, 'c', Formed(3), Budget { data: 1, crashes: 1, ..CALM }, RULES),
         plant(Mistake::DatabaseIsNoData, 'c', Formed(3), Budget { data: 1, ends: 1, ..CALM }, RULES),
         plant(Mistake::AloneIsTrusted, 'b', Formed(3), Budget { forced: 1, ..CALM }, RECORDS),
+        plant(Mistake::NoRest, 'g', Formed(3), Budget { pauses: 1, disks: 1, ..CALM }, RULES),
         plant(Mistake::MarkFromMemory, 'c', Formed(3), Budget { emptied: 1, crashes: 1, ..CALM }, RULES),
     ]
 }

@@ -9,6 +9,7 @@ use crate::{
     mistake::{Mistake, Rules},
     perform::Outcome,
     places::seats,
+    property::Broken,
     world::World,
 };
 
@@ -40,7 +41,8 @@ impl World {
             return vec![];
         }
         let mut chores = self.controller_chores();
-        let Orders { size: _, stopped: _, replicas, succeeded, retired, ends, seats: members } = self.orders(rules);
+        let Orders { size: _, stopped: _, paused: _, replicas, succeeded, retired, ends, seats: members } =
+            self.orders(rules);
         // Those above replicas that are to rise are made in the same breath.
         let apart = if replicas.is_some_and(|n| n > self.replicas) { members.min(self.replicas) } else { members };
         let missing = |seat: &usize| *seat < usize::from(apart) && self.seats[*seat].object.is_none();
@@ -80,6 +82,9 @@ impl World {
     /// A chore done.
     #[must_use]
     pub fn done(&self, chore: Chore) -> Vec<Outcome> {
+        if let Err(broken) = self.check_peace(chore) {
+            return vec![Err(broken)];
+        }
         self.with(|next| match chore {
             Chore::Raise(replicas) => {
                 for seat in usize::from(self.replicas)..usize::from(replicas) {
@@ -100,6 +105,21 @@ impl World {
                 next.doubt_lists();
             }
         })
+    }
+
+    /// Property (g), of the coordinator. What was decided before all rests may still be written.
+    fn check_peace(&self, chore: Chore) -> Result<(), Broken> {
+        let stirs = match chore {
+            Chore::Raise(_)
+            | Chore::DecideLower(_)
+            | Chore::Succeed(_)
+            | Chore::ClearVolume(_)
+            | Chore::ClearObject(_)
+            | Chore::Begin => true,
+            Chore::Lower(_) | Chore::Remake(_) | Chore::MakePod(_) | Chore::EndPod(_) => false,
+        };
+        let sentence = || format!("the coordinator goes on while all rests: {chore:?}");
+        if self.paused && stirs { Err(Broken::Stirred(sentence())) } else { Ok(()) }
     }
 
     /// No pod of the former incarnation is left: the next one has its members.

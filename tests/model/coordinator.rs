@@ -31,6 +31,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Sight {
     wish: u8,
+    paused: bool,
     ending: bool,
     incarnation: u8,
     founders: u8,
@@ -46,6 +47,7 @@ struct Sight {
 struct Member {
     size: u8,
     stopped: bool,
+    paused: bool,
     /// Whether a member left there, and whether it was that of the pod that is there.
     left: Option<bool>,
     /// Whether the agent of the pod that is there has spoken, and the term that it has seen.
@@ -66,9 +68,10 @@ struct Leads {
 /// What of a decision moves the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Orders {
-    /// What every EtcdMember is told: the size, and whether the cluster is stopped.
+    /// What every EtcdMember is told: the size, whether the cluster is stopped, and whether all rests.
     pub size: u8,
     pub stopped: bool,
+    pub paused: bool,
     pub replicas: Option<u8>,
     /// Pods that have left and are wanted again, members to clear away: ordinals.
     pub succeeded: u8,
@@ -120,6 +123,7 @@ impl World {
         let member = |seat: usize| self.seats[seat].object.map(|object| self.member_seen(seat, object));
         Sight {
             wish: self.wish,
+            paused: self.paused,
             ending: self.ending,
             incarnation: self.incarnation,
             founders: self.life(self.incarnation).founders,
@@ -141,6 +145,7 @@ impl World {
         Member {
             size: object.notes.size,
             stopped: object.notes.stopped,
+            paused: object.notes.paused,
             left: object.notes.left.map(here),
             said,
             term: leads.map(|told| told.term).or(seen.filter(|_| said && pod.is_some_and(|pod| !pod.agent.mute))),
@@ -155,6 +160,7 @@ impl Sight {
         let spec = json!({
             "version": "v3.5.21",
             "size": self.wish,
+            "paused": self.paused,
             "recovery": { "abandonIncarnation": if self.ending { self.incarnation } else { 0 } },
         });
         let spec = serde_json::from_value(spec).expect("a spec as a user may write it");
@@ -228,6 +234,7 @@ impl Member {
             account: None,
             size: self.size.into(),
             stopped: self.stopped,
+            paused: self.paused,
             retiring: false,
         };
         let status = EtcdMemberStatus {
@@ -283,6 +290,7 @@ impl Orders {
         Self {
             size: small(desired.size),
             stopped: desired.stopped,
+            paused: desired.paused,
             replicas,
             succeeded: set(&mut succeeded.into_iter()),
             retired: set(&mut departed.iter().map(|departed| departed.ordinal)),

@@ -11,7 +11,7 @@ use etcd_agent::{
     },
     volume::{
         Volume,
-        mark::{self, Voter},
+        mark::{self, Voter, Wish},
         store::Marked,
     },
 };
@@ -112,6 +112,7 @@ pub fn known(seat: usize, notes: Notes, founders: u8, current: bool) -> Known {
         claim: notes.claim.map(claim),
         counter: notes.counter.into(),
         stopped: notes.stopped,
+        wish: Wish { paused: notes.paused },
         size: notes.size.into(),
         left: notes.left.map(|uid| format!("pod{uid}")),
         current,
@@ -258,6 +259,7 @@ impl Question {
                     notes.initial = true;
                 }
             }
+            Some(Mistake::NoRest) => notes.into_iter().for_each(|notes| notes.paused = false),
             Some(Mistake::NoLived) => self.lived = self.wal,
             Some(Mistake::DatabaseIsNoData) => self.remains = self.wal,
             Some(Mistake::LeftNotFinal) => {

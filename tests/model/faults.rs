@@ -14,6 +14,8 @@ pub enum Fault {
     Edit(u8),
     /// The user gives the incarnation up.
     Abandon,
+    /// The user lets all rest.
+    Pause,
     /// The agent's process dies with an answer that it has not written down.
     AgentDies(usize),
     /// etcd's process is killed.
@@ -84,6 +86,9 @@ impl World {
         }
         if !self.ending && self.wish > 0 {
             self.fault(faults, Fault::Abandon, |b| &mut b.ends, |next| next.ending = true);
+        }
+        if !self.paused && self.api {
+            self.fault(faults, Fault::Pause, |b| &mut b.pauses, |next| next.paused = true);
         }
     }
 

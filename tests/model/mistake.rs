@@ -87,6 +87,8 @@ pub enum Mistake {
     RestartsAsFirst,
     /// A database without its WAL is left where etcd starts for the first time.
     DatabaseIsNoData,
+    /// An agent goes on while all rests.
+    NoRest,
 }
 
 impl Mistake {
@@ -116,6 +118,7 @@ impl Mistake {
             Self::TurnedAwayForGood => "who was turned away as removed waits for a confirmation for ever",
             Self::RestartsAsFirst => "the launcher starts etcd again with the arguments of its first start",
             Self::DatabaseIsNoData => "a database without its WAL is left where etcd starts for the first time",
+            Self::NoRest => "an agent goes on while all rests",
             Self::AloneIsTrusted => "a member whose list has lost all other voters is trusted",
             Self::MarkFromMemory => "the mark is written from memory over whatever is on the volume",
         }

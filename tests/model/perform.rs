@@ -49,6 +49,11 @@ impl World {
 
     fn perform_step(&self, place: usize, step: &Start, rules: &Rules) -> Vec<Outcome> {
         let seat = self.ordinal(place);
+        if matches!(step, Start::SetAside(_) | Start::Renew { .. } | Start::Retire)
+            && let Err(broken) = rules.judge(self.check_rest(place, "moves data"))
+        {
+            return vec![Err(broken)];
+        }
         match step {
             Start::Touch => self.renewed(place, false),
             Start::Renew { replacing } => self.renewed(place, *replacing),

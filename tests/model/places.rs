@@ -27,6 +27,7 @@ impl World {
             lowering: None,
             incarnation: 1,
             ending: false,
+            paused: false,
             formed: false,
             lives: [life, Life { founders: 0, base: Config::of_founders(2, 0), ..life }],
             seats: std::array::from_fn(seat),
@@ -130,7 +131,17 @@ impl World {
 impl Object {
     #[must_use]
     pub fn new(made: u8, incarnation: u8, initial: bool, size: u8) -> Self {
-        let notes = Notes { made, incarnation, initial, size, stopped: false, claim: None, counter: 0, left: None };
+        let notes = Notes {
+            made,
+            incarnation,
+            initial,
+            size,
+            stopped: false,
+            paused: false,
+            claim: None,
+            counter: 0,
+            left: None,
+        };
         Self { notes, spoke: None, told: None }
     }
 }

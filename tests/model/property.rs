@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     mistake::Rules,
     places::seats,
-    world::{Answer, Id, Process, Wal, World, bit, initial_id, seat_of},
+    world::{Answer, Id, Notes, Process, View, Wal, World, bit, initial_id, seat_of},
 };
 
 /// A property that does not hold, and how.
@@ -22,6 +22,8 @@ pub enum Broken {
     TakenOut(String),
     /// (f) A pod whose member has left joins again.
     CameBack(String),
+    /// (g) The membership, or how many pods there are, changes while all rests.
+    Stirred(String),
 }
 
 impl Broken {
@@ -35,6 +37,7 @@ impl Broken {
             Self::Stuck(_) => 'd',
             Self::TakenOut(_) => 'e',
             Self::CameBack(_) => 'f',
+            Self::Stirred(_) => 'g',
         }
     }
 
@@ -46,7 +49,8 @@ impl Broken {
             | Self::SecondLife(why)
             | Self::Stuck(why)
             | Self::TakenOut(why)
-            | Self::CameBack(why) => why,
+            | Self::CameBack(why)
+            | Self::Stirred(why) => why,
         }
     }
 }
@@ -83,6 +87,13 @@ impl World {
         Err(Broken::SecondLife(format!("etcd starts on an empty disk under an ID of demo-{place} that has run before")))
     }
 
+    /// Checks that the agent at this place may do what cannot wait for the end of a rest: it knows of none.
+    pub fn check_rest(&self, place: usize, what: &str) -> Result<(), Broken> {
+        let knows = matches!(self.pod(place).map(|pod| pod.agent.view), Some(View::Seen(notes)) if notes.paused);
+        let sentence = || format!("demo-{}'s agent {what} while all rests", self.ordinal(place));
+        if self.paused && knows { Err(Broken::Stirred(sentence())) } else { Ok(()) }
+    }
+
     /// Checks that etcd may start on the data that is there.
     pub fn check_restart(&self, place: usize) -> Result<(), Broken> {
         if self.volume(place).is_some_and(|volume| volume.rolled) {
@@ -113,11 +124,13 @@ impl World {
         }
         let told = |seat: usize| {
             let object = self.seats[seat].object;
-            object.is_some_and(|o| o.notes.stopped == (self.wish == 0) && (self.wish == 0 || o.notes.size == self.wish))
+            let is_told =
+                |notes: Notes| notes.stopped == (self.wish == 0) && (self.wish == 0 || notes.size == self.wish);
+            object.is_some_and(|object| is_told(object.notes))
         };
         let wished = usize::from(self.wish);
         let pods = seats().all(|seat| self.seats[seat].pod.is_some() == (seat < wished));
-        let quiet = !self.ending && self.lowering.is_none() && self.stray.is_none();
+        let quiet = !self.ending && !self.paused && self.lowering.is_none() && self.stray.is_none();
         let done = self.replicas == self.wish && pods && (0..wished).all(told) && quiet;
         done && (self.wish == 0 || self.members_are(&self.config(self.incarnation), self.wish))
     }

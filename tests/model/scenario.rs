@@ -57,6 +57,7 @@ pub const CALM: Budget = Budget {
     late: 0,
     writes: 0,
     edits: 0,
+    pauses: 0,
     ends: 0,
     forced: 0,
 };
@@ -100,6 +101,7 @@ impl Scenario {
             late,
             writes,
             edits: _,
+            pauses,
             ends,
             forced,
         } = self.budget;
@@ -119,6 +121,7 @@ impl Scenario {
             (haste, "waits cut short"),
             (late, "late requests"),
             (writes, "writes of a client"),
+            (pauses, "rests"),
             (ends, "incarnations given up"),
             (forced, "members forced to be alone"),
         ];

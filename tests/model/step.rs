@@ -38,6 +38,8 @@ pub enum Action {
     Stray,
     /// The API server answers again.
     Return,
+    /// The user lets all go on.
+    Unpause,
     /// The node that was cut off is gone for good.
     Fenced,
     Fault(Fault),
@@ -77,6 +79,9 @@ impl World {
         add(Action::Stray, self.stray_arrives(rules));
         if !self.api && rules.api_returns {
             add(Action::Return, self.with(|next| next.api = true));
+        }
+        if self.paused && self.api {
+            add(Action::Unpause, self.with(|next| next.paused = false));
         }
         if self.ghost.is_some() {
             add(

@@ -62,6 +62,8 @@ pub struct World {
     /// A fall of the replicas that was decided and is not written yet.
     pub lowering: Option<u8>,
     pub incarnation: u8,
+    /// Whether the user lets all rest.
+    pub paused: bool,
     /// Whether a person gave the present incarnation up and its pods are being stopped.
     pub ending: bool,
     /// Whether the coordinator knows that the cluster has formed.
@@ -152,6 +154,7 @@ pub struct Notes {
     pub initial: bool,
     pub size: u8,
     pub stopped: bool,
+    pub paused: bool,
     /// Number and volume ID.
     pub claim: Option<(u8, u8)>,
     pub counter: u8,

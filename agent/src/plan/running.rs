@@ -12,6 +12,8 @@
 //!   6  the member is not wanted: room `leave`; it joined and does not vote: room `learn`;
 //!      etcd leads: room `steward`                                                                  Leave, Learn, Remove
 //! ```
+//! While all rests (`spec.paused`) the last group changes nothing. A learner that was added stays one: it serves nobody and is in nobody's
+//! way, while a vote more may be the one that a quorum lacks later.
 //!
 //! Guarantees: a step is either over when its effect is (1 to 5), or asked for again each turn until the membership shows it
 //! (6); so no rule hides one below it for ever.
@@ -241,9 +243,14 @@ fn leaving(facts: Facts<'_>, known: &Known) -> Running {
 }
 
 fn staying(facts: Facts<'_>) -> Running {
+    let paused = facts.object.wish(Some(facts.mark)).paused;
     match learning(facts) {
         None | Some(Learn::Wait) => {}
+        Some(Learn::Promote { .. } | Learn::Reopen { .. } | Learn::GiveUp { .. }) if paused => {}
         Some(step) => return Running::Learn(step),
+    }
+    if paused {
+        return Running::Nothing;
     }
     let Some(Said { member_id, leads: true, .. }) = facts.etcd else { return Running::Nothing };
     let size = match facts.object {

@@ -13,6 +13,7 @@
 //!                          SetAside ─▶ Renew ─▶ Claim ─▶ Remove (old entries) ─▶ Add, ID on the mark ── Join ──▶ etcd, a learner
 //!
 //! not wanted any more, while the others answer:  Remove (own entries) ─▶ Retire ─▶ Left, final for this pod
+//! while all rests (`spec.paused`): only what brings a member back that is one; the rest waits
 //! everything else: Wait (it will pass by itself), Stranded or Hold (a person must look), with the reason
 //! ```
 //!
@@ -41,15 +42,16 @@ use crate::{
 #[must_use]
 pub fn start(facts: Facts<'_>) -> Start {
     let step = step(facts);
-    match wait_for_launcher(&step, facts.launcher).or_else(|| wait_for_addresses(&step, facts)) {
+    match wait_for_peace(&step, facts).or_else(|| wait_for_addresses(&step, facts)) {
         Some(wait) => Start::Wait(wait),
         None => step,
     }
 }
 
-/// A launcher that is not heard may run etcd: what moves data, changes whose it is or takes its place away waits for its
-/// word, or for proof that there is none.
-fn wait_for_launcher(step: &Start, launcher: Launcher) -> Option<Wait> {
+/// What moves data, changes whose it is, or gives the member a place or takes it away, waits while all rests. Also half way: a
+/// member that has lost its place is no worse off for it, and what a person wants to look at stays. It waits as well for the word of
+/// a launcher that is not heard and may run etcd, or for proof that there is none.
+fn wait_for_peace(step: &Start, facts: Facts<'_>) -> Option<Wait> {
     let moves = match step {
         Start::SetAside(_) | Start::Renew { .. } | Start::Retire | Start::Remove { .. } | Start::Add => true,
         Start::Touch
@@ -64,7 +66,16 @@ fn wait_for_launcher(step: &Start, launcher: Launcher) -> Option<Wait> {
         | Start::Wait(_)
         | Start::Hold(_) => false,
     };
-    (moves && launcher == Launcher::Unheard).then_some(Wait::Launcher)
+    let mark = match facts.volume {
+        Volume::Marked(marked) => Some(&marked.mark),
+        Volume::Unreadable(_) | Volume::InUse | Volume::Blank | Volume::Unmarked => None,
+    };
+    match facts.launcher {
+        _ if !moves => None,
+        _ if facts.object.wish(mark).paused => Some(Wait::Unpaused),
+        Launcher::Unheard => Some(Wait::Launcher),
+        Launcher::Rests | Launcher::Gone => None,
+    }
 }
 
 /// The addresses that this step still needs.

@@ -88,7 +88,10 @@ pub fn needs_no_voucher(list: &[Entry]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::start::{Claim, Known};
+    use crate::{
+        plan::start::{Claim, Known},
+        volume::mark::Wish,
+    };
 
     fn known(size: u32, current: bool) -> Object {
         Object::Known(Known {
@@ -100,6 +103,7 @@ mod tests {
             claim: None::<Claim>,
             counter: 0,
             stopped: false,
+            wish: Wish::default(),
             size,
             left: None,
             current,

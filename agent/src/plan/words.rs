@@ -15,6 +15,7 @@ impl Wait {
             | Self::Object
             | Self::Incarnation
             | Self::Stopped
+            | Self::Unpaused
             | Self::Answer
             | Self::Confirmation
             | Self::Launcher
@@ -31,6 +32,7 @@ impl Wait {
             Self::Object => "WaitingForCoordinator",
             Self::Incarnation => "WaitingForIncarnation",
             Self::Stopped => "Stopped",
+            Self::Unpaused => "Paused",
             Self::Answer => "WaitingForAnswer",
             Self::Confirmation => "WaitingForConfirmation",
             Self::Turn { .. } => "WaitingForTurn",
@@ -53,6 +55,10 @@ impl Wait {
                 "this pod belongs to another incarnation of the cluster's data than its EtcdMember".into()
             }
             Self::Stopped => "the cluster is stopped (size 0)".into(),
+            Self::Unpaused => {
+                "spec.paused is true: this member could go on only under a new ID, or has left, and nothing is touched"
+                    .into()
+            }
             Self::Answer => "the other members are being asked who is a member".into(),
             Self::Confirmation => {
                 "etcd says that it was removed from the cluster; the other members must confirm it".into()

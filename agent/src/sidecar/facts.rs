@@ -27,7 +27,10 @@ use crate::{
         start::{Claim, Identity, Known},
         steward::Seat,
     },
-    volume::{loss::loss, mark::Address},
+    volume::{
+        loss::loss,
+        mark::{Address, Wish},
+    },
 };
 
 /// The parts of an EtcdMember that a start depends on.
@@ -46,6 +49,7 @@ pub(super) fn known(object: &EtcdMember, config: &args::Sidecar, current: bool) 
             .map(|c| Claim { number: c.number, volume_id: c.volume_id.clone() }),
         counter: status.map_or(0, |s| s.counter),
         stopped: object.spec.stopped,
+        wish: Wish { paused: object.spec.paused },
         size: object.spec.size.max(0).unsigned_abs(),
         left: status.and_then(|s| s.left_pod_uid.clone()),
         current,

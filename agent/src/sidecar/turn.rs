@@ -101,6 +101,7 @@ impl Sidecar {
         self.hands.object.take(told.seen.object.clone());
         let object = self.object(&told, now);
         self.remember(&told, now);
+        self.keep_wish(&object).await;
         match turn(&told.launcher, self.memory.orders.is_awaited(now)) {
             Turn::Ending => {
                 self.memory.step = None;
@@ -112,6 +113,14 @@ impl Sidecar {
         }
         self.ask_others(&told, &object, now);
         self.tell(&told, now);
+    }
+
+    /// The mark keeps what a person wants, before anything is done about it: an agent that dies and then hears nobody goes by it.
+    async fn keep_wish(&mut self, object: &Object) {
+        let news = self.hands.volume.mark().and_then(|mark| object.news(&self.me, mark));
+        if let Some(wish) = news {
+            self.hands.volume.keep_wish(wish).await;
+        }
     }
 
     fn remember(&mut self, told: &Told, now: Instant) {

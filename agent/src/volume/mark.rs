@@ -37,9 +37,27 @@ pub struct Mark {
     /// What was wrong with the etcd that last ran here, until it is cleared up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspicion: Option<Suspicion>,
+    /// What a person wanted of the member when the API server was last heard.
+    #[serde(default, skip_serializing_if = "Wish::is_none")]
+    pub wish: Wish,
     /// What a newer agent wrote beside all this: kept as it is, since it may decide about data there.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
+}
+
+/// What a person wants of a member, until it is taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Wish {
+    /// The membership rests: nobody joins, leaves, is promoted or removed, and no data is set aside.
+    pub paused: bool,
+}
+
+impl Wish {
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A member that votes.
@@ -109,6 +127,7 @@ impl Mark {
             peers: vec![],
             voters: vec![],
             suspicion: None,
+            wish: Wish::default(),
             unknown: BTreeMap::new(),
         }
     }

@@ -50,6 +50,8 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
     outcome.denials = ctx.timers.denied(&uid, &outcome.failed);
     if ration::is_well(&outcome.decision, &outcome.seen.facts) {
         ctx.turns.is_well(&uid, Instant::now());
+    } else if outcome.decision.paused.is_some() {
+        ctx.turns.give_back(&uid);
     }
     if outcome.failed.iter().any(|failed| matches!(failed.cause, Cause::Dropped)) {
         outcome.decision.refusal = Some(Refusal::OldKinds);

@@ -130,6 +130,15 @@ impl Turns {
         self.tell(&state);
     }
 
+    /// A cluster was told to rest amid its roll, or as it waited for a turn: that says nothing of how others would fare.
+    pub fn give_back(&self, uid: &str) {
+        let mut state = self.lock();
+        let id = self.id(uid);
+        if state.waiting.remove(&id) | state.rolling.remove(&id).is_some() {
+            self.tell(&state);
+        }
+    }
+
     /// Forgets the clusters of this scope that are not there any more.
     pub fn forget_all_but(&self, is_there: impl Fn(&str) -> bool) {
         let stays = |(scope, uid): &Id| *scope != self.scope || is_there(uid);

@@ -98,6 +98,11 @@ pub struct EtcdClusterSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub pod: PodTemplate,
 
+    /// Whether all is left as it is: no member joins, leaves or is replaced, nothing rolls, no volume is deleted, no other object
+    /// is made or changed. Pods and processes that end come back with what they had, and the status goes on being told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+
     /// What a person decides when the data cannot be served any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,

@@ -110,6 +110,9 @@ pub struct EtcdMemberSpec {
     /// Whether the cluster is stopped (size 0): the membership stays as it is.
     #[serde(default)]
     pub stopped: bool,
+    /// Whether the membership rests (`EtcdCluster.spec.paused`): the member neither joins nor leaves, none is promoted or removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// Whether what the member has left is being cleared away: its place gets no pod before this object is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retiring: bool,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     plan::start::Claim,
-    volume::mark::{self, Voter},
+    volume::mark::{self, Voter, Wish},
 };
 
 const OWN: &str = "aaaa";
@@ -48,6 +48,7 @@ fn known() -> Known {
         claim: Some(Claim { number: 1, volume_id: "v".into() }),
         counter: 5,
         stopped: false,
+        wish: Wish::default(),
         size: 3,
         left: None,
         current: true,
@@ -288,4 +289,36 @@ fn the_others_are_asked_to_leave_and_to_be_promoted_and_for_nothing_else() {
     assert!(needs_list(&me, &wanted, false, Some(LONELY)), "they may serve without it");
     assert!(!needs_list(&me, &wanted, false, Some(Duration::from_secs(1))), "an election may be under way");
     assert!(!needs_list(&me, &wanted, false, None));
+}
+
+fn paused(mut world: World) -> World {
+    if let Object::Known(known) = &mut world.object {
+        known.wish.paused = true;
+    }
+    world
+}
+
+#[test]
+fn while_all_rests_nobody_leaves_is_promoted_or_removed() {
+    let mut leaves = surplus(calm());
+    leaves.cluster = Cluster::Answers(list(&[0]));
+    assert_eq!(step(&paused(leaves)), Running::Nothing);
+    assert_eq!(step(&paused(learner(calm()))), Running::Nothing);
+    let mut stalled = learner(calm());
+    stalled.progress.stalled = Duration::from_secs(100_000);
+    assert_eq!(step(&paused(stalled)), Running::Nothing, "it does not give its place up");
+    let mut leads = calm();
+    leads.etcd = Some((OWN.into(), CLUSTER.into(), true));
+    leads.seats[2] = Seat { away: Some(Duration::from_secs(600)), ..leads.seats[2].clone() };
+    leads.object = Object::Known(Known { size: 1, ..known() });
+    assert!(matches!(step(&leads), Running::Remove(_)));
+    assert_eq!(step(&paused(leads)), Running::Nothing);
+}
+
+#[test]
+fn while_all_rests_what_is_wrong_is_still_ended() {
+    assert!(matches!(step(&paused(says(calm(), "eeee", CLUSTER))), Running::Kill(_)));
+    let mut pausing = surplus(calm());
+    pausing.process = Process::Pausing;
+    assert_eq!(step(&paused(pausing)), Running::Nothing, "the launcher brings it back");
 }

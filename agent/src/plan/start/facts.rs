@@ -2,7 +2,7 @@
 
 use crate::{
     plan::{addresses::Addresses, list::Cluster, trust::Neighbours},
-    volume::Volume,
+    volume::{Mark, Volume, mark::Wish},
 };
 
 /// Who this pod is. From the pod's template and etcd's own arithmetic, not from the API server.
@@ -42,6 +42,8 @@ pub struct Known {
     pub claim: Option<Claim>,
     pub counter: i64,
     pub stopped: bool,
+    /// What a person wants of the member beside its place.
+    pub wish: Wish,
     /// Desired number of members.
     pub size: u32,
     /// The pod whose member has left for good, if one has.
@@ -85,9 +87,29 @@ pub enum Launcher {
 }
 
 impl Known {
-    /// Whether the member of this ordinal is to leave. A wish that may be old is no wish.
+    /// Whether the member of this ordinal is to leave. A wish that may be old is no wish, and nobody leaves while all rests.
     #[must_use]
     pub fn is_surplus(&self, ordinal: u32) -> bool {
-        self.current && !self.stopped && ordinal >= self.size
+        self.current && !self.stopped && !self.wish.paused && ordinal >= self.size
+    }
+}
+
+impl Object {
+    /// What a person wants of the member, as last heard: the mark keeps it for an agent that hears nobody.
+    #[must_use]
+    pub fn wish(&self, mark: Option<&Mark>) -> Wish {
+        match self {
+            Self::Known(known) => known.wish,
+            Self::Awaited | Self::Away | Self::Missing => mark.map(|mark| mark.wish).unwrap_or_default(),
+        }
+    }
+
+    /// What the mark of this member's own volume does not know yet of it.
+    #[must_use]
+    pub fn news(&self, me: &Identity, mark: &Mark) -> Option<Wish> {
+        let Self::Known(known) = self else { return None };
+        let own = (&mark.cluster_uid, &mark.member, mark.incarnation) == (&me.cluster_uid, &me.member, me.incarnation);
+        let ours = known.cluster_uid == me.cluster_uid && known.incarnation == me.incarnation;
+        (own && ours && known.current && known.wish != mark.wish).then_some(known.wish)
     }
 }

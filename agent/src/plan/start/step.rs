@@ -75,6 +75,8 @@ pub enum Wait {
     Incarnation,
     /// The cluster is stopped.
     Stopped,
+    /// All rests (`spec.paused`), and the next step would change the membership or move data.
+    Unpaused,
     /// The others, who are being asked.
     Answer,
     /// etcd said that it was removed; the others must confirm it.
@@ -138,7 +140,12 @@ impl Start {
             | Self::Retire
             | Self::Stranded(_)
             | Self::Wait(
-                Wait::Answer | Wait::Confirmation | Wait::Turn { .. } | Wait::ApiServer | Wait::Acquaintance(_),
+                Wait::Answer
+                | Wait::Confirmation
+                | Wait::Turn { .. }
+                | Wait::ApiServer
+                | Wait::Unpaused
+                | Wait::Acquaintance(_),
             ) => true,
             Self::Touch
             | Self::Claim { .. }

@@ -8,7 +8,7 @@ use std::{sync::LazyLock, time::Duration};
 use super::*;
 use crate::{
     plan::{addresses::Addresses, list::Entry, trust::Neighbours},
-    volume::mark::{self, Voter},
+    volume::mark::{self, Voter, Wish},
 };
 
 const INITIAL_ID: &str = "aaaa";
@@ -97,6 +97,7 @@ fn known() -> Known {
         claim: Some(Claim { number: 1, volume_id: "mine".into() }),
         counter: 5,
         stopped: false,
+        wish: Wish::default(),
         size: 3,
         left: None,
         current: true,
@@ -590,4 +591,63 @@ fn an_older_incarnation_is_set_aside_where_pod_and_object_agree() {
     assert_eq!(stage.done[..2], [Start::SetAside(Lost::Incarnation), Start::Renew { replacing: false }]);
     let hold = Start::Hold(Hold::OlderIncarnation { found: 1 });
     assert_eq!(step(&marked(old, true, true), &Object::Away, &silent()), hold);
+}
+
+fn paused(known: Known) -> Known {
+    Known { wish: Wish { paused: true }, ..known }
+}
+
+#[test]
+fn while_all_rests_no_data_is_moved_and_nobody_gets_or_loses_a_place() {
+    let objects: Vec<Object> = objects()
+        .into_iter()
+        .map(|object| match object {
+            Object::Known(known) => Object::Known(paused(known)),
+            Object::Awaited | Object::Away | Object::Missing => object,
+        })
+        .collect();
+    for (volume, cluster) in volumes().iter().flat_map(|volume| clusters().into_iter().map(move |one| (volume, one))) {
+        for object in objects.iter().filter(|object| matches!(object, Object::Known(_))) {
+            let step = step(volume, object, &cluster);
+            let moves = matches!(
+                step,
+                Start::SetAside(_) | Start::Renew { .. } | Start::Remove { .. } | Start::Add | Start::Retire
+            );
+            assert!(!moves, "{volume:?}\n{object:?}\n{cluster:?}\n{step:?}");
+        }
+    }
+}
+
+#[test]
+fn a_member_that_is_one_comes_back_while_all_rests() {
+    let list = Cluster::Answers(vec![entry(INITIAL_ID, "demo-0"), entry("cccc", "demo-1")]);
+    let object = |known: Known| Object::Known(paused(known));
+    assert_eq!(step(&marked(mark(), true, true), &object(known()), &list), Start::Resume);
+    let surplus = Known { size: 0, ..known() };
+    assert_eq!(step(&marked(mark(), true, true), &object(surplus), &list), Start::Resume, "it has not left");
+    let learner = Cluster::Answers(vec![Entry { learner: true, ..entry("bbbb", "demo-0") }, entry("cccc", "demo-1")]);
+    assert_eq!(step(&marked(added(1), false, false), &object(known()), &learner), Start::Join, "it was added before");
+    let lost = step(&marked(mark(), true, false), &object(known()), &list);
+    assert_eq!(lost, Start::Wait(Wait::Unpaused), "its data is lost: it needs a place");
+}
+
+#[test]
+fn the_mark_keeps_a_wish_for_an_agent_that_hears_nobody() {
+    let rests = Wish { paused: true };
+    let list = Cluster::Answers(vec![entry(INITIAL_ID, "demo-0"), entry("cccc", "demo-1")]);
+    let lost = |wish| marked(Mark { wish, ..mark() }, true, false);
+    assert_eq!(step(&lost(rests), &Object::Away, &list), Start::Wait(Wait::Unpaused));
+    assert_ne!(step(&lost(Wish::default()), &Object::Away, &list), Start::Wait(Wait::Unpaused));
+    assert_ne!(step(&lost(rests), &Object::Known(known()), &list), Start::Wait(Wait::Unpaused), "it was taken back");
+}
+
+#[test]
+fn a_wish_goes_onto_the_mark_of_an_own_volume_once_and_only_as_long_as_it_is_sure() {
+    let object = Object::Known(paused(known()));
+    assert_eq!(object.news(&me(), &mark()), Some(Wish { paused: true }));
+    assert_eq!(object.news(&me(), &Mark { wish: Wish { paused: true }, ..mark() }), None);
+    let foreign = mark::Identity { member: "demo-1".into(), ..mark().identity };
+    assert_eq!(object.news(&me(), &Mark { identity: foreign, ..mark() }), None);
+    assert_eq!(Object::Known(Known { current: false, ..paused(known()) }).news(&me(), &mark()), None);
+    assert_eq!(Object::Away.news(&me(), &mark()), None);
 }

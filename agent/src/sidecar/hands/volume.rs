@@ -16,7 +16,7 @@ use crate::{
     volume::{
         Mark, Store, Volume,
         lock::{Holder, Keeper, Lock},
-        mark::{self, Address, Suspicion, Voter},
+        mark::{self, Address, Suspicion, Voter, Wish},
         room::is_full,
         store::Marked,
     },
@@ -158,6 +158,12 @@ impl Disk {
     pub(in crate::sidecar) async fn record(&mut self, voters: Vec<Voter>) {
         let Some(mark) = self.mark().cloned() else { return };
         self.write(Mark { voters, ..mark }).await;
+    }
+
+    /// What a person wants of the member.
+    pub(in crate::sidecar) async fn keep_wish(&mut self, wish: Wish) {
+        let Some(mark) = self.mark().cloned() else { return };
+        self.write(Mark { wish, ..mark }).await;
     }
 
     /// What was wrong with the etcd that ran here.

@@ -60,6 +60,9 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
     let Some(care) = &decision.care else { return Acted::default() };
     let plan = blueprint(ctx, seen, decision, care);
     let facts = &seen.facts;
+    if decision.paused.is_some() {
+        return Acted { failed: members::all(ctx, &plan, facts, care).await, waits: None };
+    }
     // Members must know before their pods do.
     let (untold, (unmade, others)) = join(members::all(ctx, &plan, facts, care), objects(ctx, &plan)).await;
     let told = Trust::after(&untold);

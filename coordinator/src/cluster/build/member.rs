@@ -27,6 +27,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         account: account(plan).map(str::to_owned),
         size: plan.desired.size(),
         stopped: plan.desired.stopped,
+        paused: plan.desired.paused,
         retiring: false,
     };
     EtcdMember { metadata: plan.metadata(name), spec, status: None }
@@ -37,7 +38,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
 #[must_use]
 pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     let (have, desired) = (&member.spec, plan.desired);
-    let (size, stopped) = (desired.size(), desired.stopped);
+    let (size, stopped, paused) = (desired.size(), desired.stopped, desired.paused);
     let mut spec = BTreeMap::new();
     if have.peers != desired.peers {
         spec.insert("peers", json!(desired.peers));
@@ -46,9 +47,12 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
         spec.insert("account", json!(account));
     }
     let mut metadata = marks(plan, member);
-    if (have.size, have.stopped) != (size, stopped) {
+    if (have.size, have.stopped, have.paused) != (size, stopped, paused) {
         spec.insert("size", json!(size));
         spec.insert("stopped", json!(stopped));
+        if have.paused != paused {
+            spec.insert("paused", json!(paused));
+        }
         metadata.insert("resourceVersion", json!(member.version.resource));
     }
     if spec.is_empty() && metadata.is_empty() {

@@ -25,7 +25,7 @@ pub fn plan(mut spec: Value) -> Plan {
     let wanted = validate::cluster(&cluster).unwrap();
     let incarnation = crate::cluster::decide::incarnation::first(&cluster, &wanted);
     let size = if wanted.size == 0 { 3 } else { wanted.size };
-    let desired = Desired { size, stopped: wanted.size == 0, peers: vec![] };
+    let desired = Desired { size, stopped: wanted.size == 0, ..Desired::default() };
     Plan { cluster, wanted, incarnation, desired }
 }
 

@@ -29,6 +29,7 @@ use crate::cluster::facts::{Facts, Member, Readiness, Slot};
 pub struct Desired {
     pub size: u32,
     pub stopped: bool,
+    pub paused: bool,
     pub peers: Vec<Peer>,
 }
 
@@ -64,7 +65,8 @@ impl Desired {
     #[must_use]
     pub fn is_told_to(&self, member: &Member) -> bool {
         let told = &member.spec;
-        told.size == self.size() && told.stopped == self.stopped && told.peers == self.peers
+        let wish = (told.size, told.stopped, told.paused);
+        wish == (self.size(), self.stopped, self.paused) && told.peers == self.peers
     }
 
     #[must_use]

@@ -17,6 +17,7 @@ pub mod growth;
 pub mod incarnation;
 pub mod installation;
 pub mod membership;
+pub mod pause;
 pub mod places;
 pub mod ration;
 pub mod refusal;
@@ -44,6 +45,7 @@ use cleanup::Departed;
 use growth::Growth;
 use incarnation::{Stage, founders};
 use membership::{Desired, Membership};
+use pause::Paused;
 use refusal::Refusal;
 use step::Step;
 use target::Target;
@@ -60,6 +62,8 @@ pub struct Decision {
     pub size: u32,
     /// `None` where nothing is made and nothing is touched.
     pub care: Option<Care>,
+    /// Whether the cluster rests, and what would be done. Its members are told then, and nothing else is made or touched.
+    pub paused: Option<Paused>,
     /// Look again after this time.
     pub again: Option<Duration>,
 }
@@ -93,9 +97,15 @@ pub struct Waited {
     pub leader: Duration,
 }
 
-/// Decides about one cluster.
+/// Decides about one cluster. What is decided about one that is paused is only said.
 #[must_use]
 pub fn decide(cluster: &EtcdCluster, facts: &Facts, waited: Waited) -> Decision {
+    let decision = awake(cluster, facts, waited);
+    let rests = cluster.spec.paused && cluster.metadata.deletion_timestamp.is_none();
+    if rests { pause::rest(decision, facts) } else { decision }
+}
+
+fn awake(cluster: &EtcdCluster, facts: &Facts, waited: Waited) -> Decision {
     let untouched = |step: Step, refusal: Option<Refusal>| Decision::untouched(cluster, facts, step, refusal);
     if cluster.metadata.deletion_timestamp.is_some() {
         return untouched(Step::Wait(waiting::deletion(cluster)), None);
@@ -124,7 +134,7 @@ impl Decision {
             0 => 0,
             size => facts.told().unwrap_or(size.max(0).unsigned_abs()),
         };
-        Self { step, refusal, membership, size, care: None, again: None }
+        Self { step, refusal, membership, size, care: None, paused: None, again: None }
     }
 
     fn cared_for(
@@ -146,7 +156,7 @@ impl Decision {
             Publish::Wait(rest) => (known, Some(rest)),
             Publish::List(list) => (list, None),
         };
-        let told = Desired { size, stopped: !target.runs(), peers };
+        let told = Desired { size, stopped: !target.runs(), paused: false, peers };
         let (desired, membership) = without_the_gone(told, &incarnation, has_formed(cluster), facts);
         let step = match replicas::next(target, &membership, facts, waited.leader) {
             _ if !incarnation.members_created => Step::MakeMembers,
@@ -196,7 +206,8 @@ impl Decision {
             target,
             desired,
         };
-        Self { step, refusal, membership, size: if target.runs() { size } else { 0 }, care: Some(care), again }
+        let size = if target.runs() { size } else { 0 };
+        Self { step, refusal, membership, size, care: Some(care), paused: None, again }
     }
 
     /// Whether something in it could not be taken back, or rests on what no cache holds.

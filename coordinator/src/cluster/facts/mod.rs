@@ -281,6 +281,12 @@ impl Facts {
         size.map(|size| size.max(0).unsigned_abs())
     }
 
+    /// Whether the members were told last that the cluster is stopped.
+    #[must_use]
+    pub fn told_stopped(&self) -> bool {
+        self.slots.values().find_map(|slot| Some(slot.member.as_ref()?.spec.stopped)).unwrap_or_default()
+    }
+
     /// The member that leads and whose agent says so, of the latest term that anybody has seen: one who led before and
     /// does not know yet is none. Its ordinal, and its EtcdMember.
     #[must_use]

@@ -73,6 +73,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         account: None,
         size: 3,
         stopped: false,
+        paused: false,
         retiring: false,
     };
     Member::of(&EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) })

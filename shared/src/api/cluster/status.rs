@@ -84,6 +84,8 @@ pub enum Phase {
     Stopped,
     /// Something only a person can decide holds the cluster; the Stalled condition says what.
     Stalled,
+    /// It rests as the spec says, and a quorum serves; the Paused condition says what would be done.
+    Paused,
     /// It was deleted, and waits for a finalizer; the Reconciling condition says for which.
     Deleting,
 }

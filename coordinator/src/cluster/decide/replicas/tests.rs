@@ -31,7 +31,7 @@ fn settled(size: u32, wanted: u32) -> Facts {
 
 fn step(target: Target, facts: &Facts) -> Step {
     let size = if let Target::Run(size) = target { size } else { 3 };
-    let desired = Desired { size, stopped: !target.runs(), peers: vec![] };
+    let desired = Desired { size, stopped: !target.runs(), ..Desired::default() };
     next(target, &Membership::of(&begun(3), true, Some(&desired), facts), facts, RAISE_AFTER)
 }
 

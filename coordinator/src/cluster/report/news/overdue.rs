@@ -67,7 +67,8 @@ fn patience(phase: Option<Phase>, reason: &str, unready: Unready) -> Option<(Dur
         Some(Phase::Degraded) => Some((unready.whole, MISSING)),
         Some(Phase::Creating) => Some((unready.whole, CREATING)),
         // These end by themselves, or become one of the above.
-        Some(Phase::Scaling | Phase::Upgrading | Phase::Stopped | Phase::Stalled | Phase::Deleting) | None => None,
+        Some(Phase::Scaling | Phase::Upgrading | Phase::Stopped | Phase::Stalled | Phase::Paused | Phase::Deleting)
+        | None => None,
     }
 }
 

@@ -20,6 +20,9 @@ use super::{
 };
 use crate::cluster::decide::step::{Step, Waiting};
 
+/// Type of the condition that only a cluster has that rests.
+const PAUSED: &str = "Paused";
+
 /// Reason and sentence.
 type Reason = (String, String);
 
@@ -35,6 +38,13 @@ pub fn of(
 ) -> Vec<Condition> {
     for says in [ready(derived, phase), available(derived), reconciling(derived, phase), stalled(derived)] {
         condition::upsert(&mut conditions, says, generation, now);
+    }
+    match &derived.input.decision.paused {
+        Some(paused) => {
+            let says = update(PAUSED, true, because(PAUSED, paused.sentence()));
+            condition::upsert(&mut conditions, says, generation, now);
+        }
+        None => conditions.retain(|condition| condition.type_ != PAUSED),
     }
     // Where the spec is not acted on, nothing new is known of its template.
     if let Some(care) = &derived.input.decision.care {
@@ -132,7 +142,13 @@ fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
         (Phase::Scaling, None) => update("Reconciling", true, because("MembersChanging", count(derived))),
         (Phase::Upgrading, None) => update("Reconciling", true, because("RollingUpdate", count(derived))),
         (
-            Phase::Running | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled | Phase::Deleting,
+            Phase::Running
+            | Phase::Degraded
+            | Phase::Unavailable
+            | Phase::Stopped
+            | Phase::Stalled
+            | Phase::Paused
+            | Phase::Deleting,
             None,
         ) => update("Reconciling", false, because("UpToDate", "the spec is applied")),
     }
@@ -220,6 +236,7 @@ fn waiting(derived: &Derived<'_>, phase: Phase) -> Reason {
         | Phase::Unavailable
         | Phase::Stopped
         | Phase::Stalled
+        | Phase::Paused
         | Phase::Deleting => "MembersMissing",
     };
     because(reason, count(derived))

@@ -7,13 +7,24 @@
 //!   Stopped ◀── Scaling   Degraded ◀──▶ Unavailable         Stalled: a person must act first
 //! ```
 //! An upgrade and a change of the size keep their word until all serve; neither a lost quorum nor a voter that has not
-//! served for long hides behind it.
+//! served for long hides behind it. What would be changed by the operator is Paused while it rests; what is wrong is not.
 
 use etcd_operator_shared::api::cluster::Phase;
 
 use super::{Derived, tally::Serving};
 
 pub fn of(was: Option<Phase>, formed: bool, derived: &Derived<'_>) -> Phase {
+    match unless_paused(was, formed, derived) {
+        Phase::Creating | Phase::Running | Phase::Scaling | Phase::Upgrading
+            if derived.input.decision.paused.is_some() =>
+        {
+            Phase::Paused
+        }
+        phase => phase,
+    }
+}
+
+fn unless_paused(was: Option<Phase>, formed: bool, derived: &Derived<'_>) -> Phase {
     if derived.input.cluster.metadata.deletion_timestamp.is_some() {
         return Phase::Deleting;
     }

@@ -65,7 +65,7 @@ fn besides(cluster: &EtcdCluster, facts: &Facts, step: &Step, besides: Besides<'
         incarnation.map(|incarnation| Membership::of(incarnation, formed, None, facts)).unwrap_or_default();
     let size = cluster.spec.size.unsigned_abs();
     let (step, refusal) = (step.clone(), refusal.cloned());
-    let decision = Decision { step, refusal, membership, size, care: None, again: None };
+    let decision = Decision { step, refusal, membership, size, care: None, paused: None, again: None };
     let input = Input { cluster: &cluster, facts, decision: &decision, denials, lacking };
     of(input, Timestamp::from_second(100).unwrap())
 }
