@@ -2,10 +2,11 @@
 
 use crate::harness::demo::{PATIENCE, spec};
 use crate::harness::stage::agent_image;
-use crate::harness::{Client, Demo, Loss, Manner, holds, play, until};
+use crate::harness::{Client, Demo, Loss, Manner, Part, holds, play, until};
 use anyhow::{Context, Result, ensure};
 use etcd_operator_shared::api::EtcdMember;
 use etcd_operator_shared::api::cluster::Phase;
+use nix::sys::signal::Signal;
 use serde_json::json;
 use std::time::Duration;
 use testbed::Faults;
@@ -21,6 +22,9 @@ fn what_a_person_lets_rest_rests_and_goes_on_from_there() {
         let id = demo.all_vote().await?;
         let client = Client::start(&demo).await?;
         pause(faults, &demo, &client).await.context("paused")?;
+        let ids = demo.one_cluster().await?.1;
+        hold(faults, &demo, &client).await.context("held")?;
+        ensure!(demo.one_cluster().await?.1 == ids, "a member that was held is another one now");
         let report = client.finish(&demo).await?;
         ensure!(report.cluster == id && demo.all_vote().await? == id, "the cluster ID changed");
         Ok(())
@@ -69,11 +73,66 @@ async fn pause(faults: &Faults, demo: &Demo<'_>, client: &Client) -> Result<()> 
     Ok(())
 }
 
-/// Waits until a member's agent gives this reason, and returns its sentence.
+/// A follower and then the leader are held and released, and no more than the quorum can do without.
+async fn hold(faults: &Faults, demo: &Demo<'_>, client: &Client) -> Result<()> {
+    let stage = demo.stage;
+    let follower = demo.follower().await?;
+    let uid = demo.pod(follower).await?.metadata.uid;
+    demo.patch_spec(json!({"hold": [demo.member(follower)]})).await?;
+    is_off(faults, demo, follower).await?;
+    ensure!(demo.pod(follower).await?.metadata.uid == uid, "its pod was replaced");
+    let ready = demo.says("Ready", "False", "HeldBySpec").await?;
+    ensure!(ready.contains(&demo.member(follower)), "it says {ready}");
+    ensure!(demo.condition("Stalled").await?.status == "False", "a person has decided, and need not again");
+
+    // Its pod is made again, and its agent dies: etcd is never started.
+    demo.delete_pod(follower, 1).await?;
+    until("another pod is made", PATIENCE, async || {
+        ensure!(demo.pod(follower).await?.metadata.uid != uid, "the pod is there still");
+        Ok(())
+    })
+    .await?;
+    is_off(faults, demo, follower).await?;
+    demo.process(faults, follower, Part::Sidecar).await?.signal(Signal::SIGKILL);
+    holds("etcd stays off", REST, async || is_off_now(faults, demo, follower).await).await?;
+
+    let other = (0..demo.size).find(|ordinal| *ordinal != follower).context("there are three")?;
+    demo.patch_spec(json!({"hold": [demo.member(other), demo.member(follower), "demo-9"]})).await?;
+    let refused = demo.says("Stalled", "True", "HoldRefused").await?;
+    stage.say(&refused);
+    ensure!(refused.contains("demo-9 is no member") && refused.contains("1 of 3 voters"), "it says {refused}");
+    client.next(PATIENCE).await?;
+    demo.patch_spec(json!({"hold": null})).await?;
+    demo.settles(PATIENCE).await?;
+
+    let leader = demo.leader().await?;
+    demo.patch_spec(json!({"hold": [demo.member(leader)]})).await?;
+    client.mark("the leader is held").await?;
+    is_off(faults, demo, leader).await?;
+    client.next(PATIENCE).await?;
+    demo.patch_spec(json!({"hold": []})).await?;
+    demo.settles(PATIENCE).await
+}
+
+/// Waits until a member is held and its etcd off.
+async fn is_off(faults: &Faults, demo: &Demo<'_>, ordinal: u32) -> Result<()> {
+    member_says(demo, ordinal, "HeldBySpec").await?;
+    until("its etcd is off", PATIENCE, async || is_off_now(faults, demo, ordinal).await).await
+}
+
+async fn is_off_now(faults: &Faults, demo: &Demo<'_>, ordinal: u32) -> Result<()> {
+    demo.process(faults, ordinal, Part::Launcher).await?;
+    ensure!(demo.process(faults, ordinal, Part::Etcd).await.is_err(), "etcd of {} runs", demo.member(ordinal));
+    Ok(())
+}
+
+/// Waits until the agent in a member's present pod gives this reason, and returns its sentence.
 async fn member_says(demo: &Demo<'_>, ordinal: u32, reason: &str) -> Result<String> {
     let name = demo.member(ordinal);
     until(&format!("{name} says {reason}"), PATIENCE, async || {
         let status = demo.stage.api::<EtcdMember>().get(&name).await?.status.context("it has a status")?;
+        let here = demo.pod(ordinal).await?.metadata;
+        ensure!(here.deletion_timestamp.is_none() && here.uid == status.pod_uid, "its agent has not spoken");
         ensure!(status.reason == reason, "it says {:?} {} {}", status.phase, status.reason, status.message);
         Ok(status.message)
     })

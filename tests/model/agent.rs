@@ -239,7 +239,7 @@ impl World {
             Running::Claim { number, member_id } => {
                 Some(Deed::ClaimLate { number: u8::try_from(number).unwrap_or(u8::MAX), id: id_of(&member_id) })
             }
-            Running::Leave(Leave::MoveLeader { to }) => Some(Deed::MoveLeader(id_of(&to))),
+            Running::HandOver { to } | Running::Leave(Leave::MoveLeader { to }) => Some(Deed::MoveLeader(id_of(&to))),
             Running::Leave(Leave::Remove { id }) => Some(Deed::Remove(id_of(&id), "it is not wanted any more")),
             Running::Leave(Leave::Halt) => Some(Deed::Halt("it is out of the membership")),
             Running::Learn(Learn::Promote { id }) => Some(Deed::Promote(id_of(&id))),

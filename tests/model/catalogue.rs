@@ -47,7 +47,7 @@ pub fn short() -> Vec<Scenario> {
         scenario("left alone by two", Formed(3), crash, Rules { sizes: &[1], ..RECORDS }),
         scenario("next incarnation", Formed(3), Budget { ends: 1, crashes: 1, ..CALM }, RULES),
         scenario("a rest as three shrink", Formed(3), Budget { pauses: 1, ..CALM }, sizes(&[1])),
-        scenario("a rest as one grows", Formed(1), Budget { pauses: 1, ..crash }, sizes(&[3])),
+        scenario("a rest as one grows", Formed(1), Budget { pauses: 1, ..CALM }, sizes(&[3])),
         scenario("a rest, and a disk lost", Formed(3), Budget { pauses: 1, ..disk }, RULES),
         scenario("late requests", Formed(1), Budget { late: 1, ..CALM }, sizes(&[3])),
         scenario("late lists", Formed(1), crash, Rules { late_lists: true, ..sizes(&[3]) }),

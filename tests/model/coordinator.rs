@@ -235,6 +235,7 @@ impl Member {
             size: self.size.into(),
             stopped: self.stopped,
             paused: self.paused,
+            held: false,
             retiring: false,
         };
         let status = EtcdMemberStatus {

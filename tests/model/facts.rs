@@ -112,7 +112,7 @@ pub fn known(seat: usize, notes: Notes, founders: u8, current: bool) -> Known {
         claim: notes.claim.map(claim),
         counter: notes.counter.into(),
         stopped: notes.stopped,
-        wish: Wish { paused: notes.paused },
+        wish: Wish { paused: notes.paused, held: false },
         size: notes.size.into(),
         left: notes.left.map(|uid| format!("pod{uid}")),
         current,

@@ -191,9 +191,7 @@ fn started(facts: &Facts<'_>) -> Option<Problem> {
         Process::Stopping if facts.reopening => {
             problem(MemberPhase::Joining, "Joining", "etcd is started once more, so that it serves at once".into())
         }
-        Process::Stopping => {
-            problem(MemberPhase::Waiting, "Stopping", "etcd is stopped, as its pod was asked to end".into())
-        }
+        Process::Stopping => problem(MemberPhase::Waiting, "Stopping", "etcd is being stopped".into()),
         Process::Pausing => {
             let Verdict { class, line } = facts.last_exit?;
             problem(MemberPhase::Failing, class.as_str(), format!("etcd ended and is started again soon: {line}"))
@@ -238,7 +236,7 @@ fn idle(facts: &Facts<'_>) -> Problem {
         Some(Start::SetAside(lost)) => return problem(MemberPhase::Joining, lost.reason(), lost.sentence()),
         Some(Start::Add | Start::Remove { .. }) => return joining(facts.trouble),
         Some(Start::Renew { .. } | Start::Join) => return joining(None),
-        Some(Start::Wait(wait @ Wait::Acquaintance(_))) => {
+        Some(Start::Wait(wait @ (Wait::Acquaintance(_) | Wait::Unpaused))) => {
             return problem(wait.phase(), wait.reason(), wait.sentence());
         }
         Some(Start::Wait(wait)) => (wait.phase(), wait.reason(), wait.sentence()),

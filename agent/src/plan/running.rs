@@ -8,6 +8,7 @@
 //!   2  the EtcdMember remembers more than the volume: an older copy                                Kill
 //!   3  another volume speaks for the member                                                        Halt
 //!   4  etcd keeps ending, and the member is not wanted                                             Halt
+//!   4b a person holds it: leadership is handed over first                                          HandOver, Halt
 //!   5  the mark does not know the voters; the counter is due; the claim is not written yet         Record, Count, Claim
 //!   6  the member is not wanted: room `leave`; it joined and does not vote: room `learn`;
 //!      etcd leads: room `steward`                                                                  Leave, Learn, Remove
@@ -21,6 +22,7 @@
 use std::time::Duration;
 
 use super::{
+    handover::{Candidate, heirs},
     learn::{self, Learn, learn},
     leave::{self, Leave, leave},
     list::{Cluster, Entry},
@@ -97,6 +99,10 @@ pub enum Running {
     Halt(Why),
     /// The mark takes the voters, so that they are missed when they are gone.
     Record(Vec<Voter>),
+    /// Hand leadership to this ID: the member is about to be stopped.
+    HandOver {
+        to: String,
+    },
     /// Raise the counter.
     Count,
     /// Write the claim of a member that joined while the API server was away.
@@ -125,6 +131,8 @@ pub enum Wrong {
 pub enum Why {
     /// Another volume speaks for the member.
     Superseded,
+    /// A person holds it (`spec.hold`).
+    HeldBySpec,
     /// The member is on its way out and keeps ending: it is not brought back to be let go.
     EndsWhileLeaving,
 }
@@ -142,6 +150,9 @@ pub fn running(facts: Facts<'_>) -> Running {
     let surplus = surplus(facts);
     if surplus.is_some() && facts.process == Process::Pausing {
         return Running::Halt(Why::EndsWhileLeaving);
+    }
+    if let Some(step) = held(facts) {
+        return step;
     }
     if let Some(step) = written(facts) {
         return step;
@@ -211,6 +222,39 @@ pub fn is_superseded(mark: &Mark, object: &Object) -> bool {
     })
 }
 
+/// A leader that nobody relieves within this is stopped all the same: etcd itself tries once more as it ends.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
+/// What is due before a member rests that a person holds.
+fn held(facts: Facts<'_>) -> Option<Running> {
+    if !facts.object.wish(Some(facts.mark)).held {
+        return None;
+    }
+    let halt = Running::Halt(Why::HeldBySpec);
+    let waits = matches!(facts.object, Object::Known(_)) && facts.wished_for < HAND_OVER;
+    match (facts.process, facts.etcd) {
+        (Process::Stopping, _) => Some(Running::Nothing),
+        // Leadership may have come here since the last look.
+        (Process::Running, _) if waits && !facts.up_to_date => Some(Running::Nothing),
+        (Process::Running, Some(Said { member_id, leads: true, .. })) if waits => {
+            Some(heir(facts.seats, member_id).map_or(halt, |to| Running::HandOver { to }))
+        }
+        (Process::Running | Process::Pausing, _) => Some(halt),
+    }
+}
+
+/// To whom this member hands over, if anybody can lead.
+fn heir(seats: &[Seat], own_id: &str) -> Option<String> {
+    let voters = seats.iter().filter(|seat| !seat.entry.learner);
+    let candidates = voters.map(|seat| Candidate {
+        id: seat.entry.id.clone(),
+        member: seat.entry.member.clone(),
+        connected: seat.away.is_none(),
+        index: None,
+    });
+    heirs(candidates.collect(), own_id).into_iter().next().map(|heir| heir.id)
+}
+
 /// What is to be written down, if anything.
 fn written(facts: Facts<'_>) -> Option<Running> {
     if let Some(Said { list: Some(list), .. }) = facts.etcd {
@@ -272,6 +316,7 @@ impl Why {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Superseded => "another volume speaks for this member now",
+            Self::HeldBySpec => "spec.hold names the member",
             Self::EndsWhileLeaving => "the member is on its way out, and its etcd keeps ending",
         }
     }

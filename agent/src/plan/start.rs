@@ -41,6 +41,9 @@ use crate::{
 /// Decides the next step. See the module's header for the flow.
 #[must_use]
 pub fn start(facts: Facts<'_>) -> Start {
+    if facts.object.wish(mark_of(facts.volume)).held {
+        return Start::Hold(Hold::BySpec);
+    }
     let step = step(facts);
     match wait_for_peace(&step, facts).or_else(|| wait_for_addresses(&step, facts)) {
         Some(wait) => Start::Wait(wait),
@@ -66,15 +69,18 @@ fn wait_for_peace(step: &Start, facts: Facts<'_>) -> Option<Wait> {
         | Start::Wait(_)
         | Start::Hold(_) => false,
     };
-    let mark = match facts.volume {
-        Volume::Marked(marked) => Some(&marked.mark),
-        Volume::Unreadable(_) | Volume::InUse | Volume::Blank | Volume::Unmarked => None,
-    };
     match facts.launcher {
         _ if !moves => None,
-        _ if facts.object.wish(mark).paused => Some(Wait::Unpaused),
+        _ if facts.object.wish(mark_of(facts.volume)).paused => Some(Wait::Unpaused),
         Launcher::Unheard => Some(Wait::Launcher),
         Launcher::Rests | Launcher::Gone => None,
+    }
+}
+
+fn mark_of(volume: &Volume) -> Option<&Mark> {
+    match volume {
+        Volume::Marked(marked) => Some(&marked.mark),
+        Volume::Unreadable(_) | Volume::InUse | Volume::Blank | Volume::Unmarked => None,
     }
 }
 

@@ -120,6 +120,7 @@ impl Hold {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::BySpec => "HeldBySpec",
             Self::Unreadable(_) => "VolumeUnreadable",
             Self::Unmarked => "VolumeNotMarked",
             Self::OtherCluster { .. } | Self::OtherMember { .. } => "ForeignVolume",
@@ -134,6 +135,7 @@ impl Hold {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
+            Self::BySpec => "spec.hold names it: etcd is off, and nothing on the volume is touched".into(),
             Self::Unreadable(why) => format!("the volume cannot be read: {why}"),
             Self::Unmarked => "the volume holds etcd's data that no agent put there; nothing is touched".into(),
             Self::OtherCluster { found } => {

@@ -49,7 +49,7 @@ pub(super) fn known(object: &EtcdMember, config: &args::Sidecar, current: bool) 
             .map(|c| Claim { number: c.number, volume_id: c.volume_id.clone() }),
         counter: status.map_or(0, |s| s.counter),
         stopped: object.spec.stopped,
-        wish: Wish { paused: object.spec.paused },
+        wish: Wish { paused: object.spec.paused, held: object.spec.held },
         size: object.spec.size.max(0).unsigned_abs(),
         left: status.and_then(|s| s.left_pod_uid.clone()),
         current,

@@ -73,6 +73,7 @@ impl Performer<'_> {
                 info!(why = why.sentence(), "etcd is stopped");
                 self.hands.request(Request::Halt);
             }
+            Running::HandOver { to } => self.hands.membership.begin(Change::MoveLeader { to }, vec![], self.now),
             Running::Record(voters) => self.hands.volume.record(voters).await,
             Running::Count => {
                 let peers = self.peers();

@@ -51,6 +51,8 @@ pub struct Mark {
 pub struct Wish {
     /// The membership rests: nobody joins, leaves, is promoted or removed, and no data is set aside.
     pub paused: bool,
+    /// etcd is off while the pod stays: nothing is started, and nothing on the volume is touched.
+    pub held: bool,
 }
 
 impl Wish {

@@ -103,6 +103,13 @@ pub struct EtcdClusterSpec {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
 
+    /// Names of members, such as `demo-1`, whose etcd is stopped while their pod stays, so that their volume can be looked at. One
+    /// that is named and would cost the quorum goes on, unless every member is named. Taken off the list it starts again as the
+    /// same member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 7), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub hold: Vec<String>,
+
     /// What a person decides when the data cannot be served any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,

@@ -113,6 +113,9 @@ pub struct EtcdMemberSpec {
     /// Whether the membership rests (`EtcdCluster.spec.paused`): the member neither joins nor leaves, none is promoted or removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// Whether the member's etcd is off while its pod stays (`EtcdCluster.spec.hold`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Whether what the member has left is being cleared away: its place gets no pod before this object is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retiring: bool,
@@ -299,7 +302,7 @@ pub enum MemberPhase {
     Joining,
     /// etcd serves, or did and is being brought back.
     Running,
-    /// Starting would endanger data: a person must look at the reason.
+    /// Starting would endanger data, or a person holds the member: the reason says which.
     Held,
     /// etcd cannot run: the reason names what it says.
     Failing,

@@ -144,6 +144,18 @@ fn lost_data_is_named_whatever_ended_etcd() {
 }
 
 #[test]
+fn what_a_person_wants_is_named_whatever_ended_etcd() {
+    let verdict = Verdict { class: Class::Killed, line: "killed by signal 9".into() };
+    let said = |start: Start| {
+        let (start, status) = (Some(&start), status());
+        let health = judge(&Facts { process: Process::Idle, start, last_exit: Some(&verdict), ..serving(&status) });
+        (health.phase, health.reason)
+    };
+    assert_eq!(said(Start::Wait(Wait::Unpaused)), (MemberPhase::Waiting, "Paused"));
+    assert_eq!(said(Start::Hold(Hold::BySpec)), (MemberPhase::Held, "HeldBySpec"));
+}
+
+#[test]
 fn a_volume_that_takes_no_writes_is_named_before_the_step_that_it_keeps_from_happening() {
     let status = status();
     let volume_trouble = Some("the volume does not take writes: its file system is read-only".to_owned());

@@ -322,3 +322,45 @@ fn while_all_rests_what_is_wrong_is_still_ended() {
     pausing.process = Process::Pausing;
     assert_eq!(step(&paused(pausing)), Running::Nothing, "the launcher brings it back");
 }
+
+fn held(mut world: World) -> World {
+    if let Object::Known(known) = &mut world.object {
+        known.wish.held = true;
+    }
+    world
+}
+
+fn leading(mut world: World) -> World {
+    world.etcd = Some((OWN.into(), CLUSTER.into(), true));
+    world
+}
+
+#[test]
+fn a_member_that_a_person_holds_hands_over_and_stops() {
+    let halt = Running::Halt(Why::HeldBySpec);
+    assert_eq!(step(&held(calm())), halt);
+    assert_eq!(step(&held(leading(calm()))), Running::HandOver { to: "id1".into() });
+    let mut unsure = held(calm());
+    unsure.up_to_date = false;
+    assert_eq!(step(&unsure), Running::Nothing, "leadership may have come here");
+    let mut long = held(leading(calm()));
+    (long.wished_for, long.up_to_date) = (HAND_OVER, false);
+    assert_eq!(step(&long), halt, "nobody takes it");
+    let mut alone = held(leading(calm()));
+    alone.seats.iter_mut().skip(1).for_each(|seat| seat.away = Some(Duration::ZERO));
+    assert_eq!(step(&alone), halt, "nobody can");
+    let mut ends = held(calm());
+    ends.process = Process::Pausing;
+    assert_eq!(step(&ends), halt, "it keeps ending by itself");
+    ends.process = Process::Stopping;
+    assert_eq!(step(&ends), Running::Nothing);
+}
+
+#[test]
+fn a_hold_is_kept_by_the_mark_and_goes_before_the_membership_but_not_before_what_is_wrong() {
+    let mut away = calm();
+    (away.object, away.mark.wish.held) = (Object::Away, true);
+    assert_eq!(step(&away), Running::Halt(Why::HeldBySpec));
+    assert_eq!(step(&held(surplus(calm()))), Running::Halt(Why::HeldBySpec));
+    assert!(matches!(step(&says(held(calm()), "eeee", CLUSTER)), Running::Kill(_)));
+}

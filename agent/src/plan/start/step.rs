@@ -93,9 +93,11 @@ pub enum Wait {
     Acquaintance(Vec<String>),
 }
 
-/// Why starting would endanger data.
+/// Why etcd stays off until a person acts: else starting would endanger data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Hold {
+    /// A person holds it (`spec.hold`): nothing on the volume is touched.
+    BySpec,
     Unreadable(String),
     Unmarked,
     OtherCluster {

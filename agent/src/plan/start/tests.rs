@@ -593,8 +593,10 @@ fn an_older_incarnation_is_set_aside_where_pod_and_object_agree() {
     assert_eq!(step(&marked(old, true, true), &Object::Away, &silent()), hold);
 }
 
+const RESTS: Wish = Wish { paused: true, held: false };
+
 fn paused(known: Known) -> Known {
-    Known { wish: Wish { paused: true }, ..known }
+    Known { wish: RESTS, ..known }
 }
 
 #[test]
@@ -633,21 +635,37 @@ fn a_member_that_is_one_comes_back_while_all_rests() {
 
 #[test]
 fn the_mark_keeps_a_wish_for_an_agent_that_hears_nobody() {
-    let rests = Wish { paused: true };
     let list = Cluster::Answers(vec![entry(INITIAL_ID, "demo-0"), entry("cccc", "demo-1")]);
     let lost = |wish| marked(Mark { wish, ..mark() }, true, false);
-    assert_eq!(step(&lost(rests), &Object::Away, &list), Start::Wait(Wait::Unpaused));
+    assert_eq!(step(&lost(RESTS), &Object::Away, &list), Start::Wait(Wait::Unpaused));
     assert_ne!(step(&lost(Wish::default()), &Object::Away, &list), Start::Wait(Wait::Unpaused));
-    assert_ne!(step(&lost(rests), &Object::Known(known()), &list), Start::Wait(Wait::Unpaused), "it was taken back");
+    assert_ne!(step(&lost(RESTS), &Object::Known(known()), &list), Start::Wait(Wait::Unpaused), "it was taken back");
 }
 
 #[test]
 fn a_wish_goes_onto_the_mark_of_an_own_volume_once_and_only_as_long_as_it_is_sure() {
     let object = Object::Known(paused(known()));
-    assert_eq!(object.news(&me(), &mark()), Some(Wish { paused: true }));
-    assert_eq!(object.news(&me(), &Mark { wish: Wish { paused: true }, ..mark() }), None);
+    assert_eq!(object.news(&me(), &mark()), Some(RESTS));
+    assert_eq!(object.news(&me(), &Mark { wish: RESTS, ..mark() }), None);
     let foreign = mark::Identity { member: "demo-1".into(), ..mark().identity };
     assert_eq!(object.news(&me(), &Mark { identity: foreign, ..mark() }), None);
     assert_eq!(Object::Known(Known { current: false, ..paused(known()) }).news(&me(), &mark()), None);
     assert_eq!(Object::Away.news(&me(), &mark()), None);
+}
+
+#[test]
+fn a_member_that_a_person_holds_is_not_started_and_its_volume_not_touched() {
+    let held = Wish { held: true, ..Wish::default() };
+    for volume in volumes() {
+        for cluster in clusters() {
+            let object = Object::Known(Known { wish: held, ..known() });
+            assert_eq!(step(&volume, &object, &cluster), Start::Hold(Hold::BySpec), "{volume:?}");
+        }
+    }
+    let list = Cluster::Answers(vec![entry(INITIAL_ID, "demo-0"), entry("cccc", "demo-1")]);
+    let kept = |wish| marked(Mark { wish, ..mark() }, true, true);
+    for object in [Object::Awaited, Object::Away, Object::Missing] {
+        assert_eq!(step(&kept(held), &object, &list), Start::Hold(Hold::BySpec), "the mark keeps it: {object:?}");
+    }
+    assert_eq!(step(&kept(held), &Object::Known(known()), &list), Start::Resume, "it is released");
 }

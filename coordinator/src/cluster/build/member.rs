@@ -28,6 +28,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         size: plan.desired.size(),
         stopped: plan.desired.stopped,
         paused: plan.desired.paused,
+        held: plan.desired.held.contains(&ordinal),
         retiring: false,
     };
     EtcdMember { metadata: plan.metadata(name), spec, status: None }
@@ -47,11 +48,15 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
         spec.insert("account", json!(account));
     }
     let mut metadata = marks(plan, member);
-    if (have.size, have.stopped, have.paused) != (size, stopped, paused) {
+    let held = names::ordinal(&plan.name(), &member.name).is_some_and(|ordinal| desired.held.contains(&ordinal));
+    if (have.size, have.stopped, have.paused, have.held) != (size, stopped, paused, held) {
         spec.insert("size", json!(size));
         spec.insert("stopped", json!(stopped));
         if have.paused != paused {
             spec.insert("paused", json!(paused));
+        }
+        if have.held != held {
+            spec.insert("held", json!(held));
         }
         metadata.insert("resourceVersion", json!(member.version.resource));
     }

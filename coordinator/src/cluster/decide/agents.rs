@@ -13,6 +13,7 @@ use etcd_operator_shared::api::cluster::AgentUpdate;
 
 use crate::cluster::{
     decide::{
+        hold,
         membership::Membership,
         rollout::{Work, work},
         step::{Refresh, Step, Swap, Waiting},
@@ -49,7 +50,7 @@ pub fn next(step: Step, wish: AgentUpdate, membership: &Membership, facts: &Fact
     }
     let refused = row.iter().find_map(|(pod, _)| Some((*pod, pod.agent.refused()?)));
     let tried = refused.is_none_or(|(_, refused)| refused.image != newest);
-    let old = || row.iter().filter(|(pod, _)| tried && pod.agent.image != newest);
+    let old = || row.iter().filter(|(pod, _)| tried && pod.agent.image != newest && !stays(pod, facts));
     let idle: Vec<Refresh> = old()
         .filter(|(pod, work)| match wish {
             AgentUpdate::Rolling => !matches!(work, Work::Serves { .. }),
@@ -65,6 +66,11 @@ pub fn next(step: Step, wish: AgentUpdate, membership: &Membership, facts: &Fact
         }
         step => step,
     }
+}
+
+/// Whether its member is held: nothing in its pod is touched.
+fn stays(pod: &Pod, facts: &Facts) -> bool {
+    facts.slots.values().filter(|slot| hold::is_looked_at(slot)).any(|slot| slot.pod.as_ref() == Some(pod))
 }
 
 /// An image that does not work gives way to the one before it.

@@ -31,6 +31,8 @@ pub struct Desired {
     pub stopped: bool,
     pub paused: bool,
     pub peers: Vec<Peer>,
+    /// Ordinals that are told that they are held. No list depends on it.
+    pub held: BTreeSet<u32>,
 }
 
 /// The membership as known.

@@ -14,6 +14,7 @@ pub mod adoption;
 pub mod agents;
 pub mod cleanup;
 pub mod growth;
+pub mod hold;
 pub mod incarnation;
 pub mod installation;
 pub mod membership;
@@ -29,7 +30,7 @@ pub mod trial;
 pub mod volumes;
 pub mod waiting;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use etcd_operator_shared::{
     api::{
@@ -43,6 +44,7 @@ use crate::cluster::facts::{Facts, trial::Trial};
 use addresses::Publish;
 use cleanup::Departed;
 use growth::Growth;
+use hold::Hold;
 use incarnation::{Stage, founders};
 use membership::{Desired, Membership};
 use pause::Paused;
@@ -144,7 +146,11 @@ impl Decision {
         facts: &Facts,
         waited: Waited,
     ) -> Self {
-        let target = Target::of(cluster, &wanted, &incarnation);
+        let named = &cluster.spec.hold;
+        let target = match Target::of(cluster, &wanted, &incarnation) {
+            Target::Run(size) => Target::Run(hold::size(size, named, facts)),
+            target @ (Target::Stop | Target::End(_) | Target::Rest) => target,
+        };
         let size = match target {
             Target::Run(size) => size,
             // A stopped cluster keeps its size: stopping is no change of membership.
@@ -156,14 +162,19 @@ impl Decision {
             Publish::Wait(rest) => (known, Some(rest)),
             Publish::List(list) => (list, None),
         };
-        let told = Desired { size, stopped: !target.runs(), paused: false, peers };
+        let told = Desired { size, stopped: !target.runs(), paused: false, peers, held: BTreeSet::new() };
         let (desired, membership) = without_the_gone(told, &incarnation, has_formed(cluster), facts);
+        let hold = Hold::of(named, &membership, facts);
         let step = match replicas::next(target, &membership, facts, waited.leader) {
             _ if !incarnation.members_created => Step::MakeMembers,
             _ if facts.set.as_ref().is_some_and(|set| set.deleting) => Step::Wait(growth::released(facts)),
             Step::Nothing => rest(&wanted, &incarnation, facts),
             Step::SetReplicas(n) => places::raise(n, &incarnation, facts),
             step => step,
+        };
+        let step = match (target, hold.begins(facts)) {
+            (Target::Run(_), Some(first)) if incarnation.members_created => first,
+            (Target::Run(_) | Target::Stop | Target::End(_) | Target::Rest, _) => step,
         };
         let step = match target {
             Target::Run(_) => {
@@ -172,6 +183,10 @@ impl Decision {
             }
             Target::Stop | Target::End(_) | Target::Rest => step,
         };
+        let step = match (target, step) {
+            (Target::Run(_), Step::Nothing) => hold.pending(facts).unwrap_or(Step::Nothing),
+            (Target::Run(_) | Target::Stop | Target::End(_) | Target::Rest, step) => step,
+        };
         let growth = match target {
             Target::Run(_) | Target::Stop => {
                 growth::next((wanted.storage, &cluster.spec.storage.size), step == Step::Nothing, facts)
@@ -179,10 +194,14 @@ impl Decision {
             Target::End(_) | Target::Rest => Growth::None,
         };
         let step = match step {
-            Step::Nothing => growth.waiting(facts).map_or(Step::Nothing, Step::Wait),
+            Step::Nothing => {
+                let kept = || hold::stays(wanted.size, size).filter(|_| target.runs());
+                growth.waiting(facts).or_else(kept).map_or(Step::Nothing, Step::Wait)
+            }
             step => step,
         };
-        let refusal = refusal::objection(cluster, &wanted, &incarnation, facts);
+        let refusal = refusal::objection(cluster, &wanted, &incarnation, facts)
+            .or_else(|| hold.objection.clone().map(Refusal::HoldRefused));
         let retention = cluster.spec.storage.retention.clone();
         let is_cleared = incarnation.end() == Some(End::Stopped);
         let care = Care {
@@ -204,7 +223,7 @@ impl Decision {
             wanted,
             incarnation,
             target,
-            desired,
+            desired: Desired { held: hold.held, ..desired },
         };
         let size = if target.runs() { size } else { 0 };
         Self { step, refusal, membership, size, care: Some(care), paused: None, again }
@@ -214,7 +233,11 @@ impl Decision {
     #[must_use]
     pub fn is_final(&self, facts: &Facts) -> bool {
         let takes = |care: &Care| {
-            !care.departed.is_empty() || care.volumes.iter().any(Change::deletes) || care.growth == Growth::Look
+            let holds = care.desired.held.iter().any(|ordinal| !facts.slot(*ordinal).is_held());
+            holds
+                || !care.departed.is_empty()
+                || care.volumes.iter().any(Change::deletes)
+                || care.growth == Growth::Look
         };
         self.step.is_final(facts) || self.care.as_ref().is_some_and(takes)
     }

@@ -51,7 +51,15 @@ fn resting(care: Care, facts: &Facts) -> Care {
         paused: true,
         ..care.desired
     };
-    Care { desired, departed: vec![], volumes: vec![], growth: Growth::None, members: facts.replicas(), ..care }
+    Care {
+        desired,
+        departed: vec![],
+        volumes: vec![],
+        growth: Growth::None,
+        trials: vec![],
+        members: facts.replicas(),
+        ..care
+    }
 }
 
 impl Paused {
@@ -73,7 +81,7 @@ fn next(step: &Step) -> Option<String> {
         Step::MakeMembers => "the first members are made".to_owned(),
         Step::SetReplicas(n) => format!("the number of pods is set to {n}"),
         Step::Look(Look::Places { .. }) => "pods are added".to_owned(),
-        Step::Look(Look::Template) => "pods with an old template are replaced".to_owned(),
+        Step::Look(Look::Template) | Step::Try => "pods with an old template are replaced".to_owned(),
         Step::Replace(pods) => format!("{} replaced", all(pods.iter().map(|pod| pod.name.as_str()).collect())),
         Step::Refresh(pods) => format!("new agents for {}", all(pods.iter().map(|pod| pod.name.as_str()).collect())),
         Step::End(_) => "the incarnation is over".to_owned(),

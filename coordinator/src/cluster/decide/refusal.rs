@@ -66,6 +66,8 @@ pub enum Refusal {
     RehearsalFailed { pod: String, words: String },
     #[error("{0}")]
     OtherOperator(Rivals),
+    #[error("spec.hold: {0}")]
+    HoldRefused(String),
     #[error("volumes cannot shrink from {have} to {want}: set spec.storage.size to {have} or more")]
     ShrinkUnsupported { have: String, want: String },
 }
@@ -84,6 +86,7 @@ pub const REASONS: [&str; 13] = [
     "TemplateRefused",
     "RehearsalFailed",
     "OtherOperator",
+    "HoldRefused",
     "ShrinkUnsupported",
 ];
 
@@ -104,6 +107,7 @@ impl Refusal {
             | Self::TemplateRefused(_)
             | Self::RehearsalFailed { .. }
             | Self::OtherOperator(_)
+            | Self::HoldRefused(_)
             | Self::ShrinkUnsupported { .. } => false,
         }
     }
@@ -124,6 +128,7 @@ impl Refusal {
             Self::TemplateRefused(_) => "TemplateRefused",
             Self::RehearsalFailed { .. } => "RehearsalFailed",
             Self::OtherOperator(_) => "OtherOperator",
+            Self::HoldRefused(_) => "HoldRefused",
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
         }
     }

@@ -93,7 +93,7 @@ fn orphans(facts: &Facts) -> u32 {
 
 /// Pods whose members have left for good, at places that are wanted again.
 fn wanted_again(size: u32, facts: &Facts) -> Option<Step> {
-    let left = facts.slots.range(..size).filter(|(_, slot)| slot.has_left());
+    let left = facts.slots.range(..size).filter(|(_, slot)| slot.has_left() && !slot.is_held());
     let pods = left.filter_map(|(_, slot)| slot.pod.as_ref().filter(|pod| !pod.deleting));
     let deletions: Vec<Deletion> =
         pods.map(|p| Deletion { name: p.name.clone(), uid: p.uid.clone(), why: Why::WantedAgain }).collect();

@@ -9,6 +9,7 @@
 //! ```
 //! Before a pod goes in which etcd runs, the API server is asked once whether it would take one of the newest template; before one
 //! that serves, a throw-away pod tries it ([`trial`]).
+//! A pod whose member is held is not replaced, and neither are the others meanwhile that serve.
 //! Never two serving pods in one step, never a serving one while any member is not ready and settled.
 
 use std::collections::BTreeSet;
@@ -61,7 +62,7 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
     let old: Vec<(&Pod, Work)> = row
         .iter()
         .zip(&slots)
-        .filter(|(_, slot)| !slot.has_left())
+        .filter(|(_, slot)| !slot.has_left() && !slot.is_held())
         .filter_map(|((pod, work), _)| Some((pod.filter(|p| is_old(p, *work, set) && !p.deleting)?, *work)))
         .collect();
     if old.is_empty() {

@@ -375,6 +375,12 @@ impl Slot {
         self.member.as_ref()?.unreadable.as_deref()
     }
 
+    /// Whether its member was told that it is held.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.spec.held)
+    }
+
     /// Whether its agent has not been heard since the ServiceAccount was made anew: the API server refuses the tokens of
     /// the former one. Agents that are too old to say as whom they speak are taken to be heard.
     #[must_use]

@@ -74,6 +74,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         size: 3,
         stopped: false,
         paused: false,
+        held: false,
         retiring: false,
     };
     Member::of(&EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) })

@@ -135,6 +135,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::UnknownEnd { .. }
                 | Refusal::TemplateRefused(_)
                 | Refusal::RehearsalFailed { .. }
+                | Refusal::HoldRefused(_)
                 | Refusal::ShrinkUnsupported { .. },
             )
             | None,

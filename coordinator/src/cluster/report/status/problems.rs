@@ -77,6 +77,9 @@ fn reason_of(question: &Question) -> &'static str {
     }
 }
 
+/// Why a member is held whose etcd a person has stopped: nobody else needs to act.
+const HELD_BY_SPEC: &str = "HeldBySpec";
+
 /// Why a member is held whose data is gone: with a quorum of the others it is replaced by itself, under a new ID.
 const LOST: [&str; 3] = ["DataLost", "VolumeLost", "NoProofOfFirstStart"];
 
@@ -145,6 +148,9 @@ fn member(slot: &Slot) -> Option<Problem> {
     let (reason, held, message) = match said.phase? {
         // It heals by itself once a quorum of the others answers.
         MemberPhase::Held if is_lost(said) => (said.reason.clone(), false, format!("member {name}: {words}")),
+        MemberPhase::Held if said.reason == HELD_BY_SPEC => {
+            (said.reason.clone(), false, format!("member {name}: {words}"))
+        }
         MemberPhase::Held => ("MemberHeld".to_owned(), true, format!("member {name} is held: {words}")),
         MemberPhase::Failing => {
             let flags = said.last_exit.as_ref().is_some_and(|exit| exit.class == "WrongFlags");
