@@ -35,3 +35,4 @@ mod status_cli;
 mod strangers;
 mod two_installations;
 mod unreadable;
+mod versions;

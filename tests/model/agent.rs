@@ -212,6 +212,8 @@ impl World {
             neighbours: &neighbours(self.neighbours(place)),
             cluster,
             etcd: said,
+            ran: None,
+            downgrade: (None, None),
             trusted: false,
             up_to_date: true,
             votes: false,
@@ -252,6 +254,8 @@ impl World {
             Running::Learn(Learn::Done | Learn::Reopen { .. } | Learn::Wait)
             | Running::Leave(Leave::Silent | Leave::After(_))
             | Running::Remove(_)
+            | Running::Version { .. }
+            | Running::Downgrade(_)
             | Running::Count
             | Running::Nothing => None,
         }

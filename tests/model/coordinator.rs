@@ -189,6 +189,7 @@ impl Sight {
             newest: Some(String::new()),
             agent: Some(String::new()),
             deleting: false,
+            etcd: None,
             storage: Storage::default(),
         };
         let seat = |seat: usize| {
@@ -236,6 +237,7 @@ impl Member {
             stopped: self.stopped,
             paused: self.paused,
             held: false,
+            downgrade: None,
             retiring: false,
         };
         let status = EtcdMemberStatus {

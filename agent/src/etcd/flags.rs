@@ -126,15 +126,17 @@ fn tuning(options: &Flags) -> Vec<String> {
     ]
 }
 
-/// Compacted revisions are compared between members where etcd can (3.5.5 on), and 3.5 writes its snapshots as often as
-/// 3.6 does, so that its memory and its restarts are alike.
+/// Compacted revisions are compared between members where etcd can (3.5.5 on). 3.5 writes its snapshots ten times as often as by
+/// itself, so that its memory and its restarts are like those of 3.6. 3.6 writes them ten times as often again, at no cost that
+/// could be measured: 3.7 can start only where one covers what 3.5 has written.
 fn by_version(version: Version) -> Vec<String> {
     match version.minor {
         Minor::V3_5 if version.patch >= 5 => {
             vec![flag("snapshot-count", 10_000), flag("experimental-compact-hash-check-enabled", true)]
         }
         Minor::V3_5 => vec![flag("snapshot-count", 10_000)],
-        Minor::V3_6 | Minor::V3_7 => vec![flag("feature-gates", "CompactHashCheck=true")],
+        Minor::V3_6 => vec![flag("snapshot-count", 1_000), flag("feature-gates", "CompactHashCheck=true")],
+        Minor::V3_7 => vec![flag("feature-gates", "CompactHashCheck=true")],
     }
 }
 

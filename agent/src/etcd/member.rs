@@ -5,10 +5,13 @@
 
 use std::{error::Error, time::Duration};
 
-use etcd_client::{AlarmAction, AlarmType, Client, ConnectOptions, GetOptions, MemberAddOptions, ResponseHeader};
+use etcd_client::{
+    AlarmAction, AlarmType, Client, ConnectOptions, DowngradeOptions, GetOptions, MemberAddOptions, ResponseHeader,
+};
 use etcd_operator_shared::{
     ids::hex,
     names::{PORT_CLIENT, member_of_peer_url, ordinal},
+    version::Minor,
 };
 use thiserror::Error;
 
@@ -79,6 +82,8 @@ pub struct Status {
     /// `None` while it knows no leader.
     pub leader_id: Option<String>,
     pub term: u64,
+    /// Minor version that the cluster is allowed to go down to, while it is: `3.5.0`. 3.5 itself does not say.
+    pub downgrade: Option<String>,
     pub revision: i64,
     pub raft_index: u64,
     pub raft_applied_index: u64,
@@ -156,6 +161,7 @@ impl Member {
             is_learner: said.is_learner(),
             leader_id: (said.leader() != 0).then(|| hex(said.leader())),
             term: said.raft_term(),
+            downgrade: said.downgrade_info().filter(|info| info.enabled()).map(|info| info.target_version().to_owned()),
             revision: header.map_or(0, ResponseHeader::revision),
             raft_index: said.raft_index(),
             raft_applied_index: said.raft_applied_index(),
@@ -229,6 +235,18 @@ impl Member {
     /// Makes a learner a voter. Must be asked of a voter.
     pub async fn promote(&self, id: &str) -> Result<(), EtcdError> {
         bounded(self.client.clone().member_promote(number(id)?)).await.map(drop)
+    }
+
+    /// Lets the cluster go one minor version down. etcd checks whether that can be.
+    pub async fn allow_downgrade(&self, to: Minor) -> Result<(), EtcdError> {
+        bounded(self.client.clone().maintenance_client().downgrade(DowngradeOptions::Enable(to.to_string())))
+            .await
+            .map(drop)
+    }
+
+    /// Takes that back.
+    pub async fn take_back_downgrade(&self) -> Result<(), EtcdError> {
+        bounded(self.client.clone().maintenance_client().downgrade(DowngradeOptions::Cancel)).await.map(drop)
     }
 
     /// Hands leadership to another member. Must be asked of the leader.

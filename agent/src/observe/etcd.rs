@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use etcd_operator_shared::names::PORT_METRICS;
+use etcd_operator_shared::{
+    names::{PORT_CLIENT, PORT_METRICS},
+    version::Minor,
+};
+use serde::Deserialize;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -16,7 +20,7 @@ use crate::{
     },
     http,
     launch::protocol::Process,
-    plan::list::Entry,
+    plan::{list::Entry, version::Ran},
 };
 
 /// The last answers of one run of etcd. All are gone when its process changes.
@@ -27,6 +31,8 @@ pub struct Observed {
     /// What it said of itself, and when. Gone when it refuses to say more: what it was says nothing of what it is.
     pub status: Option<Status>,
     pub stated: Option<Instant>,
+    /// Which version it is, and which the cluster and its database are.
+    pub versions: Option<Versions>,
     /// Raft index up to which it had applied everything when its metrics were read before its first answer.
     pub applied: Option<u64>,
     /// When it last answered anything, be it with a no.
@@ -48,6 +54,21 @@ pub struct Observed {
     pub links: Option<Links>,
 }
 
+/// What etcd says of versions at `/version`. It needs no user.
+/// Source: etcd `server/etcdserver/api/etcdhttp/version.go`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Versions {
+    /// Such as `3.5.21`.
+    #[serde(rename = "etcdserver")]
+    pub server: String,
+    /// Such as `3.5.0`; `not_decided` before the cluster has one.
+    #[serde(rename = "etcdcluster", default)]
+    cluster: String,
+    /// Such as `3.6.0`; 3.5 does not say.
+    #[serde(default)]
+    storage: String,
+}
+
 /// How often etcd is asked while it is starting, and after that.
 const EAGER: Duration = Duration::from_millis(20);
 const CALM: Duration = Duration::from_secs(1);
@@ -67,7 +88,7 @@ pub async fn observe(
     told: watch::Sender<Observed>,
 ) {
     let mut seen = Observed::default();
-    let mut slow_due = Instant::now();
+    let (mut slow_due, mut versions_due) = (Instant::now(), Instant::now());
     loop {
         let pid = running(&launcher.borrow_and_update());
         let hurried = *hurry.borrow_and_update();
@@ -77,12 +98,17 @@ pub async fn observe(
         if seen.pid != pid {
             let confirmed = served.is_of(run(&launcher.borrow()).as_deref());
             seen = Observed { pid, confirmed, ..Observed::default() };
-            slow_due = Instant::now();
+            (slow_due, versions_due) = (Instant::now(), Instant::now());
         }
         if pid.is_some() {
+            let began = Instant::now();
             ask_status(&member, &mut seen, &told).await;
             // A member that was removed answers this and nothing else.
             told.send_replace(seen.clone());
+            if seen.answered.is_some_and(|at| at >= began) && began >= versions_due {
+                seen.versions = versions().await.or(seen.versions);
+                versions_due = Instant::now() + if seen.versions_change() { CALM } else { SLOW };
+            }
             if seen.may_have_a_quorum() && (!seen.confirmed || hurried || Instant::now() >= slow_due) {
                 ask_slowly(&member, &mut seen).await;
                 if seen.confirmed {
@@ -187,6 +213,39 @@ impl Observed {
         }
     }
 
+    /// Which etcd runs, once it has said so.
+    #[must_use]
+    pub fn ran(&self) -> Option<Ran> {
+        let Versions { server, .. } = self.versions.as_ref()?;
+        Some(Ran { version: server.parse().ok()?, cluster: self.cluster_version() })
+    }
+
+    /// Version of the cluster.
+    #[must_use]
+    pub fn cluster_version(&self) -> Option<Minor> {
+        self.versions.as_ref()?.cluster.parse().ok()
+    }
+
+    /// Version that the database is written in.
+    #[must_use]
+    pub fn storage_version(&self) -> Option<Minor> {
+        self.versions.as_ref()?.storage.parse().ok()
+    }
+
+    /// The minor version that the cluster may go down to, while it may.
+    #[must_use]
+    pub fn allowed_downgrade(&self) -> Option<Minor> {
+        self.status.as_ref()?.downgrade.as_ref()?.parse().ok()
+    }
+
+    /// Whether what etcd says of versions is not what it will say in a moment: others wait for that.
+    fn versions_change(&self) -> bool {
+        let Some(ran) = self.ran() else { return true };
+        let downgrade = self.allowed_downgrade().is_some();
+        let storage = self.storage_version().is_some_and(|storage| Some(storage) != ran.cluster);
+        downgrade || storage || ran.cluster != Some(ran.version.minor)
+    }
+
     /// Any answer shows that etcd is there, also a no.
     fn note_answer<T>(&mut self, said: &Result<T, EtcdError>, now: Instant) {
         if said.as_ref().map_or_else(EtcdError::is_answer, |_| true) {
@@ -206,6 +265,12 @@ impl Observed {
     fn hinted_at(&self) -> Option<String> {
         self.status.as_ref().filter(|status| status.errors != self.hint).map(|status| status.member_id.clone())
     }
+}
+
+async fn versions() -> Option<Versions> {
+    let authority = format!("127.0.0.1:{PORT_CLIENT}");
+    let text = timeout(Duration::from_secs(2), http::get(&authority, "/version", http::PAGE)).await.ok()?.ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 async fn metrics() -> Option<String> {
@@ -297,6 +362,23 @@ mod tests {
         assert_eq!((seen.hinted_at(), seen.alarms.len()), (None, 1));
         seen.take_status(Ok(status(&[])), now);
         assert!(seen.alarms.is_empty());
+    }
+
+    #[test]
+    fn versions_are_read_as_each_etcd_says_them() {
+        let seen = |text: &str| Observed { versions: serde_json::from_str(text).ok(), ..Observed::default() };
+        let old = seen(r#"{"etcdserver":"3.5.35","etcdcluster":"3.5.0"}"#);
+        assert_eq!(
+            old.ran().map(|ran| (ran.version.to_string(), ran.cluster)),
+            Some(("v3.5.35".into(), Some(Minor::V3_5)))
+        );
+        assert_eq!((old.storage_version(), old.versions_change()), (None, false));
+        let new = seen(r#"{"etcdserver":"3.6.16","etcdcluster":"3.5.0","storage":"3.5.0"}"#);
+        assert_eq!((new.storage_version(), new.versions_change()), (Some(Minor::V3_5), true));
+        let fresh = seen(r#"{"etcdserver":"3.6.16","etcdcluster":"not_decided","storage":""}"#);
+        assert_eq!((fresh.cluster_version(), fresh.versions_change()), (None, true));
+        let newer = seen(r#"{"etcdserver":"3.8.0","etcdcluster":"3.8.0","storage":"3.8.0"}"#);
+        assert_eq!((newer.ran(), newer.cluster_version()), (None, None), "what is not known says nothing");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod etcd;
 pub mod launcher;
 pub mod links;
+pub mod log;
 pub mod peers;
 pub mod served;
 pub mod volume;

@@ -1,6 +1,7 @@
 //! Decisions, as values. Nothing here does I/O, reads a clock or waits: facts in, one step with its reason out.
 
 pub mod addresses;
+pub mod downgrade;
 pub mod exit;
 
 pub mod handover;
@@ -14,4 +15,5 @@ pub mod start;
 pub mod steward;
 pub mod trust;
 pub mod turn;
+pub mod version;
 mod words;

@@ -8,9 +8,12 @@ mod refused;
 
 use std::time::Duration;
 
-use etcd_operator_shared::api::{
-    EtcdMemberStatus,
-    member::{Claim, Exit, Membership, Notice},
+use etcd_operator_shared::{
+    api::{
+        EtcdMemberStatus,
+        member::{Claim, Exit, Membership, Notice},
+    },
+    version::{Minor, Version},
 };
 
 pub use due::{Due, MANY, RARELY, Standing, Told, WINDOW, due};
@@ -34,6 +37,7 @@ pub struct Inputs<'a> {
     pub membership: Option<Membership>,
     pub health: &'a Health,
     pub etcd: Option<&'a Status>,
+    pub versions: Versions,
     /// The alarms that are raised for this member.
     pub alarms: &'a [String],
     /// The ID on the mark, known before etcd answers.
@@ -41,6 +45,18 @@ pub struct Inputs<'a> {
     pub restarts: u32,
     pub last_exit: Option<Exit>,
     pub agent_version: &'a str,
+}
+
+/// What there is to say of versions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Versions {
+    pub server: Option<Version>,
+    pub cluster: Option<Minor>,
+    pub storage: Option<Minor>,
+    /// The minor version that the cluster may go down to.
+    pub downgrade: Option<Minor>,
+    /// Highest version that can read the log.
+    pub log: Option<Minor>,
 }
 
 /// The whole status.
@@ -57,6 +73,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         membership,
         health,
         etcd,
+        versions,
         alarms,
         member_id,
         restarts,
@@ -82,7 +99,11 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         leader_id: etcd.and_then(|e| e.leader_id.clone()),
         term: etcd.map(|e| signed(e.term)),
         settled: health.settled,
-        version: etcd.map(|e| e.version.clone()),
+        version: etcd.map(|e| e.version.clone()).or_else(|| versions.server.map(|version| version.to_string())),
+        cluster_version: versions.cluster.map(|minor| minor.to_string()),
+        storage_version: versions.storage.map(|minor| minor.to_string()),
+        downgrade: versions.downgrade.map(|minor| minor.to_string()),
+        log_readable_by: versions.log.map(|minor| minor.to_string()),
         revision: etcd.map(|e| e.revision),
         db_size: etcd.map(|e| rounded(e.db_size)),
         db_size_in_use: etcd.map(|e| rounded(e.db_size_in_use)),

@@ -9,7 +9,8 @@
 //!   3  another volume speaks for the member                                                        Halt
 //!   4  etcd keeps ending, and the member is not wanted                                             Halt
 //!   4b a person holds it: leadership is handed over first                                          HandOver, Halt
-//!   5  the mark does not know the voters; the counter is due; the claim is not written yet         Record, Count, Claim
+//!   5  the mark does not know the voters, or the versions; the counter is due; the claim is not
+//!      written yet                                                                        Record, Version, Count, Claim
 //!   6  the member is not wanted: room `leave`; it joined and does not vote: room `learn`;
 //!      etcd leads: room `steward`                                                                  Leave, Learn, Remove
 //! ```
@@ -21,7 +22,10 @@
 
 use std::time::Duration;
 
+use etcd_operator_shared::version::{Downgrade, Minor};
+
 use super::{
+    downgrade,
     handover::{Candidate, heirs},
     learn::{self, Learn, learn},
     leave::{self, Leave, leave},
@@ -29,6 +33,7 @@ use super::{
     start::{Identity, Known, Object, next_claim},
     steward::{self, Removal, Seat},
     trust::{self, Neighbours, Trust},
+    version::{self, Ran},
 };
 use crate::volume::{Mark, mark::Suspicion, mark::Voter};
 
@@ -75,6 +80,10 @@ pub struct Facts<'a> {
     /// What the other members say.
     pub cluster: &'a Cluster,
     pub etcd: Option<Said<'a>>,
+    /// Which version it is, once it has said so.
+    pub ran: Option<Ran>,
+    /// What the coordinator says of etcd's downgrades, and what etcd allows now.
+    pub downgrade: (Option<Downgrade>, Option<Minor>),
     /// Whether the list of this run was found to be the cluster's.
     pub trusted: bool,
     /// Whether etcd's word is younger than the wish that the member goes and than the last step towards it.
@@ -103,6 +112,11 @@ pub enum Running {
     HandOver {
         to: String,
     },
+    /// The mark takes the versions of etcd and of the cluster: another binary is held against them at a start.
+    Version {
+        version: String,
+        cluster: Option<String>,
+    },
     /// Raise the counter.
     Count,
     /// Write the claim of a member that joined while the API server was away.
@@ -113,6 +127,7 @@ pub enum Running {
     Leave(Leave),
     Learn(Learn),
     Remove(Removal),
+    Downgrade(downgrade::Step),
     /// Nothing is due.
     Nothing,
 }
@@ -263,6 +278,9 @@ fn written(facts: Facts<'_>) -> Option<Running> {
             return Some(Running::Record(voters));
         }
     }
+    if let Some((version, cluster)) = facts.ran.and_then(|ran| version::note(ran, facts.mark)) {
+        return Some(Running::Version { version, cluster });
+    }
     if facts.count_due {
         return Some(Running::Count);
     }
@@ -302,7 +320,15 @@ fn staying(facts: Facts<'_>) -> Running {
         Object::Known(_) | Object::Awaited | Object::Away | Object::Missing => None,
     };
     let steward = steward::Facts { own_id: member_id, size, wished_for: facts.wished_for, seats: facts.seats };
-    steward::next(steward).map_or(Running::Nothing, Running::Remove)
+    let removal = steward::next(steward).map(Running::Remove);
+    removal.or_else(|| going_down(facts, size?)).unwrap_or(Running::Nothing)
+}
+
+fn going_down(facts: Facts<'_>, size: u32) -> Option<Running> {
+    let (told, allowed) = facts.downgrade;
+    let (own_id, seats, ran) = (facts.etcd?.member_id, facts.seats, facts.ran?);
+    let step = downgrade::next(downgrade::Facts { told, own_id, size, seats, ran, allowed });
+    step.filter(|_| facts.trusted && facts.up_to_date).map(Running::Downgrade)
 }
 
 fn learning(facts: Facts<'_>) -> Option<Learn> {

@@ -129,6 +129,7 @@ impl Hold {
             Self::OlderCopy { .. } => "OlderVolumeCopy",
             Self::NoIntent => "VolumeNotMarked",
             Self::NotItself(_) => "NotItself",
+            Self::Version(_) => "VersionRefused",
         }
     }
 
@@ -158,6 +159,7 @@ impl Hold {
             }
             Self::NoIntent => "the volume holds data, but its mark names no member ID; nothing is touched".into(),
             Self::NotItself(suspicion) => suspicion.sentence(),
+            Self::Version(refused) => refused.sentence(),
         }
     }
 }

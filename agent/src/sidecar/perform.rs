@@ -75,6 +75,7 @@ impl Performer<'_> {
             }
             Running::HandOver { to } => self.hands.membership.begin(Change::MoveLeader { to }, vec![], self.now),
             Running::Record(voters) => self.hands.volume.record(voters).await,
+            Running::Version { version, cluster } => self.hands.volume.note_version(version, cluster).await,
             Running::Count => {
                 let peers = self.peers();
                 self.hands.volume.raise_counter(peers).await;
@@ -87,6 +88,7 @@ impl Performer<'_> {
                 let change = Change::Act(Act::Remove { id: removal.id });
                 self.hands.membership.begin(change, vec![self.hands.member.endpoint()], self.now);
             }
+            Running::Downgrade(step) => self.hands.membership.begin(Change::Downgrade(step), vec![], self.now),
             Running::Nothing => {}
         }
     }

@@ -9,12 +9,13 @@ use super::{
     facts::{self, View},
     hands::object::{Claiming, MemberObject},
     memory::Memory,
+    tasks::Told,
 };
 use crate::{
     observe::links::Links,
     plan::{
         health::{Health, judge},
-        publish::{self, Due, Speaker},
+        publish::{self, Due, Speaker, Versions},
         start::Start,
         steward::Seat,
     },
@@ -98,6 +99,7 @@ impl Speech<'_> {
             membership: self.membership(),
             health: self.health,
             etcd: told.observed.status.as_ref(),
+            versions: self.versions(),
             alarms: &told.observed.alarms,
             member_id: hands
                 .volume
@@ -108,6 +110,17 @@ impl Speech<'_> {
             last_exit: state.and_then(|s| s.last_exit.as_ref()).map(facts::published),
             agent_version: env!("CARGO_PKG_VERSION"),
         })
+    }
+
+    fn versions(&self) -> Versions {
+        let Told { observed, log, .. } = self.view.told;
+        Versions {
+            server: observed.ran().map(|ran| ran.version),
+            cluster: observed.cluster_version(),
+            storage: observed.storage_version(),
+            downgrade: observed.allowed_downgrade(),
+            log: observed.ran().and(*log),
+        }
     }
 
     /// The membership as the leader's agent tells it.

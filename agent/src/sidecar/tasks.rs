@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use etcd_operator_shared::names::HOSTS_FILE;
+use etcd_operator_shared::{names::HOSTS_FILE, version::Minor};
 
 use super::hands::{Hands, membership::Changes, object::MemberObject, volume::Disk};
 use crate::{
@@ -34,6 +34,7 @@ pub(super) struct Inputs {
     pub observed: watch::Receiver<Observed>,
     pub heard: watch::Receiver<Heard>,
     pub writable: watch::Receiver<Writable>,
+    pub log: watch::Receiver<Option<Minor>>,
     pub book: watch::Receiver<AddressBook>,
 }
 
@@ -54,6 +55,8 @@ pub(super) struct Told {
     pub observed: Observed,
     pub heard: Heard,
     pub writable: Writable,
+    /// Highest version of etcd that can read the log, where that is known.
+    pub log: Option<Minor>,
     pub book: AddressBook,
 }
 
@@ -67,6 +70,7 @@ impl Inputs {
             launcher,
             heard: self.heard.borrow_and_update().clone(),
             writable: self.writable.borrow_and_update().clone(),
+            log: *self.log.borrow_and_update(),
             book: self.book.borrow_and_update().clone(),
         }
     }
@@ -83,6 +87,7 @@ impl Inputs {
             changed = self.heard.changed() => changed,
             changed = self.book.changed() => changed,
             changed = self.writable.changed() => changed,
+            changed = self.log.changed() => changed,
         }
     }
 }
@@ -133,6 +138,7 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
     let (launcher_to, launcher) = watch::channel(Launcher::default());
     let (observed_to, observed) = watch::channel(Observed::default());
     let (writable_to, writable) = watch::channel(Writable::default());
+    let (log_to, log) = watch::channel(None);
     let (heard_to, heard) = watch::channel(Heard::default());
     let (book_to, book) = watch::channel(AddressBook::default());
     let (ask, asked) = watch::channel(Ask::default());
@@ -151,6 +157,7 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
     tokio::spawn(observe::launcher::follow(config.shared.join(launch::SOCKET), requested, launcher_to));
     let served = Served::in_folder(&config.shared);
     tokio::spawn(observe::etcd::observe(member.clone(), launcher.clone(), hurried, served, observed_to));
+    tokio::spawn(observe::log::follow(store.clone(), member.clone(), observed.clone(), log_to));
     tokio::spawn(observe::peers::listen(peers.clone(), asked, heard_to));
     tokio::spawn(observe::volume::try_now_and_then(store.clone(), writable_to));
     tokio::spawn(task::keep(names, offered, book_to));
@@ -162,7 +169,7 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
         peers,
         requests,
     };
-    let inputs = Inputs { seen, launcher, observed, heard, writable, book };
+    let inputs = Inputs { seen, launcher, observed, heard, writable, log, book };
     Ok((inputs, Outputs { ask, hurry, offers }, hands))
 }
 

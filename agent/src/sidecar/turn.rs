@@ -23,8 +23,10 @@ use crate::{
         running::{self, Process, Running},
         start::{self, Identity, Launcher, Object, Start},
         turn::{Turn, turn},
+        version,
     },
     serve::{Page, page},
+    volume::log::Log,
 };
 
 /// Between two turns while nothing is told: ages grow by themselves.
@@ -167,15 +169,25 @@ impl Sidecar {
             addresses: &addresses,
             launcher,
         });
+        let step = self.guarded(step).await;
         if self.memory.note_step(&step, now) {
             info!(?step, "etcd is not started");
         }
         self.performer(told, now).start(&step).await;
     }
 
+    /// The step, or why this version of etcd may not take it.
+    async fn guarded(&mut self, step: Start) -> Start {
+        let (volume, binary) = (&mut self.hands.volume, self.config.version);
+        let Some(mark) = volume.mark().cloned() else { return step };
+        let log = if version::needs_log(&step, binary, &mark) { volume.log().await } else { Ok(Log::Plain) };
+        version::guard(step, binary, &mark, log)
+    }
+
     async fn while_it_runs(&mut self, told: &Told, object: &Object, process: Process, now: Instant) {
         self.memory.step = None;
         self.memory.orders.not_startable();
+        self.hands.volume.forget_log();
         if self.hands.volume.mark().is_none() {
             self.hands.volume.look().await;
         }
@@ -198,6 +210,8 @@ impl Sidecar {
             neighbours: &told.book.neighbours(),
             cluster: &cluster,
             etcd: said,
+            ran: told.observed.ran(),
+            downgrade: (self.hands.object.downgrade(), told.observed.allowed_downgrade()),
             trusted: membership.trusted,
             up_to_date: membership.is_up_to_date(&told.observed, self.hands.membership.changed(), now),
             votes: membership.votes,

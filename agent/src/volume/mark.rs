@@ -40,6 +40,12 @@ pub struct Mark {
     /// What a person wanted of the member when the API server was last heard.
     #[serde(default, skip_serializing_if = "Wish::is_none")]
     pub wish: Wish,
+    /// Version of the etcd that last ran here, such as `v3.6.16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Version of the cluster as that etcd last knew it, such as `3.6`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_version: Option<String>,
     /// What a newer agent wrote beside all this: kept as it is, since it may decide about data there.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -130,6 +136,8 @@ impl Mark {
             voters: vec![],
             suspicion: None,
             wish: Wish::default(),
+            version: None,
+            cluster_version: None,
             unknown: BTreeMap::new(),
         }
     }

@@ -16,6 +16,7 @@
 
 pub mod content;
 pub mod lock;
+pub mod log;
 pub mod loss;
 pub mod mark;
 pub mod room;

@@ -17,7 +17,7 @@ use super::Amount;
 
 pub use pod::{AgentUpdate, DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
 pub use service::{IpFamilyPolicy, TrafficPolicy};
-pub use status::{End, EtcdClusterStatus, Incarnation, MemberSummary, Phase};
+pub use status::{End, Etcd, EtcdClusterStatus, Incarnation, MemberSummary, Phase, Roll};
 
 /// What is wanted of one etcd cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]

@@ -116,6 +116,11 @@ pub struct EtcdMemberSpec {
     /// Whether the member's etcd is off while its pod stays (`EtcdCluster.spec.hold`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// Minor version of etcd, such as `3.5`, that the leader's agent lets the cluster go down to; `none`: it takes back what it has
+    /// allowed. Left out, the agents leave etcd's downgrades alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub downgrade: Option<String>,
     /// Whether what the member has left is being cleared away: its place gets no pod before this object is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retiring: bool,
@@ -205,6 +210,23 @@ pub struct EtcdMemberStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub version: Option<String>,
+    /// Version of the cluster as this member knows it, such as `3.5`: etcd raises it when all members run a newer minor version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub cluster_version: Option<String>,
+    /// Version that this member's database is written in, such as `3.6`; etcd 3.5 does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub storage_version: Option<String>,
+    /// Minor version, such as `3.5`, that the cluster is allowed to go down to, while it is; etcd 3.5 does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub downgrade: Option<String>,
+    /// Highest minor version of etcd that can read this member's log, such as `3.6`: 3.7 ends at what 3.5 has written there, until
+    /// a raft snapshot covers it. Known once the cluster is 3.6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub log_readable_by: Option<String>,
     /// Revision of the store when this was written: it is not kept up to date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,

@@ -10,6 +10,7 @@ fn status() -> Status {
         version: "v3.5.21".into(),
         is_learner: false,
         leader_id: Some("b".into()),
+        downgrade: None,
         term: 2,
         revision: 1,
         raft_index: 10,

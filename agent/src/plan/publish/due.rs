@@ -103,6 +103,10 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
         term,
         settled,
         version,
+        cluster_version,
+        storage_version,
+        downgrade,
+        log_readable_by,
         // These change by themselves all the time.
         revision: _,
         db_size: _,
@@ -120,11 +124,16 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     let health = *phase == b.phase && *ready == b.ready && *settled == b.settled && *reason == b.reason;
     let cluster = *member_id == b.member_id && *cluster_id == b.cluster_id && *membership == b.membership;
     let raft = *role == b.role && *leader_id == b.leader_id && *term == b.term && *version == b.version;
+    let versions = *cluster_version == b.cluster_version
+        && *storage_version == b.storage_version
+        && *downgrade == b.downgrade
+        && *log_readable_by == b.log_readable_by;
     let past = *restarts == b.restarts && *last_exit == b.last_exit && *alarms == b.alarms;
     // Their sentences count bytes.
     let reasons = |notices: &[Notice]| notices.iter().map(|notice| notice.reason.clone()).collect::<Vec<_>>();
     let known = reasons(notices) == reasons(&b.notices);
-    !(account && notebook && pod && health && cluster && raft && past && known) || shape(message) != shape(&b.message)
+    !(account && notebook && pod && health && cluster && raft && versions && past && known)
+        || shape(message) != shape(&b.message)
 }
 
 /// Whether what changes by itself has changed much.

@@ -18,6 +18,7 @@ struct World {
     neighbours: Neighbours,
     cluster: Cluster,
     etcd: Option<(String, String, bool)>,
+    ran: Option<Ran>,
     list: Option<Vec<Entry>>,
     trusted: bool,
     up_to_date: bool,
@@ -80,6 +81,7 @@ fn calm() -> World {
         neighbours: Neighbours::new(),
         cluster: Cluster::Answers(list(&[0, 1, 2])),
         etcd: Some((OWN.into(), CLUSTER.into(), false)),
+        ran: None,
         list: Some(list(&[0, 1, 2])),
         trusted: true,
         up_to_date: true,
@@ -94,7 +96,7 @@ fn calm() -> World {
 
 fn step(world: &World) -> Running {
     let World { me, mark, process, object, neighbours, cluster, etcd, list, seats, progress, .. } = world;
-    let World { trusted, up_to_date, votes, wished_for, count_due, may_write, .. } = *world;
+    let World { trusted, up_to_date, votes, wished_for, count_due, may_write, ran, .. } = *world;
     let etcd = etcd.as_ref().map(|(member_id, cluster_id, leads)| Said {
         member_id,
         cluster_id,
@@ -110,6 +112,8 @@ fn step(world: &World) -> Running {
         neighbours,
         cluster,
         etcd,
+        ran,
+        downgrade: (None, None),
         trusted,
         up_to_date,
         votes,
@@ -363,4 +367,13 @@ fn a_hold_is_kept_by_the_mark_and_goes_before_the_membership_but_not_before_what
     assert_eq!(step(&away), Running::Halt(Why::HeldBySpec));
     assert_eq!(step(&held(surplus(calm()))), Running::Halt(Why::HeldBySpec));
     assert!(matches!(step(&says(held(calm()), "eeee", CLUSTER)), Running::Kill(_)));
+}
+
+#[test]
+fn another_version_goes_onto_the_mark_once() {
+    let mut world = calm();
+    world.ran = Some(Ran { version: "v3.6.16".parse().unwrap(), cluster: None });
+    assert_eq!(step(&world), Running::Version { version: "v3.6.16".into(), cluster: None });
+    world.mark.version = Some("v3.6.16".into());
+    assert_eq!(step(&world), Running::Nothing);
 }

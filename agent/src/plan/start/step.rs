@@ -1,6 +1,6 @@
 //! What may come of it: one step, or the reason why there is none.
 
-use crate::volume::mark::Suspicion;
+use crate::{plan::version::Refused, volume::mark::Suspicion};
 
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -127,6 +127,8 @@ pub enum Hold {
     NoIntent,
     /// etcd ran here as another member, or another cluster's.
     NotItself(Suspicion),
+    /// This version of etcd cannot go on with what is here.
+    Version(Refused),
 }
 
 impl Start {

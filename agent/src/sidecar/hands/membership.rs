@@ -13,6 +13,7 @@ use crate::{
         member::{EtcdError, Member},
         peers::{Act, Peers},
     },
+    plan::downgrade,
 };
 
 /// Something to be done in the membership.
@@ -22,6 +23,8 @@ pub(in crate::sidecar) enum Change {
     Act(Act),
     /// Hand this member's leadership to another.
     MoveLeader { to: String },
+    /// Let the cluster go one minor version down, or not.
+    Downgrade(downgrade::Step),
 }
 
 /// How it ended.
@@ -49,6 +52,8 @@ const REST: Duration = Duration::from_secs(30);
 const PAUSE: std::ops::Range<u64> = 40..120;
 /// The same for a promotion, which waits for a fraction of a second and which nobody else asks for.
 const PROMOTION: std::ops::Range<u64> = 10..30;
+/// The same for what is asked for while etcd cannot say whether it was done.
+const LEISURE: std::ops::Range<u64> = 800..1200;
 
 impl Changes {
     pub(in crate::sidecar) fn new(own: Member, peers: Peers) -> Self {
@@ -109,7 +114,11 @@ impl Changes {
                 if self.trouble.as_ref().is_none_or(|last| *last != (change.clone(), why.clone())) {
                     info!(?change, why, "not done in the membership; it is tried again");
                 }
-                let pause = if matches!(change, Change::Act(Act::Promote { .. })) { PROMOTION } else { PAUSE };
+                let pause = match &change {
+                    Change::Act(Act::Promote { .. }) => PROMOTION,
+                    Change::Downgrade(_) => LEISURE,
+                    Change::Act(Act::Remove { .. } | Act::Add { .. }) | Change::MoveLeader { .. } => PAUSE,
+                };
                 self.trouble = Some((change, why));
                 self.not_before = now + Duration::from_millis(rand::rng().random_range(pause));
                 None
@@ -124,21 +133,25 @@ async fn perform(
     change: &Change,
     endpoints: &[String],
 ) -> Result<Option<String>, EtcdError> {
-    crash::point(match change {
-        Change::Act(Act::Remove { .. }) => "before-remove",
-        Change::Act(Act::Add { .. }) => "before-add",
-        Change::Act(Act::Promote { .. }) => "before-promote",
-        Change::MoveLeader { .. } => "before-move-leader",
-    });
+    let (before, after) = points(change).unzip();
+    before.into_iter().for_each(crash::point);
     let outcome = match change {
         Change::Act(act) => peers.act(endpoints, act).await?,
         Change::MoveLeader { to } => own.move_leader(to).await.map(|()| None)?,
+        Change::Downgrade(downgrade::Step::Allow(minor)) => own.allow_downgrade(*minor).await.map(|()| None)?,
+        Change::Downgrade(downgrade::Step::TakeBack) => own.take_back_downgrade().await.map(|()| None)?,
     };
-    crash::point(match change {
-        Change::Act(Act::Remove { .. }) => "after-remove",
-        Change::Act(Act::Add { .. }) => "after-add",
-        Change::Act(Act::Promote { .. }) => "after-promote",
-        Change::MoveLeader { .. } => "after-move-leader",
-    });
+    after.into_iter().for_each(crash::point);
     Ok(outcome)
+}
+
+/// Where a test lets the agent die before and after it. A downgrade is judged by what etcd says of it, not by what was done.
+fn points(change: &Change) -> Option<(&'static str, &'static str)> {
+    match change {
+        Change::Act(Act::Remove { .. }) => Some(("before-remove", "after-remove")),
+        Change::Act(Act::Add { .. }) => Some(("before-add", "after-add")),
+        Change::Act(Act::Promote { .. }) => Some(("before-promote", "after-promote")),
+        Change::MoveLeader { .. } => Some(("before-move-leader", "after-move-leader")),
+        Change::Downgrade(_) => None,
+    }
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use ::kube::{Api, ResourceExt};
-use etcd_operator_shared::api::{EtcdMember, EtcdMemberStatus, member::Claim};
+use etcd_operator_shared::{
+    api::{EtcdMember, EtcdMemberStatus, member::Claim},
+    version::Downgrade,
+};
 use serde_json::json;
 use tokio::sync::Notify;
 use tracing::warn;
@@ -95,6 +98,11 @@ impl MemberObject {
     /// The claim that stands in it.
     pub(in crate::sidecar) fn claim(&self) -> Option<&Claim> {
         self.object.as_ref()?.status.as_ref()?.claim.as_ref()
+    }
+
+    /// What the coordinator says of etcd's downgrades.
+    pub(in crate::sidecar) fn downgrade(&self) -> Option<Downgrade> {
+        self.object.as_ref()?.spec.downgrade.as_ref()?.parse().ok()
     }
 
     /// As whom this pod's agent says that it speaks.

@@ -16,6 +16,7 @@ use crate::{
     volume::{
         Mark, Store, Volume,
         lock::{Holder, Keeper, Lock},
+        log::Log,
         mark::{self, Address, Suspicion, Voter, Wish},
         room::is_full,
         store::Marked,
@@ -35,6 +36,8 @@ pub(in crate::sidecar) struct Disk {
     counted_for_start: bool,
     /// Whether the last write of the mark found no room.
     full: bool,
+    /// What etcd's log was found to hold. It stays so until etcd runs.
+    log: Option<Log>,
     /// Why the last write of the mark failed: said once, since it is tried again and again.
     trouble: Option<String>,
 }
@@ -43,7 +46,8 @@ impl Disk {
     pub(in crate::sidecar) fn new(store: Store) -> Self {
         let volume = Volume::Unreadable("it has not been looked at yet".into());
         let lock = Arc::new(Mutex::new(Keeper::new(store.lock_path("agent"))));
-        Self { store, lock, volume, counted: Instant::now(), counted_for_start: false, full: false, trouble: None }
+        let counted = Instant::now();
+        Self { store, lock, volume, counted, counted_for_start: false, full: false, log: None, trouble: None }
     }
 
     pub(in crate::sidecar) fn store(&self) -> &Store {
@@ -164,6 +168,28 @@ impl Disk {
     pub(in crate::sidecar) async fn keep_wish(&mut self, wish: Wish) {
         let Some(mark) = self.mark().cloned() else { return };
         self.write(Mark { wish, ..mark }).await;
+    }
+
+    /// The versions of the etcd that runs, and of the cluster.
+    pub(in crate::sidecar) async fn note_version(&mut self, version: String, cluster_version: Option<String>) {
+        let Some(mark) = self.mark().cloned() else { return };
+        self.write(Mark { version: Some(version), cluster_version, ..mark }).await;
+    }
+
+    /// What etcd's log holds, for a version that may not be able to read it.
+    pub(in crate::sidecar) async fn log(&mut self) -> Result<Log, String> {
+        if let Some(log) = self.log {
+            return Ok(log);
+        }
+        let store = self.store.clone();
+        let log = blocking(move || store.log()).await.map_err(|error| error.to_string())?;
+        self.log = Some(log);
+        Ok(log)
+    }
+
+    /// etcd runs: it writes its log.
+    pub(in crate::sidecar) fn forget_log(&mut self) {
+        self.log = None;
     }
 
     /// What was wrong with the etcd that ran here.

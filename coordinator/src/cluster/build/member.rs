@@ -29,6 +29,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         stopped: plan.desired.stopped,
         paused: plan.desired.paused,
         held: plan.desired.held.contains(&ordinal),
+        downgrade: plan.desired.downgrade.map(|told| told.to_string()),
         retiring: false,
     };
     EtcdMember { metadata: plan.metadata(name), spec, status: None }
@@ -58,6 +59,11 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
         if have.held != held {
             spec.insert("held", json!(held));
         }
+        metadata.insert("resourceVersion", json!(member.version.resource));
+    }
+    let downgrade = desired.downgrade.map(|told| told.to_string());
+    if downgrade.is_some() && downgrade != have.downgrade {
+        spec.insert("downgrade", json!(downgrade));
         metadata.insert("resourceVersion", json!(member.version.resource));
     }
     if spec.is_empty() && metadata.is_empty() {

@@ -20,6 +20,7 @@ use etcd_operator_shared::{
         member::{MemberEntry, MemberPhase, Peer, Role},
     },
     names,
+    version::Downgrade,
 };
 
 use crate::cluster::facts::{Facts, Member, Readiness, Slot};
@@ -33,6 +34,8 @@ pub struct Desired {
     pub peers: Vec<Peer>,
     /// Ordinals that are told that they are held. No list depends on it.
     pub held: BTreeSet<u32>,
+    /// What of etcd's downgrades; `None`: nothing new.
+    pub downgrade: Option<Downgrade>,
 }
 
 /// The membership as known.

@@ -27,10 +27,11 @@ pub mod rollout;
 pub mod step;
 pub mod target;
 pub mod trial;
+pub mod versions;
 pub mod volumes;
 pub mod waiting;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use etcd_operator_shared::{
     api::{
@@ -40,7 +41,7 @@ use etcd_operator_shared::{
     validate::{self, Wanted},
 };
 
-use crate::cluster::facts::{Facts, trial::Trial};
+use crate::cluster::facts::{Facts, Readiness, trial::Trial};
 use addresses::Publish;
 use cleanup::Departed;
 use growth::Growth;
@@ -51,6 +52,7 @@ use pause::Paused;
 use refusal::Refusal;
 use step::Step;
 use target::Target;
+use versions::Course;
 use volumes::Change;
 
 /// What was decided.
@@ -86,6 +88,8 @@ pub struct Care {
     pub growth: Growth,
     /// Trials that nobody needs any more.
     pub trials: Vec<Trial>,
+    /// Which etcd pods are made with; `wanted` says the same.
+    pub course: Course,
     /// Ordinals below this have an EtcdMember.
     pub members: u32,
 }
@@ -162,9 +166,13 @@ impl Decision {
             Publish::Wait(rest) => (known, Some(rest)),
             Publish::List(list) => (list, None),
         };
-        let told = Desired { size, stopped: !target.runs(), paused: false, peers, held: BTreeSet::new() };
-        let (desired, membership) = without_the_gone(told, &incarnation, has_formed(cluster), facts);
+        let told = Desired { size, stopped: !target.runs(), peers, ..Desired::default() };
+        let (mut desired, membership) = without_the_gone(told, &incarnation, has_formed(cluster), facts);
         let hold = Hold::of(named, &membership, facts);
+        let whole = target.runs() && is_whole(size, &membership, facts);
+        let course = versions::course(&versions::View::of(cluster, &wanted, facts, size, whole));
+        let wanted = Wanted { version: course.etcd.version, image: course.etcd.image.clone(), ..wanted };
+        desired.downgrade = course.downgrade;
         let step = match replicas::next(target, &membership, facts, waited.leader) {
             _ if !incarnation.members_created => Step::MakeMembers,
             _ if facts.set.as_ref().is_some_and(|set| set.deleting) => Step::Wait(growth::released(facts)),
@@ -200,7 +208,13 @@ impl Decision {
             }
             step => step,
         };
+        let step = match step {
+            Step::Nothing if target.runs() => course.waiting().map_or(Step::Nothing, Step::Wait),
+            step => step,
+        };
+        let again = again.into_iter().chain(course.again()).min();
         let refusal = refusal::objection(cluster, &wanted, &incarnation, facts)
+            .or_else(|| course.refusal())
             .or_else(|| hold.objection.clone().map(Refusal::HoldRefused));
         let retention = cluster.spec.storage.retention.clone();
         let is_cleared = incarnation.end() == Some(End::Stopped);
@@ -219,6 +233,7 @@ impl Decision {
             },
             growth,
             trials: trial::over(facts),
+            course,
             members: members(target, &step, size, facts),
             wanted,
             incarnation,
@@ -241,6 +256,12 @@ impl Decision {
         };
         self.step.is_final(facts) || self.care.as_ref().is_some_and(takes)
     }
+}
+
+/// Whether the membership is what is wanted, and all members serve and are settled.
+fn is_whole(size: u32, membership: &Membership, facts: &Facts) -> bool {
+    let serves = |ordinal| matches!(facts.slot(ordinal).readiness(), Readiness::Ready(said) if said.settled);
+    waiting::pending(size, membership, facts).is_none() && (0..size).all(serves)
 }
 
 /// What the members are told, and who is one: once more where the addresses of members that are gone are dropped.

@@ -49,6 +49,7 @@ fn resting(care: Care, facts: &Facts) -> Care {
         size: facts.told().unwrap_or(care.desired.size),
         stopped: facts.told_stopped(),
         paused: true,
+        downgrade: None,
         ..care.desired
     };
     Care {

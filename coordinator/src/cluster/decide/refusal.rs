@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::{
     cluster::{
-        decide::{installation::Rivals, places, trial},
+        decide::{installation::Rivals, places, trial, versions::Barred},
         facts::{Facts, rehearsal::Answer},
     },
     ownership::Stranger,
@@ -70,10 +70,12 @@ pub enum Refusal {
     HoldRefused(String),
     #[error("volumes cannot shrink from {have} to {want}: set spec.storage.size to {have} or more")]
     ShrinkUnsupported { have: String, want: String },
+    #[error("{0}")]
+    VersionRefused(Barred),
 }
 
 /// All reasons.
-pub const REASONS: [&str; 13] = [
+pub const REASONS: [&str; 15] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -88,6 +90,7 @@ pub const REASONS: [&str; 13] = [
     "OtherOperator",
     "HoldRefused",
     "ShrinkUnsupported",
+    "VersionRefused",
 ];
 
 impl Refusal {
@@ -108,7 +111,8 @@ impl Refusal {
             | Self::RehearsalFailed { .. }
             | Self::OtherOperator(_)
             | Self::HoldRefused(_)
-            | Self::ShrinkUnsupported { .. } => false,
+            | Self::ShrinkUnsupported { .. }
+            | Self::VersionRefused(_) => false,
         }
     }
 
@@ -130,6 +134,7 @@ impl Refusal {
             Self::OtherOperator(_) => "OtherOperator",
             Self::HoldRefused(_) => "HoldRefused",
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
+            Self::VersionRefused(_) => "VersionRefused",
         }
     }
 }

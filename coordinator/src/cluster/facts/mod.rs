@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod claim;
 pub mod denial;
+pub mod etcd;
 pub mod findings;
 pub mod ground;
 pub mod member;
@@ -40,6 +41,7 @@ use rehearsal::{Answer, Rehearsal};
 use trial::{Outcome, Trial};
 
 pub use claim::{Claim, ClaimSize};
+pub use etcd::Etcd;
 pub use member::Member;
 pub use version::Version;
 
@@ -111,6 +113,8 @@ pub struct Set {
     pub newest: Option<String>,
     /// Image of the agents of new pods, where that is known.
     pub agent: Option<String>,
+    /// The etcd of new pods, where the template says it.
+    pub etcd: Option<Etcd>,
     /// What its claims were made with: a StatefulSet never changes that.
     pub storage: Storage,
 }
@@ -449,6 +453,7 @@ impl Set {
                 let template = &spec?.template;
                 Some(agent::asked(template.metadata.as_ref()?, template.spec.as_ref())?.to_owned())
             }),
+            etcd: spec.and_then(|spec| Etcd::of(&spec.template)),
             newest: seen.and_then(|_| Some(shape::written(spec?.template.metadata.as_ref()?)?.to_owned())),
             storage: spec.map(Storage::of).unwrap_or_default(),
         }

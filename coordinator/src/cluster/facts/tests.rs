@@ -75,6 +75,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         stopped: false,
         paused: false,
         held: false,
+        downgrade: None,
         retiring: false,
     };
     Member::of(&EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) })
@@ -104,6 +105,7 @@ pub fn set(replicas: u32, newest: &str) -> Set {
         deleting: false,
         newest: Some(newest.into()),
         agent: Some("agent:1".into()),
+        etcd: None,
         storage: Storage { size: "8Gi".into(), class: None },
     }
 }

@@ -87,6 +87,9 @@ async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) 
         let former = incarnation.data_uid.as_ref().filter(|_| before.is_none());
         status["clusterId"] = json!(former.map(|_| cluster_id(cluster, incarnation)));
         status["members"] = json!([]);
+        for said in ["clusterVersion", "etcd", "roll"] {
+            status[said] = json!(null);
+        }
     }
     let patch = json!({ "metadata": { "resourceVersion": cluster.resource_version() }, "status": status });
     let written = Arc::new(ctx.api.merge_status::<EtcdCluster>(&namespace, &name, &patch).await?);

@@ -136,7 +136,8 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::TemplateRefused(_)
                 | Refusal::RehearsalFailed { .. }
                 | Refusal::HoldRefused(_)
-                | Refusal::ShrinkUnsupported { .. },
+                | Refusal::ShrinkUnsupported { .. }
+                | Refusal::VersionRefused(_),
             )
             | None,
             Step::Look(_)

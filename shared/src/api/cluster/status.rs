@@ -40,6 +40,17 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub version: Option<String>,
+    /// Version of the cluster as etcd has agreed on it, such as `3.5`: it follows the members' when all of them run a newer minor
+    /// version, and decides which versions may come next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub cluster_version: Option<String>,
+    /// What pods are made with: what the spec says, unless the way there is refused or still waits for something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<Etcd>,
+    /// A change to another minor version that is under way. Written before anything is done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roll: Option<Roll>,
     /// Members that serve, of those wanted, such as `3/3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
@@ -63,6 +74,26 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub members: Vec<MemberSummary>,
+}
+
+/// An etcd that pods are made with.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Etcd {
+    /// Such as `v3.5.21`.
+    #[schemars(length(max = 16))]
+    pub version: String,
+    /// The whole reference of its image.
+    #[schemars(length(max = 1024))]
+    pub image: String,
+}
+
+/// A change to another minor version.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Roll {
+    pub from: Etcd,
+    pub to: Etcd,
 }
 
 /// What the cluster is doing, in one word.

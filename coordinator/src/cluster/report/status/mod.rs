@@ -28,7 +28,11 @@ use tally::Tally;
 
 use crate::{
     cluster::{
-        decide::{Decision, step::Step},
+        decide::{
+            Decision,
+            step::Step,
+            versions::{Course, Roll},
+        },
         facts::{Facts, denial::Denial},
     },
     ownership::Owner,
@@ -72,7 +76,11 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     let phase = phase::of(before.phase, before.cluster_id.is_some(), &derived);
     let generation = input.cluster.metadata.generation;
     let conditions = conditions::of(before.conditions, &derived, phase, generation, now);
-    let Tally { ready, leader, version, cluster_id, db_size, members, .. } = derived.tally;
+    let Tally { ready, leader, version, cluster_version, cluster_id, db_size, members, .. } = derived.tally;
+    let formed = cluster_id.is_some() || before.cluster_id.is_some();
+    let course = input.decision.care.as_ref().map(|care| &care.course);
+    let told = |course: &Course| (Some(course.etcd.told()), course.roll.as_ref().map(Roll::told));
+    let (etcd, roll) = course.map_or((before.etcd, before.roll), told);
     EtcdClusterStatus {
         observed_generation: generation,
         phase: Some(phase),
@@ -82,6 +90,9 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
         cluster_id: cluster_id.or(before.cluster_id),
         leader,
         version,
+        cluster_version: cluster_version.map(|minor| minor.to_string()).or(before.cluster_version.filter(|_| formed)),
+        etcd,
+        roll,
         ready: Some(format!("{ready}/{}", input.decision.size)),
         replicas: i32::try_from(derived.pods).unwrap_or(i32::MAX),
         selector: Some(selector(input.cluster)),

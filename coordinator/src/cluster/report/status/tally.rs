@@ -3,7 +3,7 @@
 use etcd_operator_shared::{
     api::{EtcdMemberStatus, cluster::MemberSummary},
     quorum::quorum,
-    version::Version,
+    version::{Minor, Version},
 };
 
 use super::{Input, members, problems::camel};
@@ -26,6 +26,8 @@ pub struct Tally {
     pub leader: Option<String>,
     /// Lowest version of those that speak.
     pub version: Option<String>,
+    /// The lowest that any of them calls the cluster's version.
+    pub cluster_version: Option<Minor>,
     pub cluster_id: Option<String>,
     /// Largest database file in bytes.
     pub db_size: Option<u64>,
@@ -80,6 +82,8 @@ impl Tally {
         let parsed = |text: &String| text.parse::<Version>().ok();
         let version = said.version.clone().filter(|v| parsed(v).is_some());
         self.version = [self.version.take(), version].into_iter().flatten().min_by_key(parsed);
+        let cluster = said.cluster_version.as_ref().and_then(|text| text.parse().ok());
+        self.cluster_version = self.cluster_version.into_iter().chain(cluster).min();
         self.cluster_id = self.cluster_id.take().or_else(|| said.cluster_id.clone());
         self.db_size = self.db_size.max(said.db_size.map(i64::unsigned_abs));
         let notices = said.notices.iter();
