@@ -154,7 +154,7 @@ impl<'a> Bed<'a> {
 }
 
 fn selector(name: &str) -> String {
-    format!("etcd.etcd.io/cluster={name}")
+    format!("etcd.etcd.io/cluster={name},etcd.etcd.io/cluster-uid")
 }
 
 fn is_ready(pod: &Pod) -> bool {

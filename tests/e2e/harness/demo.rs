@@ -146,9 +146,10 @@ impl<'a> Demo<'a> {
         (0..self.size).map(|ordinal| self.member(ordinal))
     }
 
+    /// Selects what is its members' own, not the throw-away pod of a roll.
     #[must_use]
     pub fn selector(&self) -> String {
-        format!("{}={}", names::LABEL_CLUSTER, self.name)
+        format!("{}={},{}", names::LABEL_CLUSTER, self.name, names::LABEL_CLUSTER_UID)
     }
 
     pub async fn pods(&self) -> Result<Vec<Pod>> {
