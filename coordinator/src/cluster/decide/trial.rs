@@ -20,7 +20,7 @@ pub fn before(step: Step, taken: &Answer, facts: &Facts) -> Step {
             let message = format!("pod {} tries the new template before any pod is replaced", trial.name);
             Step::Wait(Waiting::new("Rehearsing", message))
         }
-        (Answer::Taken, Some((trial, Outcome::Lost))) => {
+        (Answer::Taken, Some((trial, Outcome::Lost | Outcome::Going(_)))) => {
             let message = format!("pod {}, which tried the new template, was cut short and is made again", trial.name);
             Step::Wait(Waiting::new("Rehearsing", message))
         }
@@ -37,7 +37,7 @@ pub fn failure(facts: &Facts) -> Option<(&Trial, &str)> {
     let trial = facts.trial().filter(|_| facts.is_rolling())?;
     match &trial.outcome {
         Outcome::Failed(words) => Some((trial, words)),
-        Outcome::UnderWay | Outcome::Passed | Outcome::Unclear(_) | Outcome::Lost => None,
+        Outcome::UnderWay | Outcome::Passed | Outcome::Unclear(_) | Outcome::Lost | Outcome::Going(_) => None,
     }
 }
 

@@ -218,7 +218,7 @@ impl Facts {
             }
         }
         for pod in pods.into_iter().filter(|pod| pod.cluster.as_ref() == Some(uid)) {
-            if let Some(trial) = Trial::of(&pod.known) {
+            if let Some(trial) = Trial::of(&pod.known, now) {
                 facts.trials.push(trial);
             } else if let Some(ordinal) = names::ordinal(cluster, &pod.known.name) {
                 let pod = pod.known.clone();

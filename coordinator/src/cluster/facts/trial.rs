@@ -1,6 +1,7 @@
 //! A trial: a throw-away pod in which the wanted etcd starts with the wanted flags, before a pod that serves is given up for one.
 //! What came of it is read from the pod itself, so nothing need be remembered.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, PodStatus};
 use kube::ResourceExt;
 
@@ -12,6 +13,9 @@ use super::{
 /// Names the EtcdCluster for whose sake a trial is made, by UID. Its pods carry another label: no Service, no budget and no
 /// StatefulSet selects a trial.
 pub const LABEL: &str = "etcd.etcd.io/trial-for";
+
+/// A pod goes within seconds of its deletion, unless its node is lost.
+const GOES: SignedDuration = SignedDuration::from_secs(60);
 
 /// One trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +39,21 @@ pub enum Outcome {
     Unclear(String),
     /// It was cut short, and is to be made again.
     Lost,
+    /// It is to be gone by then.
+    Going(Timestamp),
 }
 
 impl Trial {
-    /// `None` of a pod that is no trial. One that is on its way out tells nothing any more.
+    /// `None` of a pod that is no trial. One that is on its way out is made again; where it does not go, no other can be made.
     #[must_use]
-    pub fn of(pod: &Known) -> Option<Self> {
+    pub fn of(pod: &Known, now: Timestamp) -> Option<Self> {
         let Known { name, uid, shape, deleting, trial, .. } = pod;
-        let outcome = if *deleting { Outcome::Lost } else { trial.as_deref()?.clone() };
-        trial.as_ref().map(|_| Self {
-            name: name.clone(),
-            uid: uid.clone(),
-            shape: shape.clone(),
-            outcome,
-            deleting: *deleting,
-        })
+        let outcome = match trial.as_deref()? {
+            Outcome::Going(by) if now > *by + GOES => Outcome::Unclear(format!("pod {name} does not go")),
+            Outcome::Going(_) => Outcome::Lost,
+            outcome => outcome.clone(),
+        };
+        Some(Self { name: name.clone(), uid: uid.clone(), shape: shape.clone(), outcome, deleting: *deleting })
     }
 }
 
@@ -58,6 +62,9 @@ impl Outcome {
     #[must_use]
     pub fn of(pod: &Pod) -> Option<Self> {
         pod.labels().get(LABEL)?;
+        if let Some(by) = &pod.metadata.deletion_timestamp {
+            return Some(Self::Going(by.0));
+        }
         Some(pod.status.as_ref().map_or(Self::UnderWay, |status| Self::read(pod, status)))
     }
 
@@ -116,6 +123,16 @@ mod tests {
     #[test]
     fn a_pod_without_the_label_is_no_trial() {
         assert_eq!(Outcome::of(&Pod::default()), None);
+    }
+
+    #[test]
+    fn one_that_is_deleted_is_made_again_unless_it_does_not_go() {
+        let by = Timestamp::from_second(1_000).unwrap();
+        let mut pod = crate::cluster::facts::tests::pod(0, "b");
+        (pod.deleting, pod.trial) = (true, Some(Box::new(Outcome::Going(by))));
+        let outcome = |now| Trial::of(&pod, now).unwrap().outcome;
+        assert_eq!(outcome(by + GOES), Outcome::Lost);
+        assert!(matches!(outcome(by + GOES + SignedDuration::from_secs(1)), Outcome::Unclear(_)), "its node is lost");
     }
 
     #[test]
