@@ -89,15 +89,15 @@ pub fn nightly() -> Vec<Scenario> {
 /// What three cannot show: needs room for five (the feature `five`).
 #[must_use]
 pub fn five() -> Vec<Scenario> {
-    let both = Budget { crashes: 1, disks: 1, ..CALM };
+    let (crash, disk) = (Budget { crashes: 1, ..CALM }, Budget { disks: 1, ..CALM });
     vec![
         scenario("five lose two disks", Formed(5), Budget { disks: 2, lags: 1, ..CALM }, RULES),
-        scenario("five, two crashes", Formed(5), Budget { crashes: 2, disks: 1, ..CALM }, RULES),
-        scenario("three grow to five", Formed(3), Budget { lags: 1, ..both }, sizes(&[5])),
-        scenario("five shrink to three", Formed(5), both, sizes(&[3])),
-        scenario("five shrink to three, lags", Formed(5), Budget { disks: 1, lags: 1, ..CALM }, sizes(&[3])),
-        scenario("five to three to five", Formed(5), Budget { disks: 1, ..CALM }, sizes(&[3, 5])),
-        scenario("five shrink to one", Formed(5), Budget { disks: 1, ..CALM }, sizes(&[1])),
+        scenario("five, two crashes", Formed(5), Budget { crashes: 2, ..disk }, RULES),
+        scenario("three grow to five, a crash", Formed(3), crash, sizes(&[5])),
+        scenario("three grow to five, a lost disk", Formed(3), disk, sizes(&[5])),
+        scenario("five shrink to three, a crash", Formed(5), crash, sizes(&[3])),
+        scenario("five shrink to three, a lost disk", Formed(5), disk, sizes(&[3])),
+        scenario("five to three to five", Formed(5), CALM, sizes(&[3, 5])),
     ]
 }
 
