@@ -94,19 +94,21 @@ impl Refused {
     pub fn sentence(&self) -> String {
         match self {
             Self::BelowCluster { binary, cluster } => format!(
-                "etcd {binary} cannot start in a cluster of version {cluster}; nothing is touched: set spec.version to {cluster} again"
+                "etcd {binary} cannot start in a cluster of version {cluster}; nothing is touched: set spec.version to a release of \
+                 {cluster} again"
             ),
             Self::Skips { binary, ran } => format!(
-                "etcd {binary} cannot start on the data of {ran}, two minor versions below; nothing is touched: set spec.version to \
-                 the one in between first"
+                "etcd {binary} cannot start on the data of {ran}, two minor versions below; nothing is touched: set spec.version to a \
+                 release of the one in between first"
             ),
             Self::OldLog { binary, index } => format!(
-                "etcd {binary} cannot read entry {index} of the log, which etcd 3.5 has written; nothing is touched: set spec.version to \
-                 3.6 again, until the member has written a raft snapshot"
+                "etcd {binary} cannot read entry {index} of the log, which etcd 3.5 has written; nothing is touched: set spec.version to a \
+                 release of 3.6 again, until the member has written a raft snapshot"
             ),
             Self::UnknownLog { binary, why } => {
                 format!(
-                    "nothing shows that etcd {binary} can read the log, which cannot be read here: {why}; nothing is touched"
+                    "nothing shows that etcd {binary} can read the log, which cannot be read here: {why}; nothing is touched: make it \
+                     readable, or set spec.version to the release before again"
                 )
             }
         }
@@ -173,6 +175,23 @@ mod tests {
             ("v3.7.3", Some("v3.8.0"), Some("3.8"), plain(), "starts"),
         ] {
             assert_eq!(guarded(binary, ran, cluster, log), expected, "{binary} on {ran:?} {cluster:?}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        let (binary, ran) = (v("v3.7.3"), v("v3.5.35"));
+        for refused in [
+            Refused::BelowCluster { binary: ran, cluster: Minor::V3_7 },
+            Refused::Skips { binary, ran },
+            Refused::OldLog { binary, index: 5 },
+            Refused::UnknownLog { binary, why: "Input/output error".into() },
+        ] {
+            let sentence = refused.sentence();
+            assert!(
+                sentence.contains("nothing is touched: ") && sentence.contains("set spec.version to"),
+                "{sentence}"
+            );
         }
     }
 
