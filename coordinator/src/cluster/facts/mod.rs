@@ -12,8 +12,10 @@ pub mod findings;
 pub mod ground;
 pub mod member;
 pub mod places;
+mod pod;
 pub mod pod_trouble;
 pub mod rehearsal;
+mod set;
 pub mod shape;
 pub mod trial;
 mod version;
@@ -28,21 +30,20 @@ use etcd_operator_shared::{
     names,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::StatefulSet, core::v1 as core};
 use kube::ResourceExt;
 
-use crate::ownership::{Marks, Owner};
-use agent::Agent;
+use crate::ownership::Owner;
 use findings::Finding;
 use ground::Ground;
 use places::Places;
-use pod_trouble::Trouble;
 use rehearsal::{Answer, Rehearsal};
-use trial::{Outcome, Trial};
+use trial::Trial;
 
 pub use claim::{Claim, ClaimSize};
 pub use etcd::Etcd;
 pub use member::Member;
+pub use pod::{Pod, Stray};
+pub use set::{Set, Storage};
 pub use version::Version;
 
 /// One cluster as observed.
@@ -101,67 +102,11 @@ pub struct Of<T> {
     pub known: T,
 }
 
-/// What the StatefulSet says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Set {
-    pub version: Version,
-    pub replicas: u32,
-    /// Whether it is on its way out: its controller does nothing with it any more.
-    pub deleting: bool,
-    /// Shape of the template that new pods get, or `None` while the StatefulSet's controller has not seen the template, or
-    /// no shape is written on it.
-    pub newest: Option<String>,
-    /// Image of the agents of new pods, where that is known.
-    pub agent: Option<String>,
-    /// The etcd of new pods, where the template says it.
-    pub etcd: Option<Etcd>,
-    /// What its claims were made with: a StatefulSet never changes that.
-    pub storage: Storage,
-}
-
-/// Size and class of a StatefulSet's claims.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Storage {
-    pub size: String,
-    /// `None` for the default class, empty for none.
-    pub class: Option<String>,
-}
-
 /// One ordinal of the cluster.
 #[derive(Debug, Clone, Default)]
 pub struct Slot {
     pub pod: Option<Pod>,
     pub member: Option<Arc<Member>>,
-}
-
-/// What kubelet and the scheduler say of a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pod {
-    pub name: String,
-    pub uid: String,
-    /// Shape of the template that it was made from; empty if none is written on it, and no live look has found that it fits.
-    pub shape: String,
-    /// Whether no shape is written on it: it was made before shapes were.
-    pub unmarked: bool,
-    pub agent: Agent,
-    pub address: Option<String>,
-    pub ready: bool,
-    pub deleting: bool,
-    /// Whether etcd's container runs: only then can the member take part in anything.
-    pub etcd_runs: bool,
-    pub trouble: Option<Trouble>,
-    /// What came of it, if it is no member's but a trial.
-    pub trial: Option<Box<Outcome>>,
-}
-
-/// A pod of ours that no selector finds any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stray {
-    pub name: String,
-    pub uid: String,
-    pub version: Option<String>,
-    /// The incarnation that it was made for.
-    pub incarnation: String,
 }
 
 /// What may be believed of a member.
@@ -417,96 +362,6 @@ impl Slot {
             // A lost node's pod keeps what its kubelet said last: that it runs.
             Some(_) | None if !pod.ready && !pod.etcd_runs => Readiness::Down,
             Some(_) | None => Readiness::Unknown,
-        }
-    }
-}
-
-impl Of<Set> {
-    /// Of whoever controls it.
-    #[must_use]
-    pub fn set(set: &StatefulSet) -> Self {
-        let marks = Marks::of(set);
-        Self { cluster: marks.controller.or(marks.label), known: Set::of(set) }
-    }
-}
-
-impl Of<Pod> {
-    /// Of the cluster that its label names.
-    #[must_use]
-    pub fn pod(pod: &core::Pod) -> Self {
-        let label = |name: &str| pod.labels().get(name).cloned();
-        Self { cluster: label(names::LABEL_CLUSTER_UID).or_else(|| label(trial::LABEL)), known: Pod::of(pod) }
-    }
-}
-
-impl Set {
-    fn of(set: &StatefulSet) -> Self {
-        let spec = set.spec.as_ref();
-        let status = set.status.as_ref();
-        let seen =
-            status.filter(|s| s.observed_generation.is_some() && s.observed_generation == set.metadata.generation);
-        Self {
-            version: Version::of(set),
-            replicas: spec.and_then(|s| s.replicas).map_or(1, i32::unsigned_abs),
-            deleting: set.metadata.deletion_timestamp.is_some(),
-            agent: seen.and_then(|_| {
-                let template = &spec?.template;
-                Some(agent::asked(template.metadata.as_ref()?, template.spec.as_ref())?.to_owned())
-            }),
-            etcd: spec.and_then(|spec| Etcd::of(&spec.template)),
-            newest: seen.and_then(|_| Some(shape::written(spec?.template.metadata.as_ref()?)?.to_owned())),
-            storage: spec.map(Storage::of).unwrap_or_default(),
-        }
-    }
-}
-
-impl Storage {
-    fn of(spec: &k8s_openapi::api::apps::v1::StatefulSetSpec) -> Self {
-        let claim = spec.volume_claim_templates.iter().flatten().next().and_then(|c| c.spec.as_ref());
-        let size = claim.and_then(|c| c.resources.as_ref()?.requests.as_ref()?.get("storage"));
-        Self {
-            size: size.map(|q| q.0.clone()).unwrap_or_default(),
-            class: claim.and_then(|c| c.storage_class_name.clone()),
-        }
-    }
-}
-
-impl Stray {
-    /// Reads a pod that has our name and that no selector of ours finds. Whose it is stands in its environment, which
-    /// nobody can change. `cluster`: UID of the EtcdCluster.
-    #[must_use]
-    pub fn of(pod: &core::Pod, cluster: &str) -> Option<Self> {
-        let agent = pod.spec.as_ref()?.containers.iter().find(|c| c.name == names::CONTAINER_AGENT)?;
-        let value = |name: &str| agent.env.iter().flatten().find(|one| one.name == name)?.value.clone();
-        let incarnation = value(names::env::INCARNATION)?;
-        (value(names::env::CLUSTER_UID)? == cluster).then(|| Self {
-            name: pod.name_any(),
-            uid: pod.uid().unwrap_or_default(),
-            version: pod.resource_version(),
-            incarnation,
-        })
-    }
-}
-
-impl Pod {
-    fn of(pod: &core::Pod) -> Self {
-        let status = pod.status.as_ref();
-        let written = shape::written(&pod.metadata);
-        let condition = |kind: &str| status.and_then(|s| s.conditions.as_ref()?.iter().find(|c| c.type_ == kind));
-        let containers = || status.into_iter().flat_map(|s| s.container_statuses.iter().flatten());
-        let etcd = containers().find(|c| c.name == names::CONTAINER_ETCD);
-        Self {
-            name: pod.name_any(),
-            uid: pod.uid().unwrap_or_default(),
-            shape: written.unwrap_or_default().to_owned(),
-            unmarked: written.is_none(),
-            agent: Agent::of(pod),
-            address: status.and_then(|s| s.pod_ip.clone()).filter(|ip| !ip.is_empty()),
-            ready: condition("Ready").is_some_and(|c| c.status == "True"),
-            deleting: pod.metadata.deletion_timestamp.is_some(),
-            etcd_runs: etcd.and_then(|c| c.state.as_ref()?.running.as_ref()).is_some(),
-            trouble: pod_trouble::of(pod),
-            trial: Outcome::of(pod).map(Box::new),
         }
     }
 }

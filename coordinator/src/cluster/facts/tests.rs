@@ -1,6 +1,6 @@
 //! A healthy cluster as facts, for all tests; and claims about what is believed.
 
-use super::*;
+use super::{agent::Agent, trial::Outcome, *};
 use etcd_operator_shared::api::{
     EtcdMember, EtcdMemberSpec,
     member::{MemberEntry, Membership},

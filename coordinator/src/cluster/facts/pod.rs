@@ -1,0 +1,92 @@
+//! A pod, as far as it is read.
+
+use etcd_operator_shared::names;
+use k8s_openapi::api::core::v1 as core;
+use kube::ResourceExt;
+
+use super::{
+    Of,
+    agent::Agent,
+    pod_trouble::{self, Trouble},
+    shape,
+    trial::{self, Outcome},
+};
+
+/// What kubelet and the scheduler say of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    pub name: String,
+    pub uid: String,
+    /// Shape of the template that it was made from; empty if none is written on it, and no live look has found that it fits.
+    pub shape: String,
+    /// Whether no shape is written on it: it was made before shapes were.
+    pub unmarked: bool,
+    pub agent: Agent,
+    pub address: Option<String>,
+    pub ready: bool,
+    pub deleting: bool,
+    /// Whether etcd's container runs: only then can the member take part in anything.
+    pub etcd_runs: bool,
+    pub trouble: Option<Trouble>,
+    /// What came of it, if it is no member's but a trial.
+    pub trial: Option<Box<Outcome>>,
+}
+
+/// A pod of ours that no selector finds any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    pub name: String,
+    pub uid: String,
+    pub version: Option<String>,
+    /// The incarnation that it was made for.
+    pub incarnation: String,
+}
+
+impl Of<Pod> {
+    /// Of the cluster that its label names.
+    #[must_use]
+    pub fn pod(pod: &core::Pod) -> Self {
+        let label = |name: &str| pod.labels().get(name).cloned();
+        Self { cluster: label(names::LABEL_CLUSTER_UID).or_else(|| label(trial::LABEL)), known: Pod::of(pod) }
+    }
+}
+
+impl Stray {
+    /// Reads a pod that has our name and that no selector of ours finds. Whose it is stands in its environment, which
+    /// nobody can change. `cluster`: UID of the EtcdCluster.
+    #[must_use]
+    pub fn of(pod: &core::Pod, cluster: &str) -> Option<Self> {
+        let agent = pod.spec.as_ref()?.containers.iter().find(|c| c.name == names::CONTAINER_AGENT)?;
+        let value = |name: &str| agent.env.iter().flatten().find(|one| one.name == name)?.value.clone();
+        let incarnation = value(names::env::INCARNATION)?;
+        (value(names::env::CLUSTER_UID)? == cluster).then(|| Self {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            version: pod.resource_version(),
+            incarnation,
+        })
+    }
+}
+
+impl Pod {
+    fn of(pod: &core::Pod) -> Self {
+        let status = pod.status.as_ref();
+        let written = shape::written(&pod.metadata);
+        let condition = |kind: &str| status.and_then(|s| s.conditions.as_ref()?.iter().find(|c| c.type_ == kind));
+        let containers = || status.into_iter().flat_map(|s| s.container_statuses.iter().flatten());
+        let etcd = containers().find(|c| c.name == names::CONTAINER_ETCD);
+        Self {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            shape: written.unwrap_or_default().to_owned(),
+            unmarked: written.is_none(),
+            agent: Agent::of(pod),
+            address: status.and_then(|s| s.pod_ip.clone()).filter(|ip| !ip.is_empty()),
+            ready: condition("Ready").is_some_and(|c| c.status == "True"),
+            deleting: pod.metadata.deletion_timestamp.is_some(),
+            etcd_runs: etcd.and_then(|c| c.state.as_ref()?.running.as_ref()).is_some(),
+            trouble: pod_trouble::of(pod),
+            trial: Outcome::of(pod).map(Box::new),
+        }
+    }
+}
