@@ -63,6 +63,16 @@ pub const TOKEN_LONG: &str = "token";
 /// Another one, for the shortest time that Kubernetes gives: renewed often, and refused once the API server was away for long.
 pub const TOKEN_SHORT: &str = "token-short";
 
+/// Where the memory-backed emptyDir is mounted in both containers, where traffic is encrypted: what etcd serves with.
+pub const TLS_DIR: &str = "/tls";
+/// In it, a private key and its chain in one file: a member's for other members, and for clients, and the one that the agent and
+/// etcdctl are clients with. One file, so that a rename changes both at once.
+pub const TLS_PEER: &str = "peer.pem";
+pub const TLS_SERVER: &str = "server.pem";
+pub const TLS_ROOT: &str = "root.pem";
+/// The authorities that clients of this cluster believe, for etcdctl.
+pub const TLS_CLIENT_CA: &str = "client-ca.pem";
+
 /// Environment of the agent's container, set by the coordinator.
 pub mod env {
     pub const POD_NAME: &str = "POD_NAME";
@@ -79,6 +89,10 @@ pub mod env {
     pub const ETCD_VERSION: &str = "ETCD_VERSION";
     /// `EtcdOptions` as JSON.
     pub const ETCD_OPTIONS: &str = "ETCD_OPTIONS";
+    /// `true` where traffic between members is encrypted; else not there.
+    pub const PEER_TLS: &str = "PEER_TLS";
+    /// `true` where traffic with clients is; else not there.
+    pub const CLIENT_TLS: &str = "CLIENT_TLS";
 }
 
 /// An installation of the operator, by the namespace of its Lease.
@@ -117,6 +131,18 @@ pub fn config_map(cluster: &str) -> String {
     format!("{cluster}-etcd")
 }
 
+/// ConfigMap with the authority that clients are to believe, where traffic with them is encrypted.
+#[must_use]
+pub fn ca_config_map(cluster: &str) -> String {
+    format!("{cluster}-ca")
+}
+
+/// Secret in the coordinator's own namespace with the keys of the authorities of one cluster, by the UID that its data began with.
+#[must_use]
+pub fn authorities(cluster_uid: &str) -> String {
+    format!("etcd-ca-{cluster_uid}")
+}
+
 /// ServiceAccount, Role and RoleBinding of the agents.
 #[must_use]
 pub fn agent_account(cluster: &str) -> String {
@@ -152,24 +178,50 @@ pub fn peer_host(member: &str, cluster: &str, namespace: &str) -> String {
     format!("{member}.{}.{namespace}.svc", peer_service(cluster))
 }
 
-/// Peer URL of a member: membership data, so it never changes during the member's life.
-#[must_use]
-pub fn peer_url(member: &str, cluster: &str, namespace: &str) -> String {
-    format!("http://{}:{PORT_PEER}", peer_host(member, cluster, namespace))
+/// How one of etcd's ports is spoken to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    #[default]
+    Http,
+    Https,
 }
 
-/// The member that a peer URL is of, or `None` if it is none of this cluster's.
+impl Scheme {
+    #[must_use]
+    pub fn of(encrypted: bool) -> Self {
+        if encrypted { Self::Https } else { Self::Http }
+    }
+}
+
+impl std::fmt::Display for Scheme {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
+    }
+}
+
+/// Peer URL of a member: membership data, so it never changes during the member's life.
+#[must_use]
+pub fn peer_url(scheme: Scheme, member: &str, cluster: &str, namespace: &str) -> String {
+    format!("{scheme}://{}:{PORT_PEER}", peer_host(member, cluster, namespace))
+}
+
+/// The member that a peer URL is of, whatever its scheme, or `None` if it is none of this cluster's.
 #[must_use]
 pub fn member_of_peer_url(url: &str, cluster: &str, namespace: &str) -> Option<String> {
-    let member = url.strip_prefix("http://")?.split('.').next()?;
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = [Scheme::Http, Scheme::Https].into_iter().find(|known| known.to_string() == scheme)?;
+    let member = rest.split('.').next()?;
     ordinal(cluster, member)?;
-    (peer_url(member, cluster, namespace) == url).then(|| member.to_owned())
+    (peer_url(scheme, member, cluster, namespace) == url).then(|| member.to_owned())
 }
 
 /// Client URL that a member advertises.
 #[must_use]
-pub fn client_url(member: &str, cluster: &str, namespace: &str) -> String {
-    format!("http://{}:{PORT_CLIENT}", peer_host(member, cluster, namespace))
+pub fn client_url(scheme: Scheme, member: &str, cluster: &str, namespace: &str) -> String {
+    format!("{scheme}://{}:{PORT_CLIENT}", peer_host(member, cluster, namespace))
 }
 
 /// etcd's `--initial-cluster-token`: never the same for two lives of any cluster's data.
@@ -193,10 +245,15 @@ mod tests {
     #[test]
     fn a_member_is_read_back_from_its_peer_url() {
         let of = |url: &str| member_of_peer_url(url, "demo", "ns");
-        assert_eq!(of(&peer_url("demo-1", "demo", "ns")), Some("demo-1".into()));
-        for other in
-            ["http://demo-1.demo-peer.other.svc:2380", "http://10.0.0.1:2380", "http://demo-x.demo-peer.ns.svc:2380"]
-        {
+        for scheme in [Scheme::Http, Scheme::Https] {
+            assert_eq!(of(&peer_url(scheme, "demo-1", "demo", "ns")), Some("demo-1".into()));
+        }
+        for other in [
+            "http://demo-1.demo-peer.other.svc:2380",
+            "http://10.0.0.1:2380",
+            "http://demo-x.demo-peer.ns.svc:2380",
+            "unix://demo-1.demo-peer.ns.svc:2380",
+        ] {
             assert_eq!(of(other), None, "{other}");
         }
     }

@@ -1,6 +1,7 @@
 //! EtcdCluster: what a user wants, and what the coordinator adds up from the members.
 
 mod pod;
+mod security;
 mod service;
 mod status;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::Amount;
 
 pub use pod::{AgentUpdate, DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
+pub use security::{Authority, ClientSecurity, Encrypted, PeerSecurity, Security, SecurityMode};
 pub use service::{IpFamilyPolicy, TrafficPolicy};
 pub use status::{End, Etcd, EtcdClusterStatus, Incarnation, MemberSummary, Phase, Roll};
 
@@ -97,6 +99,10 @@ pub struct EtcdClusterSpec {
     /// What the members' pods carry beside etcd.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pod: PodTemplate,
+
+    /// Encryption of the traffic between members and with clients. It cannot be changed once the cluster exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Security>,
 
     /// Whether all is left as it is: no member joins, leaves or is replaced, nothing rolls, no volume is deleted, no other object
     /// is made or changed. Pods and processes that end come back with what they had, and the status goes on being told.

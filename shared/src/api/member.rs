@@ -4,11 +4,15 @@
 //! made before the pod, so that an agent needs no right to create one, and outlives the pod: `status` is also the agent's
 //! durable notebook, where the claim stands that keeps a twin pod or an old volume from speaking for the member.
 
+mod security;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::word;
+
+pub use security::{Certificates, ClientCertificates, Issued, PeerCertificate};
 
 /// What one member must know of its cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -121,6 +125,9 @@ pub struct EtcdMemberSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub downgrade: Option<String>,
+    /// The certificates that the member's agent has asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<Issued>,
     /// Whether what the member has left is being cleared away: its place gets no pod before this object is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retiring: bool,
@@ -244,6 +251,9 @@ pub struct EtcdMemberStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["reason"]))]
     pub notices: Vec<Notice>,
+    /// What it asks and has of certificates, where traffic is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<Certificates>,
     /// How often etcd was started again in this pod.
     #[serde(default)]
     pub restarts: i32,

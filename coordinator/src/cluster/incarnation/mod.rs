@@ -69,7 +69,8 @@ pub async fn end(ctx: &Context, seen: &Seen, incarnation: &Incarnation, why: End
 /// The ID of a cluster that was formed already, as etcd reckons it from the members that it began with.
 fn cluster_id(cluster: &EtcdCluster, incarnation: &Incarnation) -> String {
     let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
-    let urls = incarnation.initial_members.iter().map(|member| names::peer_url(member, &name, &namespace));
+    let scheme = names::Scheme::of(incarnation.encrypted.peer);
+    let urls = incarnation.initial_members.iter().map(|member| names::peer_url(scheme, member, &name, &namespace));
     let urls: Vec<String> = urls.collect();
     ids::cluster(urls.iter().map(String::as_str), &incarnation.token)
 }

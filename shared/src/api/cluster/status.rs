@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::security::Encrypted;
 use crate::api::word::{self, Word};
 
 /// What the coordinator adds up from the members.
@@ -143,6 +144,9 @@ pub struct Incarnation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 24))]
     pub quota_backend: Option<String>,
+    /// Which traffic is encrypted. Fixed for the incarnation, since etcd forms its IDs of URLs; left out, none is.
+    #[serde(default, skip_serializing_if = "Encrypted::is_off")]
+    pub encrypted: Encrypted,
     /// Whether all of these members' EtcdMembers were made. From then on one made again can never bootstrap.
     #[serde(default)]
     pub members_created: bool,

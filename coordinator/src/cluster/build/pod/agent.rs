@@ -127,7 +127,8 @@ fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
 fn cluster_id(plan: &Blueprint<'_>) -> String {
     let namespace = plan.cluster.metadata.namespace.as_deref().unwrap_or_default();
     let members = plan.incarnation.initial_members.iter();
-    let urls: Vec<String> = members.map(|member| names::peer_url(member, &plan.name(), namespace)).collect();
+    let scheme = names::Scheme::of(plan.incarnation.encrypted.peer);
+    let urls: Vec<String> = members.map(|member| names::peer_url(scheme, member, &plan.name(), namespace)).collect();
     ids::cluster(urls.iter().map(String::as_str), &plan.incarnation.token)
 }
 

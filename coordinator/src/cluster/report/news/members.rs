@@ -39,7 +39,8 @@ fn joined(
 ) -> Option<Note> {
     let (name, id) = (&new.name, new.id.as_ref()?);
     let former = old.and_then(|old| old.id.as_ref());
-    let url = names::peer_url(name, &cluster.name_any(), &cluster.namespace().unwrap_or_default());
+    let scheme = names::Scheme::of(incarnation.encrypted.peer);
+    let url = names::peer_url(scheme, name, &cluster.name_any(), &cluster.namespace().unwrap_or_default());
     if former == Some(id) || *id == ids::initial_member(&url, &incarnation.token) {
         return None;
     }
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn founders_do_not_join() {
-        let id = ids::initial_member(&names::peer_url("demo-0", "demo", "ns"), "t1");
+        let id = ids::initial_member(&names::peer_url(names::Scheme::Http, "demo-0", "demo", "ns"), "t1");
         assert!(reasons(&status(1, &[]), &status(1, &[("demo-0", &id, "Leader", "")])).is_empty());
     }
 

@@ -72,8 +72,11 @@ fn unheard(input: Input<'_>, slot: &Slot, id: Option<&str>, old: Option<&MemberS
 /// Whether this is the ID that the member was to have when the cluster formed.
 fn is_founder(input: Input<'_>, name: &str, id: &str) -> bool {
     let incarnation: Option<&Incarnation> = input.cluster.status.as_ref().and_then(|s| s.incarnation.as_ref());
-    let url = names::peer_url(name, &input.cluster.name_any(), &input.cluster.namespace().unwrap_or_default());
-    incarnation.is_none_or(|incarnation| id == ids::initial_member(&url, &incarnation.token))
+    let (cluster, namespace) = (input.cluster.name_any(), input.cluster.namespace().unwrap_or_default());
+    incarnation.is_none_or(|incarnation| {
+        let url = names::peer_url(names::Scheme::of(incarnation.encrypted.peer), name, &cluster, &namespace);
+        id == ids::initial_member(&url, &incarnation.token)
+    })
 }
 
 /// Why a member is not ready; one that goes says so in these words and no others.

@@ -1,0 +1,90 @@
+//! Whether traffic is encrypted, and who vouches for whom.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Encryption of the traffic between members, and of that with clients. Both are mutual: who has no certificate is refused.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Security {
+    /// Traffic between members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerSecurity>,
+    /// Traffic with clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientSecurity>,
+    /// The cluster's own certificate authorities: one for its members, one for its clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Authority>,
+}
+
+/// Traffic between members.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerSecurity {
+    /// Left out: as the cluster began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<SecurityMode>,
+}
+
+/// Traffic with clients.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientSecurity {
+    /// Left out: as the cluster began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<SecurityMode>,
+    /// Further names that the members' certificates are valid for, such as that of a load balancer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(n, n.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$') || n.matches('^[0-9a-fA-F:.]+$'))").message("security.client.names takes DNS names in lower case, such as etcd.example.com or *.example.com, and IP addresses"))]
+    pub names: Vec<String>,
+}
+
+/// Where certificates come from.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecurityMode {
+    /// The operator issues them, and renews them without a restart.
+    Auto,
+    /// There are none: traffic is plain.
+    Off,
+}
+
+/// The cluster's own certificate authorities.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Authority {
+    /// For how long an authority is valid, such as `87600h` (ten years, which is what it is when left out).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 12))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,5}(h|m|s)$') && duration(self) >= duration('1h')").message("security.ca.duration must be a duration of at least 1h, such as 87600h"))]
+    pub duration: Option<String>,
+    /// For how long a member's or a user's certificate is valid, such as `2160h` (90 days, which is what it is when left out). It is
+    /// renewed after two thirds of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 12))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,5}(h|m|s)$') && duration(self) >= duration('10s')").message("security.ca.leafDuration must be a duration of at least 10s, such as 2160h"))]
+    pub leaf_duration: Option<String>,
+}
+
+/// How the traffic of one life of a cluster's data began: recorded before anything else exists, since it is part of the URLs that
+/// etcd forms its IDs of.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Encrypted {
+    /// Whether traffic between members is encrypted.
+    #[serde(default)]
+    pub peer: bool,
+    /// Whether traffic with clients is.
+    #[serde(default)]
+    pub client: bool,
+}
+
+impl Encrypted {
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        let Self { peer, client } = *self;
+        !peer && !client
+    }
+}
