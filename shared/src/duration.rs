@@ -36,6 +36,16 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     Ok(total)
 }
 
+/// Whole seconds in the largest unit that they fill, as [`parse`] reads them.
+#[must_use]
+pub fn text(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +54,13 @@ mod tests {
     fn units_add_up() {
         assert_eq!(parse("100ms"), Ok(Duration::from_millis(100)));
         assert_eq!(parse("1h30m"), Ok(Duration::from_secs(5400)));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for written in ["10s", "90s", "5m", "1h", "2160h"] {
+            assert_eq!(parse(written).map(text).as_deref(), Ok(written));
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub const LABEL_CLUSTER: &str = "etcd.etcd.io/cluster";
 pub const NOTE_UNREADABLE: &str = "etcd.etcd.io/unreadable";
 /// Label on every object of a cluster: the UID of the EtcdCluster that it was made for.
 pub const LABEL_CLUSTER_UID: &str = "etcd.etcd.io/cluster-uid";
+/// Label on what stands in another namespace than its cluster: the cluster's namespace.
+pub const LABEL_NAMESPACE: &str = "etcd.etcd.io/cluster-namespace";
 /// Label on pods, and part of the client Service's selector: the incarnation's number.
 pub const LABEL_INCARNATION: &str = "etcd.etcd.io/incarnation";
 /// Annotation on everything that the coordinator applies: a fingerprint of what it applied.
@@ -22,6 +24,8 @@ pub const ANNOTATION_AGENT_IMAGE: &str = "etcd.etcd.io/agent-image";
 pub const ANNOTATION_AGENT: &str = "etcd.etcd.io/agent-update";
 /// Annotation on volume claims: the incarnation that their data is of, so that a later EtcdCluster can go on with it.
 pub const ANNOTATION_INCARNATION: &str = "etcd.etcd.io/incarnation";
+/// Annotation on the Secret with a cluster's authorities: since when nothing of that cluster was found.
+pub const ANNOTATION_UNNEEDED: &str = "etcd.etcd.io/unneeded-since";
 /// Field manager of everything that the coordinator applies.
 pub const MANAGER_COORDINATOR: &str = "etcd-coordinator";
 /// Lease of the coordinators of one installation: whoever holds it leads.
@@ -142,6 +146,9 @@ pub fn ca_config_map(cluster: &str) -> String {
 pub fn authorities(cluster_uid: &str) -> String {
     format!("etcd-ca-{cluster_uid}")
 }
+
+/// Type of the Secrets with the certificates of users: no Secret ever changes its type, so nobody else's is written over.
+pub const SECRET_CLIENT: &str = "etcd.etcd.io/client";
 
 /// ServiceAccount, Role and RoleBinding of the agents.
 #[must_use]

@@ -4,6 +4,7 @@
 //! returned as one sentence that names the field.
 
 pub mod flags;
+mod security;
 mod service;
 mod template;
 
@@ -21,6 +22,7 @@ use crate::{
     version::{Version, VersionError},
 };
 
+pub use security::{Encryption, encryption};
 pub use template::{Template, TemplateError};
 
 /// What is wanted, checked.
@@ -35,6 +37,7 @@ pub struct Wanted {
     pub storage: u64,
     pub etcd: Flags,
     pub template: Option<Box<Template>>,
+    pub encryption: Encryption,
 }
 
 /// Options of etcd as numbers.
@@ -106,6 +109,13 @@ pub enum Invalid {
     TrafficPolicy,
     #[error("spec.service.loadBalancerSourceRanges takes ranges of addresses such as 10.0.0.0/8, not {0:?}")]
     SourceRange(String),
+    #[error(
+        "spec.security.client.names takes DNS names in lower case, such as etcd.example.com or *.example.com, and IP addresses, \
+         not {0:?}"
+    )]
+    CertificateName(String),
+    #[error("spec.{field} must be at least {}", duration::text(*.least))]
+    TooShort { field: &'static str, least: Duration },
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
@@ -118,6 +128,7 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
         return Err(Invalid::Size(spec.size));
     }
     service::check(&spec.service)?;
+    let encryption = encryption(spec.security.as_ref())?;
     let version = spec.version.parse()?;
     let template = spec.pod.template.as_ref().map(template::template).transpose()?;
     let image = reference(&spec.repository, spec.image.as_deref(), version)?;
@@ -129,7 +140,8 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
     if object.status.as_ref().is_none_or(|status| status.incarnation.is_none()) {
         first(spec, storage, &etcd)?;
     }
-    Ok(Wanted { size: spec.size.unsigned_abs(), version, image, storage, etcd, template: template.map(Box::new) })
+    let (size, template) = (spec.size.unsigned_abs(), template.map(Box::new));
+    Ok(Wanted { size, version, image, storage, etcd, template, encryption })
 }
 
 /// What is asked of a cluster that has not begun yet: one that is there is not given up for a rule that came later.

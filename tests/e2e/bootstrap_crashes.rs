@@ -220,7 +220,10 @@ async fn outcome(demo: &Demo<'_>, renewed: bool) -> Result<String> {
 /// The ID that member 1 has as a founder.
 async fn first_id(demo: &Demo<'_>) -> Result<String> {
     let life = demo.get().await?.status.and_then(|status| status.incarnation).context("it is founded")?;
-    Ok(ids::initial_member(&names::peer_url(names::Scheme::Http, &demo.member(1), &demo.name, &demo.stage.namespace), &life.token))
+    Ok(ids::initial_member(
+        &names::peer_url(names::Scheme::Http, &demo.member(1), &demo.name, &demo.stage.namespace),
+        &life.token,
+    ))
 }
 
 /// The IDs of all clusters that any member answers for.

@@ -13,7 +13,7 @@ use etcd_coordinator::cluster::{
 use etcd_operator_shared::{
     api::{
         EtcdCluster, EtcdMember, EtcdMemberSpec, EtcdMemberStatus,
-        cluster::Incarnation,
+        cluster::{Encrypted, Incarnation},
         member::{MemberEntry, Membership, Role},
     },
     names,
@@ -171,6 +171,7 @@ impl Sight {
             data_uid: None,
             members_created: true,
             quota_backend: None,
+            encrypted: Encrypted::default(),
             ended: None,
         };
         let facts = self.facts(&incarnation);
@@ -199,6 +200,7 @@ impl Sight {
                 name: names::member("demo", seat as u32),
                 uid: HERE.into(),
                 shape: String::new(),
+                controller: None,
                 unmarked: false,
                 agent: Agent::default(),
                 address: None,
@@ -238,6 +240,7 @@ impl Member {
             paused: self.paused,
             held: false,
             downgrade: None,
+            certificates: None,
             retiring: false,
         };
         let status = EtcdMemberStatus {

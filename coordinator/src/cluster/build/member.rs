@@ -30,6 +30,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         paused: plan.desired.paused,
         held: plan.desired.held.contains(&ordinal),
         downgrade: plan.desired.downgrade.map(|told| told.to_string()),
+        certificates: None,
         retiring: false,
     };
     EtcdMember { metadata: plan.metadata(name), spec, status: None }

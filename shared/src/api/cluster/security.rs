@@ -38,7 +38,7 @@ pub struct ClientSecurity {
     /// Further names that the members' certificates are valid for, such as that of a load balancer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
-    #[x_kube(validation = Rule::new("self.all(n, n.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$') || n.matches('^[0-9a-fA-F:.]+$'))").message("security.client.names takes DNS names in lower case, such as etcd.example.com or *.example.com, and IP addresses"))]
+    #[x_kube(validation = Rule::new("self.all(n, n.matches('^([*][.])?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])*[a-z]([-a-z0-9]{0,61}[a-z0-9])?$') || n.matches('^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$') || (size(n.split(':')) <= 8 && (n.matches('^([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}$') || n.matches('^(([0-9a-fA-F]{1,4}:){0,6}[0-9a-fA-F]{1,4})?::(([0-9a-fA-F]{1,4}:){0,6}[0-9a-fA-F]{1,4})?$'))))").message("security.client.names takes DNS names in lower case, such as etcd.example.com or *.example.com, and IP addresses"))]
     pub names: Vec<String>,
 }
 

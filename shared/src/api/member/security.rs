@@ -11,6 +11,10 @@ pub struct Issued {
     /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) that the certificates are for, in hexadecimal.
     #[schemars(length(max = 64))]
     pub key: String,
+    /// Fingerprint of the names in them: where others are wanted, they are issued anew for the same key.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 16))]
+    pub names: String,
     /// For the traffic between members, where that is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<PeerCertificate>,
