@@ -6,10 +6,12 @@
 
 mod apiserver;
 pub mod args;
+mod authorities;
 pub mod cluster;
 mod crds;
 mod metrics;
 mod ownership;
+mod pki;
 mod print;
 mod process;
 #[cfg(test)]

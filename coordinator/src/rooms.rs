@@ -7,11 +7,13 @@ use std::{
 };
 
 /// All rooms, the lowest first.
-const ROOMS: [&str; 27] = [
+const ROOMS: [&str; 31] = [
     "ownership",
     "print",
     "metrics",
+    "pki",
     "apiserver",
+    "authorities",
     "cluster/facts",
     "cluster/decide",
     "cluster/build",
@@ -24,11 +26,13 @@ const ROOMS: [&str; 27] = [
     "cluster/turns",
     "cluster/installations",
     "cluster/context",
+    "cluster/sweep",
     "cluster/outcome",
     "cluster/apply",
     "cluster/incarnation",
     "cluster/report",
     "cluster/unreadable",
+    "cluster/vouchers",
     "cluster/installation",
     "cluster/reconcile",
     "cluster/controller",
@@ -38,8 +42,8 @@ const ROOMS: [&str; 27] = [
 ];
 
 /// These decide or derive, and do nothing.
-const PURE: [&str; 6] =
-    ["ownership", "print", "cluster/facts", "cluster/decide", "cluster/build", "cluster/report/status"];
+const PURE: [&str; 7] =
+    ["ownership", "print", "pki", "cluster/facts", "cluster/decide", "cluster/build", "cluster/report/status"];
 
 /// What a pure room has no word for.
 const IMPURE: [&str; 6] = ["tokio", "async ", "crate::apiserver", "::now()", "kube::Client", "std::env"];

@@ -118,6 +118,14 @@ impl Applied {
         self.stands(wanted, |entry| entry.fields.cover(&json!(wanted.object)))
     }
 
+    /// Whether an object with these fields was written, by whomever of us, and all of it still stands, whatever its values.
+    #[must_use]
+    pub fn holds_such<K: Serialize>(&self, wanted: &Wanted<K>) -> bool {
+        let known = self.lock();
+        let entry = known.entries.get(&wanted.key).filter(|entry| entry.print.is_some());
+        entry.is_some_and(|entry| entry.fields.cover(&json!(wanted.object)))
+    }
+
     /// As [`holds`](Self::holds), of an object whose spec is ours as a whole, and was read at this generation.
     #[must_use]
     pub fn holds_at<K: Serialize>(&self, wanted: &Wanted<K>, generation: Option<i64>) -> bool {

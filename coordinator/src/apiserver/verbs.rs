@@ -37,6 +37,9 @@ const WRITES: Rate = Rate { a_second: 50.0, at_once: 200.0 };
 /// Live looks at what has waited for long: each is four reads that no cache of the API server answers.
 const LOOKS: Rate = Rate { a_second: 5.0, at_once: 10.0 };
 
+/// Objects of one page of a list.
+const PAGE: u32 = 500;
+
 /// The API server, as far as reconciliation uses it.
 pub struct ApiServer {
     client: Client,
@@ -129,6 +132,24 @@ impl ApiServer {
     pub async fn list<K: Kind>(&self, namespace: &str, labels: &str) -> Result<Vec<K>, Failed> {
         let params = ListParams::default().labels(labels);
         Ok(self.call(|| say::<K>("list", labels), self.api::<K>(namespace).list(&params)).await?.items)
+    }
+
+    /// As [`Self::list`], of their metadata, in pages.
+    pub async fn list_metadata<K: Kind>(
+        &self,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<Vec<PartialObjectMeta<K>>, Failed> {
+        let (api, mut found) = (self.api::<K>(namespace), vec![]);
+        let mut params = ListParams::default().labels(labels).limit(PAGE);
+        loop {
+            let page = self.call(|| say::<K>("list", labels), api.list_metadata(&params)).await?;
+            found.extend(page.items);
+            match page.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => params.continue_token = Some(next),
+                None => return Ok(found),
+            }
+        }
     }
 
     /// As [`Self::get`], of an object that may be unreadable.

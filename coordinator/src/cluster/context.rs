@@ -7,6 +7,7 @@ use kube::ResourceExt;
 
 use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events, lists::Lists},
+    authorities::Authorities,
     cluster::{
         caches::Caches, inquiries::Inquiries, installations::Installations, rehearsals::Rehearsals, timers::Timers,
         turns::Turns,
@@ -28,6 +29,8 @@ pub struct Context {
     pub pod_user: PodUser,
     /// Shared by all scopes.
     pub installations: Arc<Installations>,
+    /// Shared by all scopes.
+    pub authorities: Arc<Authorities>,
     pub timers: Timers,
     pub inquiries: Inquiries,
     pub rehearsals: Rehearsals,

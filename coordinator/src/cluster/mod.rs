@@ -23,6 +23,8 @@ mod reconcile;
 pub(crate) mod rehearsals;
 mod report;
 mod salvage;
+pub(crate) mod sweep;
 pub(crate) mod timers;
 pub(crate) mod turns;
 mod unreadable;
+mod vouchers;

@@ -27,6 +27,7 @@ use crate::{
         report,
         timers::Retry,
         turns::Whose,
+        vouchers,
     },
 };
 
@@ -45,8 +46,9 @@ pub async fn reconcile(cluster: Arc<EtcdCluster>, ctx: Arc<Context>) -> Result<A
         Settled::Failed(failed) => return Err(Unfinished { failed: vec![failed], again: None }),
     };
     let unanswered = inquire(&ctx, &mut seen).await;
+    let unvouched = vouchers::look(&ctx, &mut seen).await.err();
     let mut outcome = advance(&ctx, seen).await.refusing_strangers();
-    outcome.failed.extend(unmarked);
+    outcome.failed.extend(unmarked.into_iter().chain(unvouched));
     outcome.denials = ctx.timers.denied(&uid, &outcome.failed);
     if ration::is_well(&outcome.decision, &outcome.seen.facts) {
         ctx.turns.is_well(&uid, Instant::now());
@@ -184,8 +186,9 @@ async fn look_at(ctx: &Context, seen: &Seen, look: Look) -> Result<Seen, Failed>
         Look::Live => {
             // The cluster itself too: a cache that is behind may show an incarnation as ended after which another began.
             let cluster = fetch::cluster(&ctx.api, cluster).await?;
-            let Facts { ground, places, findings, rehearsal, .. } = facts.clone();
-            let facts = Facts { ground, places, findings, rehearsal, ..fetch::live(&ctx.api, &cluster).await? };
+            let Facts { ground, places, findings, rehearsal, authorities, .. } = facts.clone();
+            let facts =
+                Facts { ground, places, findings, rehearsal, authorities, ..fetch::live(&ctx.api, &cluster).await? };
             return Ok(Seen { cluster: Arc::new(cluster), facts });
         }
     };

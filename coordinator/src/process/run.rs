@@ -58,7 +58,8 @@ pub async fn run(args: Run, shutdown: CancellationToken) -> anyhow::Result<()> {
     tokio::spawn(probes::pulse(Arc::clone(&api), ended.clone()));
     // Without a Lease nobody else could see whether this installation is still there.
     let mine = args.leader_elect.then(|| names::installation(&lease_namespace));
-    let begin = || Term::begin(&args, mine.clone(), &api, &metrics, &senses, &shutdown);
+    let own = lease_namespace.clone();
+    let begin = || Term::begin(&args, mine.clone(), &own, &api, &metrics, &senses, &shutdown);
     if args.leader_elect {
         let identity = format!("{}_{:08x}", args.identity, rand::rng().random::<u32>());
         lead(Election::new(&lease, lease_namespace, identity), begin, &shutdown).await;

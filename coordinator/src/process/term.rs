@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events, lists::Lists, watch::Scope},
     args::Run,
+    authorities::Authorities,
     cluster::{
         caches::Caches, context::Context, controller, inquiries::Inquiries, installations::Installations,
-        rehearsals::Rehearsals, timers::Timers, turns::Turns,
+        rehearsals::Rehearsals, sweep, timers::Timers, turns::Turns,
     },
     metrics::Metrics,
     process::senses::Senses,
@@ -31,10 +32,11 @@ pub struct Term<'a> {
 }
 
 impl<'a> Term<'a> {
-    /// Begins to act as the installation of this name, if it has one. Ends by itself at a shutdown of the process.
+    /// Begins to act as the installation of this name, if it has one; `own`: its namespace. Ends by itself at a shutdown of the process.
     pub fn begin(
         args: &Run,
         mine: Option<String>,
+        own: &str,
         api: &Arc<ApiServer>,
         metrics: &'a Metrics,
         senses: &'a Senses,
@@ -43,6 +45,7 @@ impl<'a> Term<'a> {
         let shutdown = shutdown.child_token();
         let events = Events::start(api.client(), args.identity.clone(), shutdown.clone());
         let (applied, installations) = (Arc::new(Applied::default()), Arc::new(Installations::new(mine)));
+        let authorities = Arc::new(Authorities::new(own.to_owned()));
         let turns = Turns::new(args.max_rolling, metrics.clone());
         let mut controllers = JoinSet::new();
         metrics.leads(true);
@@ -60,12 +63,14 @@ impl<'a> Term<'a> {
                 agent_image: args.agent_image.clone(),
                 pod_user: args.pod_user.into(),
                 installations: Arc::clone(&installations),
+                authorities: Arc::clone(&authorities),
                 timers: Timers::default(),
                 inquiries: Inquiries::default(),
                 rehearsals: Rehearsals::default(),
                 turns: turns.of(number),
                 resumed: Once::new(),
             });
+            controllers.spawn(sweep::run(scope.clone(), Arc::clone(&ctx), shutdown.clone()));
             controllers.spawn(controller::run(scope, ctx, shutdown.clone()));
         }
         Self { controllers, shutdown, metrics, senses }

@@ -8,7 +8,11 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 use tracing::info;
 
-use super::{stateful_set::unless_told, volumes};
+use super::{
+    certificates::{Answered, answer},
+    stateful_set::unless_told,
+    volumes,
+};
 use crate::{
     apiserver::{Cause, Failed, recorder::Note},
     cluster::{
@@ -33,20 +37,30 @@ pub async fn all(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, care: &Care
     let there = facts.slots.iter().filter(|(_, slot)| slot.member.is_some()).map(|(ordinal, _)| *ordinal);
     let mut all: BTreeSet<u32> = there.chain(0..care.members).collect();
     all.retain(|ordinal| care.departed.iter().all(|departed| departed.ordinal != *ordinal));
+    let (answers, mut failed) = answer(ctx, plan, care).await;
     let one = async |ordinal: u32| {
         let member = match facts.slot(ordinal).member {
             Some(member) => member,
             // One that is there, and that no watch shows: it has lost its label.
             None => make(ctx, plan, ordinal).await?.into(),
         };
-        tell(ctx, plan, &member).await
+        tell(ctx, plan, &member, answers.get(&ordinal)).await
     };
-    join_all(all.into_iter().map(one)).await.into_iter().filter_map(Result::err).collect()
+    failed.extend(join_all(all.into_iter().map(one)).await.into_iter().filter_map(Result::err));
+    failed
 }
 
 /// Tells one member what is wanted, if nobody else has told it anything since it was read.
-async fn tell(ctx: &Context, plan: &Blueprint<'_>, member: &Member) -> Result<(), Failed> {
-    let Some(mut patch) = member::update(plan, member) else { return Ok(()) };
+async fn tell(ctx: &Context, plan: &Blueprint<'_>, member: &Member, answer: Option<&Answered>) -> Result<(), Failed> {
+    let mut patch = member::update(plan, member).unwrap_or_else(|| json!({}));
+    if let Some(Answered { uid, issued }) = answer {
+        // The request of another EtcdMember of this name is none of its own.
+        patch["metadata"]["uid"] = json!(uid);
+        patch["spec"]["certificates"] = json!(issued);
+    }
+    if patch == json!({}) {
+        return Ok(());
+    }
     let (namespace, Member { name, version: read, .. }) = (plan.cluster.namespace().unwrap_or_default(), member);
     while let Err(failed) = ctx.api.merge::<EtcdMember>(&namespace, name, &patch).await {
         let since = unless_told::<EtcdMember>(ctx, &namespace, name, read, failed).await?;

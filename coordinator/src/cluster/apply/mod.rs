@@ -6,6 +6,7 @@
 //! Nothing here ends at the first failure: what failed is gathered, and everything that does not rest on it is done all
 //! the same. What rests on what is said by [`Trust`].
 
+mod certificates;
 pub mod members;
 mod objects;
 mod pods;
@@ -28,6 +29,7 @@ use crate::{
             growth::Growth,
             step::{Step, Waiting},
         },
+        facts::certificates::Known,
         outcome::Seen,
     },
     ownership::Owner,
@@ -158,6 +160,10 @@ pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care
         voters: u32::try_from(decision.membership.electorate(&seen.facts).len()).unwrap_or(u32::MAX),
         learner: decision.membership.learns(),
         storage: seen.facts.set.as_ref().map(|set| set.storage.clone()),
+        authority: match &seen.facts.authorities {
+            Some(Known::Held(held)) => Some(&held.client),
+            Some(Known::Missing) | None => None,
+        },
     }
 }
 

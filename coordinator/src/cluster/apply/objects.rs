@@ -24,22 +24,30 @@ use crate::{
 /// Applies everything but members and StatefulSet, all at once. One that fails does not keep the others from being
 /// applied. Gives what failed: first what a pod needs, then what only people and applications do.
 pub async fn objects(ctx: &Context, plan: &Blueprint<'_>) -> (Vec<Failed>, Vec<Failed>) {
-    let Objects { peer_service, client_service, config_map, budget, account, role, binding } = plan.objects();
+    let Objects { peer_service, client_service, config_map, authority, budget, account, role, binding } =
+        plan.objects();
     // One who binds a role must hold all that it grants, so it must be there to be looked at.
     let rights = async {
         put(ctx, plan, &role).await?;
         put(ctx, plan, &binding).await
     };
-    let (peers, clients, options, drains, account, rights) = futures::join!(
+    let trust = async {
+        match &authority {
+            Some(authority) => put(ctx, plan, authority).await,
+            None => Ok(()),
+        }
+    };
+    let (peers, clients, options, trust, drains, account, rights) = futures::join!(
         put(ctx, plan, &peer_service),
         put(ctx, plan, &client_service),
         put(ctx, plan, &config_map),
+        trust,
         put(ctx, plan, &budget),
         put(ctx, plan, &account),
         rights,
     );
-    let failed = |all: [Result<(), Failed>; 3]| all.into_iter().filter_map(Result::err).collect();
-    (failed([account, rights, peers]), failed([clients, options, drains]))
+    let failed = |all: Vec<Result<(), Failed>>| all.into_iter().filter_map(Result::err).collect();
+    (failed(vec![account, rights, peers]), failed(vec![clients, options, trust, drains]))
 }
 
 /// Brings one object about, unless the very same was before and nobody has touched it since.

@@ -6,6 +6,7 @@
 //! know are named only where [`ServerVersion`] says that they do (an unknown field makes the whole apply fail).
 
 pub mod access;
+pub mod authority;
 pub mod budget;
 pub mod member;
 mod options;
@@ -62,6 +63,8 @@ pub struct Blueprint<'a> {
     pub learner: bool,
     /// What the claims of a StatefulSet that exists were made with; `None` before it exists.
     pub storage: Option<Storage>,
+    /// The authority of clients, PEM, where it is known: it is looked at only where that is needed.
+    pub authority: Option<&'a str>,
 }
 
 /// Minor version of the API server, such as 34 for 1.34.
@@ -74,6 +77,8 @@ pub struct Objects {
     pub peer_service: Service,
     pub client_service: Service,
     pub config_map: ConfigMap,
+    /// Where traffic with clients is encrypted, and the authority is known.
+    pub authority: Option<ConfigMap>,
     pub budget: PodDisruptionBudget,
     pub account: ServiceAccount,
     pub role: Role,
@@ -88,6 +93,7 @@ impl Blueprint<'_> {
             peer_service: services::peer(self),
             client_service: services::client(self),
             config_map: self.config_map(),
+            authority: self.authority(),
             budget: budget::budget(self),
             account: access::account(self),
             role: access::role(self),
@@ -118,16 +124,10 @@ impl Blueprint<'_> {
         self.owner().life
     }
 
-    /// Labels of every object. The UID tells whose it is where somebody takes the owner reference away.
+    /// Labels of every object.
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {
-        labels([
-            ("app.kubernetes.io/name", "etcd".into()),
-            ("app.kubernetes.io/instance", self.name()),
-            ("app.kubernetes.io/managed-by", names::MANAGER_COORDINATOR.into()),
-            (names::LABEL_CLUSTER, self.name()),
-            (names::LABEL_CLUSTER_UID, self.life()),
-        ])
+        marks(self.cluster)
     }
 
     /// What tells this cluster's pods from all others, also from those of a former cluster of the same name.
@@ -143,14 +143,13 @@ impl Blueprint<'_> {
         Options::of(&self.cluster.spec.etcd, chosen)
     }
 
+    fn authority(&self) -> Option<ConfigMap> {
+        let known = self.authority.filter(|_| self.incarnation.encrypted.client)?;
+        Some(authority::config_map(self.cluster, known))
+    }
+
     fn metadata(&self, name: String) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(name),
-            namespace: self.cluster.namespace(),
-            labels: Some(self.labels()),
-            owner_references: Some(vec![owner(self.cluster)]),
-            ..ObjectMeta::default()
-        }
+        metadata(self.cluster, name)
     }
 
     /// The options of etcd, for people to read: nothing else does.
@@ -177,9 +176,30 @@ pub fn owner(cluster: &EtcdCluster) -> OwnerReference {
     }
 }
 
+/// Labels of every object of a cluster. The UID tells whose it is where somebody takes the owner reference away.
+fn marks(cluster: &EtcdCluster) -> BTreeMap<String, String> {
+    labels([
+        ("app.kubernetes.io/name", "etcd".into()),
+        ("app.kubernetes.io/instance", cluster.name_any()),
+        ("app.kubernetes.io/managed-by", names::MANAGER_COORDINATOR.into()),
+        (names::LABEL_CLUSTER, cluster.name_any()),
+        (names::LABEL_CLUSTER_UID, Owner::of(cluster).life),
+    ])
+}
+
+fn metadata(cluster: &EtcdCluster, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: cluster.namespace(),
+        labels: Some(marks(cluster)),
+        owner_references: Some(vec![owner(cluster)]),
+        ..ObjectMeta::default()
+    }
+}
+
 fn labels<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

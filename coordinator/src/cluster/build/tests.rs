@@ -43,6 +43,7 @@ impl Plan {
             voters: 3,
             learner: false,
             storage: None,
+            authority: Some("PEM"),
         }
     }
 
@@ -222,13 +223,14 @@ fn agents_may_touch_named_members_only() {
 
 #[test]
 fn every_object_goes_with_its_cluster() {
-    let plan = plan(json!({}));
-    let Objects { peer_service, client_service, config_map, budget, account, role, binding } =
+    let plan = plan(json!({"security": {"client": {"mode": "Auto"}}}));
+    let Objects { peer_service, client_service, config_map, authority, budget, account, role, binding } =
         plan.blueprint().objects();
     for object in [
         json!(peer_service),
         json!(client_service),
         json!(config_map),
+        json!(authority.unwrap()),
         json!(budget),
         json!(account),
         json!(role),
@@ -239,6 +241,15 @@ fn every_object_goes_with_its_cluster() {
         assert_eq!((owner["uid"].as_str(), owner["controller"].as_bool()), (Some("u"), Some(true)), "{object}");
         assert_eq!(object["metadata"]["labels"]["etcd.etcd.io/cluster"], "demo");
     }
+}
+
+#[test]
+fn the_authority_of_clients_is_shown_where_their_traffic_is_encrypted() {
+    let shown = |security: Value| plan(json!({ "security": security })).blueprint().objects().authority;
+    let map = shown(json!({"client": {"mode": "Auto"}})).unwrap();
+    assert_eq!((map.metadata.name.as_deref(), &map.data.unwrap()["ca.crt"][..]), (Some("demo-ca"), "PEM"));
+    assert_eq!(shown(json!({"peer": {"mode": "Auto"}})), None);
+    assert_eq!(shown(json!({})), None);
 }
 
 #[test]
@@ -343,14 +354,15 @@ fn a_rollout_restart_is_a_wish_that_is_kept() {
 
 #[test]
 fn every_object_says_whose_it_is_twice() {
-    let plan = plan(json!({}));
-    let Objects { peer_service, client_service, config_map, budget, account, role, binding } =
+    let plan = plan(json!({"security": {"client": {"mode": "Auto"}}}));
+    let Objects { peer_service, client_service, config_map, authority, budget, account, role, binding } =
         plan.blueprint().objects();
     let set = plan.blueprint().stateful_set(3);
     let metas = [
         peer_service.metadata,
         client_service.metadata,
         config_map.metadata,
+        authority.unwrap().metadata,
         budget.metadata,
         account.metadata,
         role.metadata,

@@ -14,10 +14,10 @@
 use etcd_operator_shared::{
     api::{
         EtcdCluster, Word,
-        cluster::{End, Incarnation},
+        cluster::{Encrypted, End, Incarnation},
     },
     names, quota,
-    validate::Wanted,
+    validate::{Encryption, Wanted},
 };
 use kube::ResourceExt;
 
@@ -35,6 +35,9 @@ use crate::{
     },
     ownership::Owner,
 };
+
+/// What is encrypted in a cluster that begins, where its spec does not say.
+const UNSAID: Encrypted = Encrypted { peer: false, client: false };
 
 /// How far a cluster is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,16 +182,22 @@ pub fn founders(incarnation: &Incarnation) -> u32 {
 /// The first incarnation of a cluster.
 #[must_use]
 pub fn first(cluster: &EtcdCluster, wanted: &Wanted) -> Incarnation {
-    incarnation(cluster, wanted, 1)
+    incarnation(cluster, wanted, 1, UNSAID)
 }
 
 /// The incarnation after one that has ended: another number, hence another token, hence other IDs.
 #[must_use]
 pub fn next(cluster: &EtcdCluster, wanted: &Wanted, ended: &Incarnation) -> Incarnation {
-    incarnation(cluster, wanted, ended.number + 1)
+    incarnation(cluster, wanted, ended.number + 1, ended.encrypted)
 }
 
-fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64) -> Incarnation {
+/// What is encrypted: as the spec says, else as `before`.
+#[must_use]
+pub fn encrypted(encryption: &Encryption, before: Encrypted) -> Encrypted {
+    Encrypted { peer: encryption.peer.unwrap_or(before.peer), client: encryption.client.unwrap_or(before.client) }
+}
+
+fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64, before: Encrypted) -> Incarnation {
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
     let Owner { uid, life } = Owner::of(cluster);
@@ -199,6 +208,7 @@ fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64) -> Incarnati
         initial_members: initial_members(&name, wanted.size),
         members_created: false,
         quota_backend: Some(quota::text(quota::of(wanted.storage))),
+        encrypted: encrypted(&wanted.encryption, before),
         ended: None,
     }
 }

@@ -12,6 +12,7 @@
 pub mod addresses;
 pub mod adoption;
 pub mod agents;
+pub mod certificates;
 pub mod cleanup;
 pub mod growth;
 pub mod hold;
@@ -88,6 +89,8 @@ pub struct Care {
     pub growth: Growth,
     /// Trials that nobody needs any more.
     pub trials: Vec<Trial>,
+    /// Which members get certificates.
+    pub certificates: certificates::Due,
     /// Which etcd pods are made with; `wanted` says the same.
     pub course: Course,
     /// Ordinals below this have an EtcdMember.
@@ -161,7 +164,7 @@ impl Decision {
             Target::Stop | Target::End(_) | Target::Rest => facts.told().unwrap_or_else(|| founders(&incarnation)),
         };
         let (known, pods) = (facts.published(), facts.replicas().max(founders(&incarnation)));
-        let (peers, again) = match addresses::publish(&facts.cluster, &known, &facts.addresses(), pods, waited.address)
+        let (peers, forms) = match addresses::publish(&facts.cluster, &known, &facts.addresses(), pods, waited.address)
         {
             Publish::Wait(rest) => (known, Some(rest)),
             Publish::List(list) => (list, None),
@@ -212,7 +215,7 @@ impl Decision {
             Step::Nothing if target.runs() => course.waiting().map_or(Step::Nothing, Step::Wait),
             step => step,
         };
-        let again = again.into_iter().chain(course.again()).min();
+        let again = forms.into_iter().chain(course.again()).min();
         let refusal = refusal::objection(cluster, &wanted, &incarnation, facts)
             .or_else(|| course.refusal())
             .or_else(|| hold.objection.clone().map(Refusal::HoldRefused));
@@ -233,6 +236,11 @@ impl Decision {
             },
             growth,
             trials: trial::over(facts),
+            certificates: match forms {
+                // They ride together.
+                Some(_) => certificates::Due::default(),
+                None => certificates::due(cluster, &wanted.encryption, &incarnation, facts),
+            },
             course,
             members: members(target, &step, size, facts),
             wanted,

@@ -1,17 +1,25 @@
 //! What only a person can decide. Each is one sentence on the Stalled condition: what is wrong, and what to do.
 
 use etcd_operator_shared::{
-    api::{EtcdCluster, cluster::Incarnation},
+    api::{
+        EtcdCluster,
+        cluster::{Encrypted, Incarnation},
+    },
     names::LABEL_CLUSTER_UID,
     quantity,
-    validate::{Invalid, Wanted},
+    validate::{Encryption, Invalid, Wanted},
 };
 use kube::ResourceExt;
 use thiserror::Error;
 
 use crate::{
     cluster::{
-        decide::{installation::Rivals, places, trial, versions::Barred},
+        decide::{
+            certificates::{self, Unvouched},
+            installation::Rivals,
+            places, trial,
+            versions::Barred,
+        },
         facts::{Facts, rehearsal::Answer},
     },
     ownership::Stranger,
@@ -72,10 +80,17 @@ pub enum Refusal {
     ShrinkUnsupported { have: String, want: String },
     #[error("{0}")]
     VersionRefused(Barred),
+    #[error(
+        "spec.security.{traffic}.mode cannot be changed once the cluster exists: its traffic {} and stays so; set the mode back, or \
+         leave it out", if *.encrypted { "is encrypted" } else { "is plain" }
+    )]
+    SecurityFixed { traffic: &'static str, encrypted: bool },
+    #[error("{0}")]
+    Unvouched(Unvouched),
 }
 
 /// All reasons.
-pub const REASONS: [&str; 15] = [
+pub const REASONS: [&str; 19] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -91,6 +106,10 @@ pub const REASONS: [&str; 15] = [
     "HoldRefused",
     "ShrinkUnsupported",
     "VersionRefused",
+    "SecurityFixed",
+    "AuthorityLost",
+    "AuthorityExchanged",
+    "AuthorityExpired",
 ];
 
 impl Refusal {
@@ -112,7 +131,9 @@ impl Refusal {
             | Self::OtherOperator(_)
             | Self::HoldRefused(_)
             | Self::ShrinkUnsupported { .. }
-            | Self::VersionRefused(_) => false,
+            | Self::VersionRefused(_)
+            | Self::SecurityFixed { .. }
+            | Self::Unvouched(_) => false,
         }
     }
 
@@ -135,6 +156,8 @@ impl Refusal {
             Self::HoldRefused(_) => "HoldRefused",
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
             Self::VersionRefused(_) => "VersionRefused",
+            Self::SecurityFixed { .. } => "SecurityFixed",
+            Self::Unvouched(why) => why.reason(),
         }
     }
 }
@@ -162,6 +185,12 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     if asked > incarnation.number {
         return Some(Refusal::NoSuchIncarnation { asked, present: incarnation.number });
     }
+    if let Some(why) = certificates::unvouched(cluster, incarnation, facts) {
+        return Some(Refusal::Unvouched(why));
+    }
+    if let Some(fixed) = fixed(&wanted.encryption, incarnation, asked) {
+        return Some(fixed);
+    }
     if let Some(claim) = places::foreign(facts) {
         return Some(Refusal::StaleVolume { claim: claim.to_owned(), uid: cluster.uid().unwrap_or_default() });
     }
@@ -177,10 +206,21 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     shrunk.then(|| Refusal::ShrinkUnsupported { have: made.clone(), want: want.clone() })
 }
 
+/// What of the spec would encrypt, or lay open, what is not so. `given_up`: the incarnation whose data is.
+fn fixed(wanted: &Encryption, incarnation: &Incarnation, given_up: i64) -> Option<Refusal> {
+    let Encrypted { peer, client } = incarnation.encrypted;
+    let both = [("peer", wanted.peer, peer), ("client", wanted.client, client)];
+    let stays = incarnation.ended.is_none() && given_up != incarnation.number;
+    let (traffic, _, encrypted) =
+        both.into_iter().find(|(_, said, is)| stays && said.is_some_and(|said| said != *is))?;
+    Some(Refusal::SecurityFixed { traffic, encrypted })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cluster::{decide::incarnation, facts::tests::healthy};
+    use etcd_operator_shared::api::{Word, cluster::End};
 
     #[test]
     fn an_incarnation_that_is_not_there_cannot_be_abandoned() {
@@ -189,5 +229,25 @@ mod tests {
         let wanted = etcd_operator_shared::validate::cluster(&cluster).unwrap();
         let refusal = objection(&cluster, &wanted, &incarnation::first(&cluster, &wanted), &healthy(3));
         assert_eq!(refusal, Some(Refusal::NoSuchIncarnation { asked: 2, present: 1 }));
+    }
+
+    #[test]
+    fn what_is_encrypted_stays_as_it_began_until_the_data_is_over_or_given_up() {
+        let refusal = |mode: &str, abandoned: i64, ended: bool| {
+            let spec = serde_json::json!({"version": "v3.5.21", "security": {"peer": {"mode": mode}},
+                "recovery": {"abandonIncarnation": abandoned}});
+            let cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
+            let wanted = etcd_operator_shared::validate::cluster(&cluster).unwrap();
+            let began = Incarnation {
+                encrypted: Encrypted { peer: true, client: false },
+                ended: ended.then_some(Word::Known(End::Stopped)),
+                ..incarnation::first(&cluster, &wanted)
+            };
+            objection(&cluster, &wanted, &began, &healthy(3))
+        };
+        assert_eq!(refusal("Off", 0, false), Some(Refusal::SecurityFixed { traffic: "peer", encrypted: true }));
+        for (mode, abandoned, ended) in [("Auto", 0, false), ("Off", 1, false), ("Off", 0, true)] {
+            assert_eq!(refusal(mode, abandoned, ended), None, "{mode} {abandoned} {ended}");
+        }
     }
 }

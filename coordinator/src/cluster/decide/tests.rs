@@ -130,5 +130,6 @@ pub fn begun(founders: u32) -> Incarnation {
         members_created: true,
         ended: None,
         quota_backend: None,
+        encrypted: Default::default(),
     }
 }

@@ -5,6 +5,7 @@
 //! kubelet agrees.
 
 pub mod agent;
+pub mod certificates;
 pub mod claim;
 pub mod denial;
 pub mod etcd;
@@ -33,6 +34,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::ownership::Owner;
+use certificates::Known;
 use findings::Finding;
 use ground::Ground;
 use places::Places;
@@ -70,6 +72,8 @@ pub struct Facts {
     pub trials: Vec<Trial>,
     /// Pods of ours that have lost a label of ours. Only a live look finds them.
     pub strays: Vec<Stray>,
+    /// What is known of the cluster's authorities; `None` until they were looked at, which is only where that is needed.
+    pub authorities: Option<Known>,
 }
 
 /// Who says so.

@@ -11,12 +11,15 @@ use super::{
     shape,
     trial::{self, Outcome},
 };
+use crate::ownership::Marks;
 
 /// What kubelet and the scheduler say of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
     pub name: String,
     pub uid: String,
+    /// UID of what controls it: that of the StatefulSet, if it is a member's.
+    pub controller: Option<Box<str>>,
     /// Shape of the template that it was made from; empty if none is written on it, and no live look has found that it fits.
     pub shape: String,
     /// Whether no shape is written on it: it was made before shapes were.
@@ -78,6 +81,7 @@ impl Pod {
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
+            controller: Marks::of(pod).controller.map(Into::into),
             shape: written.unwrap_or_default().to_owned(),
             unmarked: written.is_none(),
             agent: Agent::of(pod),

@@ -11,6 +11,7 @@ pub fn pod(ordinal: u32, shape: &str) -> Pod {
     Pod {
         name: names::member("demo", ordinal),
         uid: format!("pod-{ordinal}"),
+        controller: Some("set".into()),
         shape: shape.into(),
         unmarked: false,
         agent: agent(),
@@ -76,6 +77,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         paused: false,
         held: false,
         downgrade: None,
+        certificates: None,
         retiring: false,
     };
     Member::of(&EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) })

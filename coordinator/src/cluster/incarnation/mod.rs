@@ -14,19 +14,27 @@ use etcd_operator_shared::{
     ids, names,
 };
 use futures::future::{join, try_join_all};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 use tracing::info;
 
 use crate::{
     apiserver::{Cause, Failed, recorder::Note},
+    authorities::Whose,
     cluster::{
         apply::{self, members},
+        build::Blueprint,
         context::Context,
         decide::{Care, Decision},
+        facts::{
+            Facts,
+            certificates::{Held, Known},
+        },
         fetch,
         outcome::Seen,
     },
+    ownership::Owner,
 };
 
 /// Writes that an incarnation begins, before anything of it exists.
@@ -46,6 +54,13 @@ pub async fn begin(ctx: &Context, seen: &Seen, incarnation: &Incarnation) -> Res
 pub async fn make_members(ctx: &Context, seen: &Seen, decision: &Decision, care: &Care) -> Result<Seen, Failed> {
     let plan = apply::blueprint(ctx, seen, decision, care);
     let incarnation = &care.incarnation;
+    let authorities = match incarnation.encrypted.is_off() {
+        true => None,
+        // Members that ask for certificates must find somebody who vouches for them.
+        false => Some(ctx.authorities.found(&ctx.api, &whose(&seen.cluster), care.wanted.encryption.authority).await?),
+    };
+    let known = authorities.as_deref().map(|pair| Held::of(pair, Timestamp::now()));
+    let plan = Blueprint { authority: known.as_ref().map(|held| held.client.as_str()), ..plan };
     let founders = async {
         let ordinals = incarnation.initial_members.iter().filter_map(|name| names::ordinal(&plan.name(), name));
         let made = ordinals.map(async |ordinal| Ok((ordinal, members::make(ctx, &plan, ordinal).await?)));
@@ -55,7 +70,13 @@ pub async fn make_members(ctx: &Context, seen: &Seen, decision: &Decision, care:
     };
     let (founders, _) = join(founders, apply::objects(ctx, &plan)).await;
     let (made, cluster) = founders?;
-    Ok(Seen { cluster, facts: seen.facts.clone().with_members(made) })
+    let facts = seen.facts.clone().with_members(made);
+    Ok(Seen { cluster, facts: Facts { authorities: known.map(Known::Held), ..facts } })
+}
+
+fn whose(cluster: &EtcdCluster) -> Whose {
+    let (cluster_name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+    Whose { life: Owner::of(cluster).life, cluster: cluster_name, namespace }
 }
 
 /// Latches that the present incarnation is over. It was seen, live, that no pod of it is left.
@@ -83,6 +104,9 @@ async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) 
     let mut status = json!({ "incarnation": incarnation });
     // In a merge, what is left out stays.
     status["incarnation"]["ended"] = json!(incarnation.ended);
+    if incarnation.encrypted.is_off() {
+        status["incarnation"]["encrypted"] = json!(null);
+    }
     if begins {
         // What was said of the members before is not said of these.
         let former = incarnation.data_uid.as_ref().filter(|_| before.is_none());

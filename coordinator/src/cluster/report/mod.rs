@@ -122,6 +122,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::StatusLost(_)
                 | Refusal::OtherOperator(_)
                 | Refusal::NotAdoptable(_)
+                | Refusal::Unvouched(_)
                 | Refusal::OldKinds),
             ),
             _,
@@ -137,7 +138,8 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::RehearsalFailed { .. }
                 | Refusal::HoldRefused(_)
                 | Refusal::ShrinkUnsupported { .. }
-                | Refusal::VersionRefused(_),
+                | Refusal::VersionRefused(_)
+                | Refusal::SecurityFixed { .. },
             )
             | None,
             Step::Look(_)

@@ -1,6 +1,6 @@
 //! Claims about which data is gone on with, by example.
 
-use etcd_operator_shared::validate;
+use etcd_operator_shared::{api::cluster::Encrypted, validate};
 use serde_json::json;
 
 use super::*;
@@ -50,6 +50,18 @@ fn adopts(size: u32, ground: &Ground) -> Result<Incarnation, Refusal> {
 
 fn unable(size: u32, ground: &Ground) -> String {
     adopts(size, ground).unwrap_err().to_string()
+}
+
+#[test]
+fn what_was_encrypted_goes_on_encrypted_whatever_the_spec_says() {
+    let encrypted = Encrypted { peer: true, client: true };
+    let noted = note(&cluster("old", 3, false), &Incarnation { encrypted, ..former(1) });
+    let claims = (0..3).map(|k| FoundVolumeClaim { note: Some(noted.clone()), ..claim(k, 1) });
+    assert_eq!(adopts(3, &left(claims.collect())).unwrap().encrypted, encrypted);
+    assert!(
+        !note(&cluster("old", 3, false), &former(1)).contains("encrypted"),
+        "the note of a plain one is what it was"
+    );
 }
 
 #[test]

@@ -38,6 +38,26 @@ fn a_next_incarnation_begins_with_the_size_of_today_and_another_token() {
 }
 
 #[test]
+fn a_next_incarnation_is_encrypted_as_the_former_was_unless_the_spec_says_otherwise() {
+    let begins = |security: serde_json::Value, before: Option<Encrypted>| {
+        let spec = json!({"version": "v3.5.21", "security": security});
+        let cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
+        let wanted = etcd_operator_shared::validate::cluster(&cluster).unwrap();
+        let one = first(&cluster, &wanted);
+        match before {
+            None => one.encrypted,
+            Some(encrypted) => next(&cluster, &wanted, &Incarnation { encrypted, ..one }).encrypted,
+        }
+    };
+    let both = |peer, client| Encrypted { peer, client };
+    assert_eq!(begins(json!({}), None), UNSAID);
+    assert_eq!(begins(json!({"peer": {"mode": "Auto"}}), None), both(true, UNSAID.client));
+    assert_eq!(begins(json!({}), Some(both(true, true))), both(true, true));
+    assert_eq!(begins(json!({}), Some(both(false, false))), both(false, false));
+    assert_eq!(begins(json!({"client": {"mode": "Off"}}), Some(both(true, true))), both(true, false));
+}
+
+#[test]
 fn a_volume_of_another_incarnation_is_not_taken() {
     for foreign in [None, Some("old")] {
         let ground = Ground { claims: vec![claim(Some("u")), claim(foreign)], ..Ground::default() };
@@ -94,6 +114,7 @@ fn present(members_created: bool, ended: Option<End>) -> Incarnation {
         members_created,
         ended,
         quota_backend: None,
+        encrypted: Default::default(),
         data_uid: None,
     }
 }

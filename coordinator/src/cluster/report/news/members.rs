@@ -106,6 +106,7 @@ mod tests {
                 members_created: true,
                 ended: None,
                 quota_backend: None,
+                encrypted: Default::default(),
             }),
             cluster_id: Some("c".into()),
             members: members.iter().map(member).collect(),

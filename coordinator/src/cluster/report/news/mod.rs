@@ -12,7 +12,7 @@ use crate::{
     apiserver::recorder::Note,
     cluster::{
         decide::step::{Refresh, Swap, Why},
-        report::status::{REFUSED, template},
+        report::status::{REFUSED, certificates, template},
     },
 };
 
@@ -108,6 +108,7 @@ impl Note {
         let mut notes = before.map(|before| members::of(cluster, before, after)).unwrap_or_default();
         notes.extend(Self::changes(before, after));
         notes.extend(Self::unused(before, after));
+        notes.extend(Self::uncertified(before, after));
         notes
     }
 
@@ -119,6 +120,18 @@ impl Note {
         };
         let (reason, message) = said(after).filter(|now| before.and_then(said).as_ref() != Some(now))?;
         Some(Self { warns: true, ..Self::normal(&reason, "Reconcile", message) })
+    }
+
+    /// What is wrong with certificates: each reason once. That there are none yet is no news, and what Stalled says is told by that.
+    fn uncertified(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Option<Self> {
+        let said = |status: &EtcdClusterStatus| {
+            let told = status.conditions.iter().find(|c| c.type_ == certificates::KIND && c.status == "False");
+            told.map(|c| (c.reason.clone(), c.message.clone())).filter(|(reason, _)| reason != certificates::WAITING)
+        };
+        let stalled = |reason: &str| after.conditions.iter().any(|c| c.type_ == "Stalled" && c.reason == reason);
+        let (reason, message) = said(after).filter(|(reason, _)| !stalled(reason))?;
+        let news = before.and_then(said).is_none_or(|(told, _)| told != reason);
+        news.then(|| Self { warns: true, ..Self::normal(&reason, "Reconcile", message) })
     }
 
     /// The phase, and what only a person can change.
@@ -192,6 +205,23 @@ pub mod tests {
         let creating = status(Phase::Creating, false, "MembersStarting");
         let refused = EtcdClusterStatus { phase: Some(Phase::Stalled), ..stalled("Refused", "one") };
         assert_eq!(reasons(Some(&creating), &refused), ["Refused"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_certificates_is_a_warning_once_and_that_there_are_none_yet_is_none() {
+        let says = |reason: &str, message: &str| {
+            let mut status = status(Phase::Running, true, "AllMembersServe");
+            let (kind, reason, message) = (certificates::KIND, reason.into(), message.into());
+            let says = ConditionUpdate { kind, status: Status::False, reason, message };
+            upsert(&mut status.conditions, says, None, jiff::Timestamp::UNIX_EPOCH);
+            status
+        };
+        let waits = says(certificates::WAITING, "demo-1");
+        assert_eq!(Note::uncertified(None, &waits), None);
+        let rejected = says("CertificateRejected", "one");
+        let note = Note::uncertified(Some(&waits), &rejected).unwrap();
+        assert_eq!((note.warns, note.reason.as_str()), (true, "CertificateRejected"));
+        assert_eq!(Note::uncertified(Some(&rejected), &says("CertificateRejected", "another")), None);
     }
 
     #[test]

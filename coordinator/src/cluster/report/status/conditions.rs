@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    Derived, Input,
+    Derived, Input, certificates,
     condition::{self, ConditionUpdate, Status},
     tally::{Serving, Tally},
     template,
@@ -51,6 +51,10 @@ pub fn of(
         match template::applied(derived.input, care) {
             Some(says) => condition::upsert(&mut conditions, says, generation, now),
             None => conditions.retain(|condition| condition.type_ != template::KIND),
+        }
+        match certificates::certified(derived.input, care, now) {
+            Some(says) => condition::upsert(&mut conditions, says, generation, now),
+            None => conditions.retain(|condition| condition.type_ != certificates::KIND),
         }
     }
     conditions

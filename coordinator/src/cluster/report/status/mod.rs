@@ -6,6 +6,7 @@
 //! ```
 //! Pure: the same facts give the same status, so nothing is written when nothing changed. Unknown is shown as unknown.
 
+pub mod certificates;
 pub mod condition;
 mod conditions;
 mod members;

@@ -37,6 +37,7 @@ fn founded(cluster: &EtcdCluster) -> EtcdCluster {
         data_uid: None,
         members_created: true,
         quota_backend: None,
+        encrypted: Default::default(),
         ended: None,
     };
     cluster.status.get_or_insert_default().incarnation = Some(incarnation);

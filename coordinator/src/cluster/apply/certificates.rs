@@ -1,0 +1,150 @@
+//! Signs what members ask for. One that cannot be answered keeps nobody else from it.
+
+use std::collections::BTreeMap;
+
+use etcd_operator_shared::{
+    api::{
+        EtcdMember,
+        cluster::Encrypted,
+        member::{ClientCertificates, Issued, PeerCertificate},
+    },
+    certificates::ROOT,
+    names,
+};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::{
+    apiserver::{Cause, Failed},
+    cluster::{
+        build::Blueprint,
+        context::Context,
+        decide::{
+            Care,
+            certificates::{Answer, Key},
+        },
+    },
+    pki::{Authority, Leaf, Pair, PkiError, PublicKey, Usage},
+};
+
+/// Certificates by the member's ordinal.
+pub type Answers = BTreeMap<u32, Answered>;
+
+/// What one EtcdMember, by UID, is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    pub uid: String,
+    pub issued: Issued,
+}
+
+/// Signs for all that wait.
+pub async fn answer(ctx: &Context, plan: &Blueprint<'_>, care: &Care) -> (Answers, Vec<Failed>) {
+    let (mut answers, mut failed) = (Answers::new(), vec![]);
+    let due = &care.certificates.answers;
+    if due.is_empty() {
+        return (answers, failed);
+    }
+    let pair = match ctx.authorities.of(&ctx.api, &plan.life()).await {
+        Ok(Some(pair)) => pair,
+        // Gone within this moment: the next turn finds that out.
+        Ok(None) => return (answers, failed),
+        Err(error) => return (answers, vec![error]),
+    };
+    for one in due {
+        match answer_one(ctx, plan, &pair, one).await {
+            Ok(Some(issued)) => drop(answers.insert(one.ordinal, Answered { uid: one.uid.clone(), issued })),
+            Ok(None) => {}
+            Err(error) => failed.push(error),
+        }
+    }
+    (answers, failed)
+}
+
+async fn answer_one(ctx: &Context, plan: &Blueprint<'_>, pair: &Pair, due: &Answer) -> Result<Option<Issued>, Failed> {
+    let member = names::member(&plan.name(), due.ordinal);
+    let key = match &due.key {
+        Key::Asked(key) => key.clone(),
+        Key::Answered => match answered(ctx, plan, &member, &due.uid).await? {
+            Some(key) => key,
+            None => return Ok(None),
+        },
+    };
+    let issued = issue(plan, pair, &member, due, &key, Timestamp::now());
+    let unable = |error: PkiError| Failed {
+        attempt: format!("sign certificates for {member}"),
+        cause: Cause::Unavailable(error.to_string()),
+    };
+    issued.map(Some).map_err(unable)
+}
+
+/// The key of the certificates that a member has: what is kept of it holds none.
+async fn answered(ctx: &Context, plan: &Blueprint<'_>, member: &str, uid: &str) -> Result<Option<PublicKey>, Failed> {
+    let namespace = plan.cluster.namespace().unwrap_or_default();
+    let there = ctx.api.get::<EtcdMember>(&namespace, member).await?;
+    let issued = there.filter(|there| there.uid().as_deref() == Some(uid)).and_then(|there| there.spec.certificates);
+    let chain = issued.and_then(|Issued { peer, client, .. }| {
+        peer.map(|peer| peer.chain).or_else(|| client.map(|client| client.server))
+    });
+    Ok(chain.and_then(|chain| PublicKey::certified(&chain).ok()))
+}
+
+/// All certificates of one member, for one key.
+fn issue(
+    plan: &Blueprint<'_>,
+    Pair { peer, client }: &Pair,
+    member: &str,
+    due: &Answer,
+    key: &PublicKey,
+    now: Timestamp,
+) -> Result<Issued, PkiError> {
+    let Encrypted { peer: among, client: with_clients } = plan.incarnation.encrypted;
+    let life = plan.wanted.encryption.leaf;
+    let Answer { names, .. } = due;
+    let both = |names| Leaf { common: member, names, usage: Usage::Both };
+    let root = Leaf { common: ROOT, names: &[], usage: Usage::Client };
+    let sign = |authority: &Authority, leaf| authority.sign(leaf, key, life, now).map(|signed| signed.chain);
+    let mut issued = Issued { key: key.digest(), names: names.print(), peer: None, client: None };
+    if among {
+        let chain = sign(peer, both(&names.peer))?;
+        issued.peer = Some(PeerCertificate { chain, trust: peer.certificate().to_owned() });
+    }
+    if with_clients {
+        let (server, root) = (sign(client, both(&names.server))?, sign(client, root)?);
+        issued.client = Some(ClientCertificates { server, root, trust: client.certificate().to_owned() });
+    }
+    Ok(issued)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        cluster::{build::tests::plan, decide::certificates::Names, facts::certificates::Certificates},
+        pki::PrivateKey,
+        print,
+    };
+
+    #[test]
+    fn a_member_gets_what_is_encrypted_and_is_then_known_to_have_it() {
+        for (peer, client) in [(true, true), (true, false), (false, true)] {
+            let mode = |on: bool| if on { "Auto" } else { "Off" };
+            let plan = plan(json!({"security": {"peer": {"mode": mode(peer)}, "client": {"mode": mode(client)}}}));
+            let (plan, now) = (plan.blueprint(), Timestamp::from_second(1_800_000_000).unwrap());
+            let pair = Pair::make(("demo", "ns"), Duration::from_secs(7200), now).unwrap();
+            let key = PrivateKey::make().unwrap().public();
+            let names = Names::of(plan.cluster, "demo-1", &[]);
+            let due = Answer { ordinal: 1, uid: "m".into(), key: Key::Asked(key.clone()), names: names.clone() };
+            let issued = issue(&plan, &pair, "demo-1", &due, &key, now).unwrap();
+            assert_eq!((issued.peer.is_some(), issued.client.is_some()), (peer, client));
+            let kept = Certificates::of(Some(&issued), None).unwrap().answered.unwrap();
+            assert_eq!((&*kept.key, &*kept.names), (key.digest().as_str(), names.print().as_str()));
+            assert_eq!(kept.client, client.then(|| print::of(pair.client.certificate())));
+            let chains = [issued.peer.map(|peer| peer.chain), issued.client.map(|client| client.root)];
+            assert!(chains.iter().flatten().all(|chain| PublicKey::certified(chain).as_ref() == Ok(&key)));
+        }
+    }
+}

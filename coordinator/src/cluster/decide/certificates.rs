@@ -1,0 +1,214 @@
+//! Which members are answered that ask for certificates, and what is wrong.
+//!
+//! ```text
+//!   its agent asks (status, a request) ── in the very pod that is there, of our StatefulSet ──▶ Answer, once a key
+//!   the key is answered, with other names than are wanted now                              ──▶ Answer again, for the same key
+//!   the request is nonsense                                                                ──▶ said, and nobody else waits
+//!   the authorities are gone, or others than the members believe                           ──▶ nobody is answered: a person acts
+//! ```
+//! Answers ride on the write that tells the addresses. While a cluster forms, both wait for the last pod's address alike.
+
+use std::collections::BTreeMap;
+
+use etcd_operator_shared::{
+    api::{
+        EtcdCluster,
+        cluster::{Encrypted, Incarnation},
+    },
+    certificates, names,
+    validate::Encryption,
+};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use thiserror::Error;
+
+use crate::{
+    cluster::facts::{
+        Facts, Slot,
+        certificates::{Answered, Asked, Certificates, Held, Known},
+    },
+    ownership::Owner,
+    pki::{PublicKey, Unsuitable},
+    print,
+};
+
+/// What is due of certificates.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Due {
+    pub answers: Vec<Answer>,
+    /// What is wrong with what members ask for, by ordinal.
+    pub nonsense: BTreeMap<u32, Unsuitable>,
+}
+
+/// A member that gets certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub ordinal: u32,
+    /// UID of its EtcdMember.
+    pub uid: String,
+    pub key: Key,
+    pub names: Names,
+}
+
+/// What its certificates are for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    Asked(PublicKey),
+    /// The key of the certificates that it has.
+    Answered,
+}
+
+/// The names in a member's certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    pub peer: Vec<String>,
+    pub server: Vec<String>,
+}
+
+/// Why nobody is answered.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum Unvouched {
+    #[error(
+        "Secret {0} with the keys of its certificate authorities is gone from the coordinator's namespace: members go on with the \
+         certificates that they have, and none can be renewed. No other is made, since they would not believe it: put that Secret \
+         back from a copy"
+    )]
+    Missing(String),
+    #[error(
+        "Secret {0} in the coordinator's namespace holds other certificate authorities than the members believe, so nothing is \
+         signed with them: put the former Secret back"
+    )]
+    Exchanged(String),
+    #[error(
+        "the certificate authorities in Secret {secret} were valid until {end}: nothing is signed with them any more"
+    )]
+    Over { secret: String, end: Timestamp },
+}
+
+impl Unvouched {
+    /// The condition's reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "AuthorityLost",
+            Self::Exchanged(_) => "AuthorityExchanged",
+            Self::Over { .. } => "AuthorityExpired",
+        }
+    }
+}
+
+impl Names {
+    #[must_use]
+    pub fn of(cluster: &EtcdCluster, member: &str, further: &[String]) -> Self {
+        let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
+        Self {
+            peer: certificates::peer(member, &name, &namespace),
+            server: certificates::server(member, &name, &namespace, further),
+        }
+    }
+
+    /// A fingerprint of them.
+    #[must_use]
+    pub fn print(&self) -> String {
+        format!("{:016x}", print::of(&[self.peer.join(","), self.server.join(",")].join(";")))
+    }
+}
+
+/// How a member stands.
+enum Standing {
+    /// It asks for nothing that it was not answered, or nobody may be answered in its place now.
+    Rests,
+    Waits(Key),
+    Nonsense(Unsuitable),
+}
+
+/// Whether the authorities must be known: some member waits for an answer.
+#[must_use]
+pub fn asks(cluster: &EtcdCluster, encryption: &Encryption, incarnation: &Incarnation, facts: &Facts) -> bool {
+    let waits =
+        |slot: &Slot| matches!(standing(cluster, encryption, incarnation, slot, facts), Some((Standing::Waits(_), _)));
+    facts.slots.values().any(waits)
+}
+
+/// What is due of a cluster that has begun.
+#[must_use]
+pub fn due(cluster: &EtcdCluster, encryption: &Encryption, incarnation: &Incarnation, facts: &Facts) -> Due {
+    let mut due = Due::default();
+    let held = matches!(facts.authorities, Some(Known::Held(_))) && unvouched(cluster, incarnation, facts).is_none();
+    for (ordinal, slot) in &facts.slots {
+        match standing(cluster, encryption, incarnation, slot, facts) {
+            Some((Standing::Waits(key), names)) if held => {
+                let uid = slot.member.as_ref().and_then(|member| member.version.uid.clone()).unwrap_or_default();
+                due.answers.push(Answer { ordinal: *ordinal, uid, key, names });
+            }
+            Some((Standing::Nonsense(why), _)) => drop(due.nonsense.insert(*ordinal, why)),
+            Some((Standing::Waits(_) | Standing::Rests, _)) | None => {}
+        }
+    }
+    due
+}
+
+/// How a member stands, and the names that its certificates are to have; `None` where it has nothing to do with certificates.
+fn standing(
+    cluster: &EtcdCluster,
+    encryption: &Encryption,
+    incarnation: &Incarnation,
+    slot: &Slot,
+    facts: &Facts,
+) -> Option<(Standing, Names)> {
+    let Incarnation { encrypted, members_created, .. } = incarnation;
+    let member = slot.member.as_ref().filter(|_| !encrypted.is_off() && *members_created)?;
+    let Certificates { asked, answered } = member.certificates.as_deref()?;
+    let names = Names::of(cluster, &member.name, &encryption.names);
+    let fits = answered.as_ref().filter(|answered| fits(answered, *encrypted, &names));
+    let standing = match (asked, answered) {
+        (Some(Asked::Nonsense(why)), _) => Standing::Nonsense(*why),
+        _ if !is_of_set(slot, facts) => Standing::Rests,
+        (Some(Asked::Key { digest, .. }), _) if fits.is_some_and(|answered| answered.key == *digest) => Standing::Rests,
+        (Some(Asked::Key { key, .. }), _) => Standing::Waits(Key::Asked(key.clone())),
+        (None, Some(_)) if fits.is_none() => Standing::Waits(Key::Answered),
+        (None, _) => Standing::Rests,
+    };
+    Some((standing, names))
+}
+
+/// Why nobody is answered, although there are members that may ask.
+#[must_use]
+pub fn unvouched(cluster: &EtcdCluster, incarnation: &Incarnation, facts: &Facts) -> Option<Unvouched> {
+    if incarnation.encrypted.is_off() || !incarnation.members_created || incarnation.ended.is_some() {
+        return None;
+    }
+    let secret = names::authorities(&Owner::of(cluster).life);
+    match facts.authorities.as_ref()? {
+        Known::Missing => Some(Unvouched::Missing(secret)),
+        Known::Held(held) if is_other(held, facts) => Some(Unvouched::Exchanged(secret)),
+        Known::Held(held) if held.over => Some(Unvouched::Over { secret, end: held.end }),
+        Known::Held(_) => None,
+    }
+}
+
+/// Whether some member was told to believe other authorities than these.
+fn is_other(held: &Held, facts: &Facts) -> bool {
+    let (peer, client) = (print::of(&held.peer), print::of(&held.client));
+    let answered =
+        facts.slots.values().filter_map(|slot| slot.member.as_ref()?.certificates.as_ref()?.answered.as_ref());
+    let other = |told: Option<u64>, held| told.is_some_and(|told| told != held);
+    answered.into_iter().any(|answered: &Answered| other(answered.peer, peer) || other(answered.client, client))
+}
+
+/// Whether an answer has all that is encrypted, and the names that are wanted now.
+fn fits(answered: &Answered, encrypted: Encrypted, names: &Names) -> bool {
+    let Answered { key: _, names: have, peer, client } = answered;
+    (peer.is_some(), client.is_some()) == (encrypted.peer, encrypted.client) && **have == *names.print()
+}
+
+/// Whether the member speaks from a pod of our StatefulSet that stays: whoever could make another pod of that name could not
+/// give it that controller and have it stay.
+fn is_of_set(slot: &Slot, facts: &Facts) -> bool {
+    let set = facts.set.as_ref().and_then(|set| set.version.uid.as_deref());
+    let pod = slot.pod.as_ref().filter(|pod| !pod.deleting && slot.report().is_some());
+    pod.is_some_and(|pod| set.is_some() && pod.controller.as_deref() == set)
+}
+
+#[cfg(test)]
+mod tests;

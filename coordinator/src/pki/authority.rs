@@ -1,0 +1,172 @@
+//! An authority, and the certificates that it signs.
+
+use std::{net::IpAddr, time::Duration};
+
+use jiff::Timestamp;
+use rand::RngExt;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+};
+use x509_parser::{parse_x509_certificate, pem::parse_x509_pem};
+
+use super::{PkiError, PublicKey};
+
+/// Certificates are valid from so long before they are made: clocks differ.
+const SKEW: Duration = Duration::from_secs(3600);
+/// One authority below: the next one is signed by the former as well, when they change.
+const BELOW: u8 = 1;
+
+/// An authority with its key. It has no `Debug`: keys are in no log.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+    end: Timestamp,
+}
+
+/// What a certificate says.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaf<'a> {
+    pub common: &'a str,
+    pub names: &'a [String],
+    pub usage: Usage,
+}
+
+/// What a certificate may be used as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    Both,
+    Client,
+}
+
+/// A certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// PEM, the leaf first.
+    pub chain: String,
+    pub not_after: Timestamp,
+}
+
+impl Authority {
+    /// A new one, for the traffic that `of` names, of one cluster.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn make(
+        of: &str,
+        (cluster, namespace): (&str, &str),
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<Self, PkiError> {
+        let key = KeyPair::generate()?;
+        let print = super::hex(&serial()[..4]);
+        let mut name = DistinguishedName::new();
+        // No two have the same name, or a chain of both could not be told apart.
+        name.push(DnType::CommonName, format!("etcd {of} authority {print}"));
+        name.push(DnType::OrganizationName, cluster);
+        name.push(DnType::OrganizationalUnitName, namespace);
+        let mut params = params(name, now, end(now, life));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(BELOW));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key)?.pem();
+        Self::of(certificate, key)
+    }
+
+    /// One that was kept: certificate and key in PEM.
+    ///
+    /// # Errors
+    /// With what is wrong with them.
+    pub fn read(certificate: &str, key: &str) -> Result<Self, PkiError> {
+        Self::of(certificate.to_owned(), KeyPair::from_pem(key)?)
+    }
+
+    fn of(certificate: String, key: KeyPair) -> Result<Self, PkiError> {
+        let (_, pem) = parse_x509_pem(certificate.as_bytes()).map_err(|_| PkiError::NoAuthority)?;
+        let (_, read) = parse_x509_certificate(&pem.contents).map_err(|_| PkiError::NoAuthority)?;
+        if !read.is_ca() {
+            return Err(PkiError::NoAuthority);
+        }
+        if read.public_key().raw != key.subject_public_key_info() {
+            return Err(PkiError::NotItsKey);
+        }
+        let end = Timestamp::from_second(read.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
+        let issuer = Issuer::from_ca_cert_der(&pem.contents.as_slice().into(), key)?;
+        Ok(Self { issuer, certificate, end })
+    }
+
+    /// Its certificate, PEM.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Its key, PEM.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    /// Until when it is valid.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.end
+    }
+
+    /// Signs a certificate for a key: valid for `life`, and no longer than the authority.
+    ///
+    /// # Errors
+    /// When the authority is not valid any more.
+    pub fn sign(&self, leaf: Leaf<'_>, key: &PublicKey, life: Duration, now: Timestamp) -> Result<Signed, PkiError> {
+        if self.end <= now {
+            return Err(PkiError::Over(self.end));
+        }
+        let Leaf { common, names, usage } = leaf;
+        let not_after = end(now, life).min(self.end);
+        let mut name = DistinguishedName::new();
+        name.push(DnType::CommonName, common);
+        let client = ExtendedKeyUsagePurpose::ClientAuth;
+        let mut params = params(name, now, not_after);
+        params.subject_alt_names = names.iter().map(|name| subject_name(name)).collect::<Result<_, _>>()?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = match usage {
+            Usage::Both => vec![ExtendedKeyUsagePurpose::ServerAuth, client],
+            Usage::Client => vec![client],
+        };
+        params.use_authority_key_identifier_extension = true;
+        let chain = params.signed_by(&key.info()?, &self.issuer)?.pem();
+        Ok(Signed { chain, not_after })
+    }
+}
+
+/// What all certificates say.
+fn params(name: DistinguishedName, now: Timestamp, not_after: Timestamp) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let date = |time: Timestamp| {
+        let seconds = u64::try_from(time.as_second()).unwrap_or_default();
+        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
+    };
+    (params.not_before, params.not_after) = (date(now.checked_sub(SKEW).unwrap_or(now)), date(not_after));
+    params.distinguished_name = name;
+    params.serial_number = Some(SerialNumber::from_slice(&serial()));
+    params
+}
+
+fn end(now: Timestamp, life: Duration) -> Timestamp {
+    // Certificates know seconds.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    now.checked_add(life).unwrap_or(Timestamp::MAX)
+}
+
+fn subject_name(name: &str) -> Result<SanType, PkiError> {
+    Ok(match name.parse::<IpAddr>() {
+        Ok(address) => SanType::IpAddress(address),
+        Err(_) => SanType::DnsName(name.try_into()?),
+    })
+}
+
+/// A number that no other certificate has: positive, and without a leading zero.
+fn serial() -> [u8; 16] {
+    let mut number: [u8; 16] = rand::rng().random();
+    number[0] = number[0] & 0x7f | 0x40;
+    number
+}

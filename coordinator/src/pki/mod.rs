@@ -1,0 +1,60 @@
+//! Keys and certificates: what an authority is, what it signs, and what may be asked of it. No client and no clock: the time is
+//! handed in.
+//!
+//! All keys are of ECDSA on P-256: every TLS library has it, and a signature costs some 40 us.
+
+mod authority;
+mod key;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+pub use authority::{Authority, Leaf, Usage};
+#[cfg(test)]
+pub use key::PrivateKey;
+pub use key::{PublicKey, Unsuitable};
+
+/// Why something cannot be made or read.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum PkiError {
+    #[error("{0}")]
+    Broken(String),
+    #[error("it is no certificate of an authority")]
+    NoAuthority,
+    #[error("the key is not the certificate's")]
+    NotItsKey,
+    #[error("the authority was valid until {0}")]
+    Over(Timestamp),
+}
+
+impl From<rcgen::Error> for PkiError {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// The authorities of one cluster: of its members, and of its clients.
+pub struct Pair {
+    pub peer: Authority,
+    pub client: Authority,
+}
+
+impl Pair {
+    /// New ones for a cluster, by its name and namespace.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn make(of: (&str, &str), life: Duration, now: Timestamp) -> Result<Self, PkiError> {
+        Ok(Self { peer: Authority::make("peer", of, life, now)?, client: Authority::make("client", of, life, now)? })
+    }
+}
+
+/// Bytes as people compare them.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
