@@ -5,6 +5,7 @@
 //!     │ /agent   emptyDir: binary, socket, hosts
 //!   etcd   /agent/etcd-agent launch, parent of the image's own etcd
 //!     │ /var/lib/etcd   the member's volume
+//!     │ /tls    in memory, where traffic is encrypted: what etcd serves with
 //! ```
 //! Nothing about membership stands here: flags that are frozen in a template go stale.
 //!
@@ -15,6 +16,7 @@ mod etcd;
 mod placement;
 mod security;
 pub mod template;
+pub(super) mod tls;
 
 use std::collections::BTreeMap;
 
@@ -38,7 +40,7 @@ const EVICTABLE: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-vo
 #[must_use]
 pub fn template(plan: &Blueprint<'_>) -> PodTemplateSpec {
     let Admitted { labels, annotations, rest, mounts, losses: _ } =
-        template::admit(plan.wanted.template.as_deref(), &plan.cluster.spec.pod);
+        template::admit(plan.wanted.template.as_deref(), &plan.cluster.spec.pod, plan.incarnation.encrypted);
     let metadata = metadata(plan, labels, annotations);
     let mut template = PodTemplateSpec { metadata: Some(metadata), spec: Some(spec(plan, rest, mounts)) };
     shape::stamp(&mut template);
@@ -50,6 +52,7 @@ fn spec(plan: &Blueprint<'_>, rest: PodSpec, mounts: Mounts) -> PodSpec {
     let mut containers = vec![agent::container(plan, mounts.agent), etcd::container(plan, mounts.etcd)];
     containers.extend(rest.containers);
     let mut volumes = vec![shared_directory(), agent::token()];
+    volumes.extend(tls::volume(plan.incarnation.encrypted));
     volumes.extend(rest.volumes.into_iter().flatten());
     let rest = PodSpec { containers, volumes: Some(volumes), ..rest };
     PodSpec {
@@ -79,9 +82,10 @@ fn metadata(
     ]));
     notes.extend(wanted.annotations.clone());
     notes.extend(labels([("kubectl.kubernetes.io/default-container", names::CONTAINER_ETCD.into())]));
-    // The emptyDir holds nothing that a new pod does not make anew; the budget still guards the quorum. A user who
+    // The emptyDirs hold nothing that a new pod does not make anew; the budget still guards the quorum. A user who
     // lists volumes here means them all.
-    notes.entry(EVICTABLE.into()).or_insert_with(|| VOLUME_AGENT.into());
+    let ours = std::iter::once(VOLUME_AGENT).chain((!plan.incarnation.encrypted.is_off()).then_some(tls::VOLUME));
+    notes.entry(EVICTABLE.into()).or_insert_with(|| ours.collect::<Vec<_>>().join(","));
     ObjectMeta { labels: Some(all), annotations: Some(notes), ..ObjectMeta::default() }
 }
 

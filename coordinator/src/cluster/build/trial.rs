@@ -12,7 +12,10 @@ use k8s_openapi::{
 };
 use kube::ResourceExt;
 
-use super::{owner, pod::VOLUME_AGENT, pod::agent::BINARY};
+use super::{
+    owner,
+    pod::{VOLUME_AGENT, agent::BINARY, tls},
+};
 use crate::cluster::facts::{shape, trial};
 use etcd_operator_shared::api::EtcdCluster;
 
@@ -100,7 +103,11 @@ fn installs(agent: Container) -> Container {
     }
 }
 
-fn rehearses(etcd: Container, known: &[EnvVar]) -> Container {
+/// Its member is alone on loopback, without certificates: those of a cluster are for its members.
+fn rehearses(mut etcd: Container, known: &[EnvVar]) -> Container {
+    if let Some(mounts) = &mut etcd.volume_mounts {
+        mounts.retain(|mount| mount.name != tls::VOLUME);
+    }
     let known = known.iter().filter(|one| KNOWN.contains(&one.name.as_str())).cloned();
     Container {
         command: Some(vec![names::AGENT_BINARY.into(), "rehearse".into()]),

@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
 
-use super::{Blueprint, mount, mounts, named};
+use super::{Blueprint, mount, mounts, named, tls};
 
 /// The program in the agent's image.
 pub const BINARY: &str = "/etcd-agent";
@@ -27,6 +27,7 @@ pub fn container(plan: &Blueprint<'_>, further: Vec<VolumeMount>) -> Container {
     let exec = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
     let mut mounts = mounts();
     mounts.push(VolumeMount { read_only: Some(true), ..mount(VOLUME_TOKEN, names::TOKEN_DIR) });
+    mounts.extend(tls::written(plan.incarnation.encrypted));
     mounts.extend(further);
     Container {
         image: Some(plan.agent_image.to_owned()),
@@ -109,7 +110,7 @@ pub fn http(path: &str) -> Probe {
 /// A change of any of these rolls through the members, as a change of options must.
 fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
     use etcd_operator_shared::names::env;
-    vec![
+    let mut all = vec![
         from_field(env::POD_NAME, "metadata.name"),
         from_field(env::POD_NAMESPACE, "metadata.namespace"),
         from_field(env::POD_UID, "metadata.uid"),
@@ -120,7 +121,9 @@ fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
         literal(env::CLUSTER_ID, cluster_id(plan)),
         literal(env::ETCD_VERSION, plan.wanted.version.to_string()),
         literal(env::ETCD_OPTIONS, plan.options().said()),
-    ]
+    ];
+    all.extend(tls::told(plan.incarnation.encrypted));
+    all
 }
 
 /// The ID that etcd itself will reckon from the initial members' URLs and the token.
@@ -132,7 +135,7 @@ fn cluster_id(plan: &Blueprint<'_>) -> String {
     ids::cluster(urls.iter().map(String::as_str), &plan.incarnation.token)
 }
 
-fn literal(name: &str, value: String) -> EnvVar {
+pub(super) fn literal(name: &str, value: String) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value), value_from: None }
 }
 

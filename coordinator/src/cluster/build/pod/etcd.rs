@@ -3,7 +3,7 @@
 use etcd_operator_shared::names;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, Probe, VolumeMount};
 
-use super::{Blueprint, VOLUME_AGENT, agent::http, mount, mounts, named};
+use super::{Blueprint, VOLUME_AGENT, agent::http, mount, mounts, named, tls};
 
 /// Where the container's hosts file is.
 pub const HOSTS: &str = "/etc/hosts";
@@ -13,11 +13,13 @@ pub fn container(plan: &Blueprint<'_>, further: Vec<VolumeMount>) -> Container {
     let mut mounts = mounts();
     // The agent's hook made this file before kubelet makes this container, and keeps the peers' addresses in it.
     mounts.push(VolumeMount { sub_path: Some(names::HOSTS_FILE.into()), ..mount(VOLUME_AGENT, HOSTS) });
+    mounts.extend(tls::read(plan.incarnation.encrypted));
     mounts.extend(further);
     Container {
         image: Some(plan.wanted.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec![names::AGENT_BINARY.into(), "launch".into()]),
+        env: tls::etcdctl(plan.incarnation.encrypted),
         ports: Some(vec![
             port("client", names::PORT_CLIENT),
             port("peer", names::PORT_PEER),

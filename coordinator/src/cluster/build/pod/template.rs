@@ -10,15 +10,25 @@ mod containers;
 
 use std::{collections::BTreeMap, fmt};
 
-use etcd_operator_shared::{api::cluster::PodTemplate, names, validate::Template};
+use etcd_operator_shared::{
+    api::cluster::{Encrypted, PodTemplate},
+    names,
+    validate::Template,
+};
 use k8s_openapi::api::core::v1::{PodSpec, VolumeMount};
 
-use super::{VOLUME_AGENT, agent};
+use super::{VOLUME_AGENT, agent, tls};
 
 /// Where the template stands in the object.
 const PATH: &str = "spec.pod.template";
-/// Names of volumes that the pod has already.
+/// Names of volumes that every pod has already.
 const VOLUMES: [&str; 3] = [names::VOLUME_DATA, VOLUME_AGENT, agent::VOLUME_TOKEN];
+
+/// What the operator has in the pods of one cluster: users of plain ones may well have a volume `tls` of their own.
+#[derive(Debug, Clone, Copy)]
+struct Ours {
+    encrypted: bool,
+}
 /// Labels and annotations that the operator sets.
 const KEYS: [&str; 11] = [
     "app.kubernetes.io/name",
@@ -84,17 +94,30 @@ pub enum Why {
     TooShort,
 }
 
+impl Ours {
+    /// Whether a volume of this name is the operator's.
+    fn has(self, volume: &str) -> bool {
+        VOLUMES.contains(&volume) || (self.encrypted && volume == tls::VOLUME)
+    }
+
+    /// Where the directory of what is encrypted is mounted, if it is.
+    fn directory(self) -> Option<&'static str> {
+        self.encrypted.then_some(names::TLS_DIR)
+    }
+}
+
 /// Sorts out what is used of a template; `pod`: the fields that win over it.
 #[must_use]
-pub fn admit(template: Option<&Template>, pod: &PodTemplate) -> Admitted {
+pub fn admit(template: Option<&Template>, pod: &PodTemplate, encrypted: Encrypted) -> Admitted {
+    let ours = Ours { encrypted: !encrypted.is_off() };
     let Some(Template { labels, annotations, spec }) = template else { return Admitted::default() };
     let (mut rest, mut losses) = (spec.clone(), Losses(vec![]));
     let labels = losses.keys("labels", labels, &pod.labels);
     let annotations = losses.keys("annotations", annotations, &pod.annotations);
     losses.ours(&mut rest);
     losses.said_elsewhere(&mut rest, pod);
-    losses.volumes(&mut rest);
-    let mounts = containers::sort(&mut rest, &mut losses);
+    losses.volumes(&mut rest, ours);
+    let mounts = containers::sort(&mut rest, ours, &mut losses);
     Admitted { labels, annotations, rest, mounts, losses: losses.0 }
 }
 
@@ -183,10 +206,10 @@ impl Losses {
         }
     }
 
-    fn volumes(&mut self, rest: &mut PodSpec) {
+    fn volumes(&mut self, rest: &mut PodSpec, ours: Ours) {
         let Some(volumes) = &mut rest.volumes else { return };
         volumes.retain(|volume| {
-            let taken = VOLUMES.contains(&volume.name.as_str());
+            let taken = ours.has(&volume.name);
             if taken {
                 self.add(format_args!("spec.volumes[{}]", volume.name), Why::Taken);
             }

@@ -17,7 +17,7 @@ const TOLD: usize = 5;
 /// What to say, or `None` where there is no template. `care`: what the spec was found to say.
 pub fn applied(input: Input<'_>, care: &Care) -> Option<ConditionUpdate> {
     let template = care.wanted.template.as_deref()?;
-    let Admitted { losses, .. } = admit(Some(template), &input.cluster.spec.pod);
+    let Admitted { losses, .. } = admit(Some(template), &input.cluster.spec.pod, care.incarnation.encrypted);
     let (status, reason, message) = match losses.as_slice() {
         [] => (Status::True, "AllFieldsUsed", "all of spec.pod.template is used".to_owned()),
         losses => (Status::False, "FieldsNotUsed", sentence(losses)),

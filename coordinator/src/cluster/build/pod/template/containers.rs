@@ -3,32 +3,38 @@
 use etcd_operator_shared::names::{AGENT_DIR, CONTAINER_AGENT, CONTAINER_ETCD, TOKEN_DIR, VOLUME_DATA, VOLUME_DIR};
 use k8s_openapi::api::core::v1::{Container, PodSpec, VolumeMount};
 
-use super::{Losses, Mounts, VOLUMES, Why};
+use super::{Losses, Mounts, Ours, Why};
 use crate::cluster::build::pod::{agent, etcd};
 
 /// Leaves the user's containers in the pod, and gives what is to be mounted in ours.
-pub fn sort(pod: &mut PodSpec, losses: &mut Losses) -> Mounts {
+pub fn sort(pod: &mut PodSpec, ours: Ours, losses: &mut Losses) -> Mounts {
     let mut mounts = Mounts::default();
     for container in std::mem::take(&mut pod.containers) {
         match container.name.as_str() {
             CONTAINER_AGENT => {
                 let taken = [VOLUME_DIR, AGENT_DIR, TOKEN_DIR, agent::BINARY];
-                mounts.agent.extend(own(container, "agentResources", &taken, losses));
+                mounts.agent.extend(own(container, "agentResources", &taken, ours, losses));
             }
             CONTAINER_ETCD => {
                 let taken = [VOLUME_DIR, AGENT_DIR, etcd::HOSTS];
-                mounts.etcd.extend(own(container, "resources", &taken, losses));
+                mounts.etcd.extend(own(container, "resources", &taken, ours, losses));
             }
-            _ => pod.containers.push(guest(container, "containers", losses)),
+            _ => pod.containers.push(guest(container, "containers", ours, losses)),
         }
     }
     let before = pod.init_containers.take();
-    pod.init_containers = before.map(|all| all.into_iter().filter_map(|one| before_ours(one, losses)).collect());
+    pod.init_containers = before.map(|all| all.into_iter().filter_map(|one| before_ours(one, ours, losses)).collect());
     mounts
 }
 
 /// All that one of our containers takes from the user: mounts. `resources`: the field of `spec.pod` that has its resources.
-fn own(mut container: Container, resources: &'static str, paths: &[&str], losses: &mut Losses) -> Vec<VolumeMount> {
+fn own(
+    mut container: Container,
+    resources: &'static str,
+    paths: &[&str],
+    ours: Ours,
+    losses: &mut Losses,
+) -> Vec<VolumeMount> {
     let at = format!("spec.containers[{}]", container.name);
     let mounts = container.volume_mounts.take().unwrap_or_default();
     let said = serde_json::to_value(&container).unwrap_or_default();
@@ -38,8 +44,8 @@ fn own(mut container: Container, resources: &'static str, paths: &[&str], losses
     }
     let kept = mounts.into_iter().filter(|mount| {
         let why = match mount {
-            _ if VOLUMES.contains(&mount.name.as_str()) => Why::Private,
-            _ if paths.iter().any(|path| meet(path, &mount.mount_path)) => Why::Covers,
+            _ if ours.has(&mount.name) => Why::Private,
+            _ if paths.iter().copied().chain(ours.directory()).any(|path| meet(path, &mount.mount_path)) => Why::Covers,
             _ => return true,
         };
         losses.add(format_args!("{at}.volumeMounts[{}]", mount.mount_path), why);
@@ -58,11 +64,11 @@ fn meet(ours: &str, theirs: &str) -> bool {
 }
 
 /// A container of the user's: it may read etcd's data, and has no part in what agent and launcher share.
-fn guest(mut container: Container, list: &str, losses: &mut Losses) -> Container {
+fn guest(mut container: Container, list: &str, ours: Ours, losses: &mut Losses) -> Container {
     let at = format!("spec.{list}[{}]", container.name);
     if let Some(mounts) = &mut container.volume_mounts {
         mounts.retain(|mount| {
-            let private = mount.name != VOLUME_DATA && VOLUMES.contains(&mount.name.as_str());
+            let private = mount.name != VOLUME_DATA && ours.has(&mount.name);
             if private {
                 losses.add(format_args!("{at}.volumeMounts[{}]", mount.mount_path), Why::Private);
             }
@@ -78,10 +84,10 @@ fn guest(mut container: Container, list: &str, losses: &mut Losses) -> Container
     container
 }
 
-fn before_ours(container: Container, losses: &mut Losses) -> Option<Container> {
+fn before_ours(container: Container, ours: Ours, losses: &mut Losses) -> Option<Container> {
     if [CONTAINER_AGENT, CONTAINER_ETCD].contains(&container.name.as_str()) {
         losses.add(format_args!("spec.initContainers[{}]", container.name), Why::Taken);
         return None;
     }
-    Some(guest(container, "initContainers", losses))
+    Some(guest(container, "initContainers", ours, losses))
 }

@@ -7,14 +7,23 @@ use proptest::{
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::cluster::build::tests::plan;
+use crate::cluster::build::{Blueprint, tests::plan};
 
 /// The pod of a cluster with this in `spec.pod`, and what of the template it does not use.
 fn pod(pod: &Value) -> (Value, Vec<Loss>) {
-    let plan = plan(json!({ "pod": pod }));
-    let spec = &plan.blueprint().cluster.spec.pod;
-    let losses = admit(plan.blueprint().wanted.template.as_deref(), spec).losses;
+    pod_of(json!({ "pod": pod }))
+}
+
+fn pod_of(spec: Value) -> (Value, Vec<Loss>) {
+    let plan = plan(spec);
+    let Blueprint { cluster, wanted, incarnation, .. } = plan.blueprint();
+    let losses = admit(wanted.template.as_deref(), &cluster.spec.pod, incarnation.encrypted).losses;
     (plan.set()["spec"]["template"].clone(), losses)
+}
+
+/// An encrypted cluster's pod.
+fn encrypted(pod: &Value) -> (Value, Vec<Loss>) {
+    pod_of(json!({"pod": pod, "security": {"peer": {"mode": "Auto"}, "client": {"mode": "Auto"}}}))
 }
 
 fn lost(template: &Value) -> Vec<(String, Why)> {
@@ -337,14 +346,64 @@ proptest! {
 
 #[test]
 fn a_pod_without_a_template_is_what_it_was() {
-    let golden: Value = serde_yaml::from_str(include_str!("golden.yaml")).unwrap();
-    let (made, _) = pod(&json!({}));
+    let plain = (pod(&json!({})).0, "golden.yaml", include_str!("golden.yaml"));
+    let encrypted = (encrypted(&json!({})).0, "golden-encrypted.yaml", include_str!("golden-encrypted.yaml"));
+    for (made, file, golden) in [plain, encrypted] {
+        let golden: Value = serde_yaml::from_str(golden).unwrap();
+        assert_eq!(
+            made,
+            golden,
+            "with this, an upgrade of the operator replaces every pod of every cluster, one at a time, each with an election \
+             and some seconds in which its member is away, and takes each cluster of one member down: is it worth that? Then \
+             write down why, and take this as {file}:\n{}",
+            serde_yaml::to_string(&made).unwrap()
+        );
+    }
+}
+
+#[test]
+fn where_certificates_are_nothing_of_the_users_is_mounted_and_a_plain_pod_has_that_place_free() {
+    let template = json!({"template": {"spec": {
+        "volumes": [{"name": "tls", "emptyDir": {}}, {"name": "mine", "emptyDir": {}}],
+        "containers": [
+            {"name": "etcd", "volumeMounts": [{"name": "mine", "mountPath": "/tls/sub"}]},
+            {"name": "sidecar", "image": "x", "volumeMounts": [{"name": "tls", "mountPath": "/secrets"}]},
+        ],
+    }}});
+    assert_eq!(pod(&template).1, vec![]);
+    let (made, losses) = encrypted(&template);
+    let lost: Vec<_> = losses.iter().map(|loss| (loss.path.as_str(), loss.why)).collect();
     assert_eq!(
-        made,
-        golden,
-        "with this, an upgrade of the operator replaces every pod of every cluster, one at a time, each with an election and \
-         some seconds in which its member is away, and takes each cluster of one member down: is it worth that? Then \
-         write down why, and take this as golden.yaml:\n{}",
-        serde_yaml::to_string(&made).unwrap()
+        lost,
+        [
+            ("spec.pod.template.spec.volumes[tls]", Why::Taken),
+            ("spec.pod.template.spec.containers[etcd].volumeMounts[/tls/sub]", Why::Covers),
+            ("spec.pod.template.spec.containers[sidecar].volumeMounts[/secrets]", Why::Private),
+        ]
     );
+    let volumes = &made["spec"]["volumes"];
+    assert_eq!(volumes.as_array().unwrap().iter().filter(|volume| volume["name"] == "tls").count(), 1);
+    assert_eq!(one(volumes, "tls")["emptyDir"], json!({"medium": "Memory", "sizeLimit": "1Mi"}));
+}
+
+#[test]
+fn only_the_agent_writes_certificates_and_etcdctl_finds_those_of_clients() {
+    let both = |security: Value| pod_of(json!({ "security": security })).0["spec"]["containers"].clone();
+    let mount = |container: &Value| {
+        let mounts = container["volumeMounts"].as_array().unwrap().clone();
+        mounts.into_iter().find(|mount| mount["name"] == "tls").map(|mount| mount["readOnly"] == true)
+    };
+    let all = both(json!({"peer": {"mode": "Auto"}, "client": {"mode": "Auto"}}));
+    assert_eq!((mount(&all[0]), mount(&all[1])), (Some(false), Some(true)));
+    let variables = |container: &Value| -> Vec<String> {
+        let all = container["env"].as_array().cloned().unwrap_or_default();
+        all.iter()
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .filter(|name| name.contains("TLS") || name.contains("CTL"))
+            .collect()
+    };
+    assert_eq!(variables(&all[0]), ["PEER_TLS", "CLIENT_TLS"]);
+    assert_eq!(variables(&all[1]), ["ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"]);
+    let peer = both(json!({"peer": {"mode": "Auto"}}));
+    assert_eq!((variables(&peer[0]), variables(&peer[1])), (vec!["PEER_TLS".to_owned()], vec![]));
 }
