@@ -2,7 +2,7 @@
 
 mod schema;
 
-use etcd_operator_shared::api::{EtcdCluster, EtcdMember};
+use etcd_operator_shared::api::{EtcdCluster, EtcdMember, EtcdUser};
 use kube::CustomResourceExt;
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub fn yaml(without_cel: bool) -> anyhow::Result<String> {
 }
 
 fn kinds(without_cel: bool) -> anyhow::Result<Vec<Value>> {
-    let crds = [EtcdCluster::crd(), EtcdMember::crd()];
+    let crds = [EtcdCluster::crd(), EtcdMember::crd(), EtcdUser::crd()];
     let mut kinds = crds.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
     for schema in kinds.iter_mut().filter_map(|kind| kind.pointer_mut("/spec/versions/0/schema/openAPIV3Schema")) {
         schema::finish(schema, without_cel);
@@ -38,7 +38,8 @@ mod tests {
         let source = concat!(
             include_str!("../../shared/src/api/cluster.rs"),
             include_str!("../../shared/src/api/cluster/pod.rs"),
-            include_str!("../../shared/src/api/cluster/security.rs")
+            include_str!("../../shared/src/api/cluster/security.rs"),
+            include_str!("../../shared/src/api/user.rs")
         );
         let rules = yaml(false).unwrap().matches("- message:").count();
         assert_eq!(rules, source.matches("Rule::new(").count());

@@ -16,6 +16,7 @@ mod print;
 mod process;
 #[cfg(test)]
 mod rooms;
+mod user;
 
 use anyhow::anyhow;
 use etcd_operator_shared::process::{logs, shutdown};

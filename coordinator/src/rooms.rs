@@ -7,7 +7,7 @@ use std::{
 };
 
 /// All rooms, the lowest first.
-const ROOMS: [&str; 31] = [
+const ROOMS: [&str; 39] = [
     "ownership",
     "print",
     "metrics",
@@ -36,14 +36,32 @@ const ROOMS: [&str; 31] = [
     "cluster/installation",
     "cluster/reconcile",
     "cluster/controller",
+    "user/facts",
+    "user/decide",
+    "user/build",
+    "user/context",
+    "user/apply",
+    "user/report",
+    "user/reconcile",
+    "user/controller",
     "args",
     "crds",
     "process",
 ];
 
 /// These decide or derive, and do nothing.
-const PURE: [&str; 7] =
-    ["ownership", "print", "pki", "cluster/facts", "cluster/decide", "cluster/build", "cluster/report/status"];
+const PURE: [&str; 10] = [
+    "ownership",
+    "print",
+    "pki",
+    "cluster/facts",
+    "cluster/decide",
+    "cluster/build",
+    "cluster/report/status",
+    "user/facts",
+    "user/decide",
+    "user/build",
+];
 
 /// What a pure room has no word for.
 const IMPURE: [&str; 6] = ["tokio", "async ", "crate::apiserver", "::now()", "kube::Client", "std::env"];

@@ -205,6 +205,15 @@ impl ApiServer {
         self.call(|| say::<K>("replace", &name), api.replace(&name, &params, object)).await
     }
 
+    /// Asks whether an object that is there could be replaced by this one; it is not.
+    pub async fn rehearse_replace<K: Kind>(&self, object: &K) -> Result<(), Failed> {
+        self.writes::<K>("rehearse").await;
+        let name = object.name_any();
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let api = self.api::<K>(&object.namespace().unwrap_or_default());
+        self.call(|| say::<K>("rehearse", &name), api.replace(&name, &params, object)).await.map(drop)
+    }
+
     /// Server-side apply: what is named is ours, by force. Gives the metadata after it.
     pub async fn apply<K: Kind, T: Serialize + Debug>(
         &self,

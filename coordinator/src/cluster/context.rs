@@ -3,7 +3,8 @@
 use std::sync::{Arc, Once};
 
 use etcd_operator_shared::api::{EtcdCluster, cluster::PodUser};
-use kube::ResourceExt;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use tokio::sync::mpsc::Sender;
 
 use crate::{
     apiserver::{ApiServer, applied::Applied, events::Events, lists::Lists},
@@ -35,6 +36,8 @@ pub struct Context {
     pub inquiries: Inquiries,
     pub rehearsals: Rehearsals,
     pub turns: Turns,
+    /// Told of every cluster that is touched: its users may depend on it. Nobody listens where there are no users.
+    pub touched: Sender<ObjectRef<EtcdCluster>>,
     /// Whether the rolls that were under way have their turns.
     pub resumed: Once,
 }

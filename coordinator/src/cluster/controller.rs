@@ -62,6 +62,7 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
     let all = all.inspect(move |cluster| {
         if let Ok(cluster) = cluster {
             memory.forget_if_gone(cluster);
+            let _ = memory.touched.try_send(ObjectRef::from_obj(cluster));
         }
     });
     let controller = Controller::for_stream(all, ctx.caches.clusters.store())

@@ -21,7 +21,7 @@ pub(crate) mod installations;
 mod outcome;
 mod reconcile;
 pub(crate) mod rehearsals;
-mod report;
+pub(crate) mod report;
 mod salvage;
 pub(crate) mod sweep;
 pub(crate) mod timers;

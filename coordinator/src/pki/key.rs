@@ -1,8 +1,6 @@
 //! Public keys as they are asked for, and private ones as they are given to users.
 
-#[cfg(test)]
-use rcgen::KeyPair;
-use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SubjectPublicKeyInfo};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SubjectPublicKeyInfo};
 use ring::digest::{SHA256, digest};
 use thiserror::Error;
 use x509_parser::{certification_request::X509CertificationRequest, pem::parse_x509_pem, prelude::FromDer};
@@ -20,7 +18,6 @@ const UNCOMPRESSED: u8 = 4;
 pub struct PublicKey(Box<[u8]>);
 
 /// A key pair, made here.
-#[cfg(test)]
 pub struct PrivateKey(KeyPair);
 
 /// Why nothing is signed for what was asked.
@@ -90,7 +87,6 @@ impl PublicKey {
     }
 }
 
-#[cfg(test)]
 impl PrivateKey {
     /// # Errors
     /// When the system has no random numbers.

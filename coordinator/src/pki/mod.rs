@@ -12,9 +12,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 pub use authority::{Authority, Leaf, Usage};
-#[cfg(test)]
-pub use key::PrivateKey;
-pub use key::{PublicKey, Unsuitable};
+pub use key::{PrivateKey, PublicKey, Unsuitable};
 
 /// Why something cannot be made or read.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 
 use std::sync::{Arc, Once};
 
-use tokio::task::JoinSet;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,6 +22,9 @@ use crate::{
     metrics::Metrics,
     process::senses::Senses,
 };
+
+/// As many clusters may wait to be looked up for their users. More are lost: a user that waits for one looks by itself.
+const TOUCHED: usize = 1024;
 
 /// What acts.
 pub struct Term<'a> {
@@ -53,6 +56,7 @@ impl<'a> Term<'a> {
             let (caches, lists) = (Caches::default(), Lists::default());
             metrics.follow(caches.clusters.store());
             senses.expect(lists.clone());
+            let (touched, of_users) = mpsc::channel(TOUCHED);
             let ctx = Arc::new(Context {
                 api: Arc::clone(api),
                 caches,
@@ -68,8 +72,11 @@ impl<'a> Term<'a> {
                 inquiries: Inquiries::default(),
                 rehearsals: Rehearsals::default(),
                 turns: turns.of(number),
+                touched,
                 resumed: Once::new(),
             });
+            let of_scope = Arc::new(crate::user::context::Context::new(Arc::clone(&ctx)));
+            controllers.spawn(crate::user::controller::run(scope.clone(), of_scope, of_users, shutdown.clone()));
             controllers.spawn(sweep::run(scope.clone(), Arc::clone(&ctx), shutdown.clone()));
             controllers.spawn(controller::run(scope, ctx, shutdown.clone()));
         }

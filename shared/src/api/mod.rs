@@ -6,9 +6,12 @@ mod amount;
 pub mod cluster;
 #[allow(clippy::duplicated_attributes)]
 pub mod member;
+#[allow(clippy::duplicated_attributes)]
+pub mod user;
 mod word;
 
 pub use amount::Amount;
 pub use cluster::{EtcdCluster, EtcdClusterSpec, EtcdClusterStatus, EtcdOptions};
 pub use member::{EtcdMember, EtcdMemberSpec, EtcdMemberStatus};
+pub use user::{EtcdUser, EtcdUserSpec, EtcdUserStatus};
 pub use word::Word;

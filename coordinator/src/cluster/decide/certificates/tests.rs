@@ -14,7 +14,7 @@ use crate::{
     pki::PrivateKey,
 };
 
-fn cluster(security: Value) -> EtcdCluster {
+fn cluster(security: &Value) -> EtcdCluster {
     let spec = json!({"version": "v3.5.21", "security": security});
     let mut cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
     cluster.metadata.namespace = Some("ns".into());
@@ -26,12 +26,12 @@ fn cluster(security: Value) -> EtcdCluster {
 }
 
 fn encrypted() -> EtcdCluster {
-    cluster(json!({"peer": {"mode": "Auto"}, "client": {"mode": "Auto"}}))
+    cluster(&json!({"peer": {"mode": "Auto"}, "client": {"mode": "Auto"}}))
 }
 
 /// An encrypted cluster to whose members these names were added.
 fn named(names: &[&str]) -> EtcdCluster {
-    cluster(json!({"peer": {"mode": "Auto"}, "client": {"mode": "Auto", "names": names}}))
+    cluster(&json!({"peer": {"mode": "Auto"}, "client": {"mode": "Auto", "names": names}}))
 }
 
 fn held() -> Held {
@@ -160,7 +160,7 @@ fn with_authorities_that_are_lost_exchanged_or_over_nobody_is_answered_and_a_per
 
 #[test]
 fn a_plain_cluster_answers_nobody_and_asks_for_no_authority() {
-    let (mut facts, plain) = (facts(), cluster(json!({})));
+    let (mut facts, plain) = (facts(), cluster(&json!({})));
     asks_for(&mut facts, 1);
     assert_eq!(answers(&plain, &facts), []);
     let known = |cluster: &EtcdCluster| {

@@ -1,0 +1,188 @@
+//! What is done for a user, decided: who gets no certificate and why, and when the next one is due.
+//!
+//! ```text
+//!   a name that may not be, no cluster, a plain one, a Secret of somebody else's ──▶ Refused: nothing is written
+//!   nothing was issued, or for something else, or its time is up                ──▶ Issue
+//!   else                                                                        ──▶ Rests, until it is
+//! ```
+
+use std::time::Duration;
+
+use etcd_operator_shared::{api::EtcdUser, certificates::ROOT, names};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use thiserror::Error;
+
+use super::facts::{Cluster, Facts};
+
+/// Longer names fit no certificate.
+const LONGEST: usize = 64;
+/// A certificate is renewed after this part of its time.
+const RENEWED: (i32, i32) = (2, 3);
+/// Not more often, however little time an authority has left.
+const LEAST: SignedDuration = SignedDuration::from_secs(2);
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Refused(Objection),
+    Issue(Order),
+    /// Nothing, for so long: this was issued.
+    Rests(Order, Duration),
+}
+
+/// A certificate to be issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub cluster: Cluster,
+    /// Name of the Secret.
+    pub secret: String,
+    /// Fingerprint of what it is issued for.
+    pub print: String,
+}
+
+/// Why there is no certificate.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum Objection {
+    #[error("root is etcd's own name for who may do everything: give the user another name")]
+    Root,
+    #[error("metadata.name has more than {LONGEST} characters, and a certificate takes no more")]
+    LongName,
+    #[error("there is no EtcdCluster {0} in this namespace")]
+    NoSuchCluster(String),
+    #[error("EtcdCluster {0} has not begun yet")]
+    NotBegun(String),
+    #[error(
+        "traffic of EtcdCluster {0} with its clients is plain, so that no certificate is of use: who reaches its port may do \
+         everything"
+    )]
+    Plain(String),
+    #[error("Secret {secret} is that of EtcdUser {by}: name another in spec.secretName")]
+    SecretTaken { secret: String, by: String },
+    #[error(
+        "Secret {0} with the keys of the cluster's certificate authorities is gone: see the EtcdCluster's condition Stalled"
+    )]
+    AuthorityLost(String),
+    #[error("the cluster's certificate authority is not valid any more: see the EtcdCluster's condition Stalled")]
+    AuthorityExpired,
+    #[error(
+        "Secret {secret} exists, was not made for an EtcdUser and is left alone: name another in spec.secretName, or remove it if \
+         nobody needs it ({words})"
+    )]
+    Foreign { secret: String, words: String },
+    #[error(
+        "the operator may not write Secrets here: bind its ClusterRole etcd-coordinator-users in this namespace, or in all ({0})"
+    )]
+    NotPermitted(String),
+    #[error("the API server refuses Secret {secret}: {words}")]
+    Refused { secret: String, words: String },
+}
+
+impl Objection {
+    /// The condition's reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Root | Self::LongName => "InvalidName",
+            Self::NoSuchCluster(_) => "NoSuchCluster",
+            Self::NotBegun(_) => "ClusterNotBegun",
+            Self::Plain(_) => "PlainTraffic",
+            Self::SecretTaken { .. } => "SecretTaken",
+            Self::AuthorityLost(_) => "AuthorityLost",
+            Self::AuthorityExpired => "AuthorityExpired",
+            Self::Foreign { .. } => "ForeignSecret",
+            Self::NotPermitted(_) => "NotPermitted",
+            Self::Refused { .. } => "Refused",
+        }
+    }
+
+    /// Whether it lasts until a person acts.
+    #[must_use]
+    pub fn stalls(&self) -> bool {
+        match self {
+            Self::NotBegun(_) => false,
+            Self::Root
+            | Self::LongName
+            | Self::NoSuchCluster(_)
+            | Self::Plain(_)
+            | Self::SecretTaken { .. }
+            | Self::AuthorityLost(_)
+            | Self::AuthorityExpired
+            | Self::Foreign { .. }
+            | Self::NotPermitted(_)
+            | Self::Refused { .. } => true,
+        }
+    }
+
+    /// What the API server means by refusing to write a Secret. The words of a refusal for want of rights are those of its
+    /// authorizer; a Secret of another type refuses ours.
+    #[must_use]
+    pub fn of_refusal(secret: &str, words: &str) -> Self {
+        let (secret, words) = (secret.to_owned(), words.to_owned());
+        if words.contains("forbidden") && words.contains(" cannot ") {
+            Self::NotPermitted(words)
+        } else if words.contains("immutable") {
+            Self::Foreign { secret, words }
+        } else {
+            Self::Refused { secret, words }
+        }
+    }
+}
+
+/// What is due of one user.
+#[must_use]
+pub fn decide(user: &EtcdUser, facts: &Facts, now: Timestamp) -> Verdict {
+    match order(user, facts) {
+        Err(objection) => Verdict::Refused(objection),
+        Ok(order) => match rests(user, &order, now) {
+            Some(rest) => Verdict::Rests(order, rest),
+            None => Verdict::Issue(order),
+        },
+    }
+}
+
+/// What is to be issued, now or later.
+fn order(user: &EtcdUser, facts: &Facts) -> Result<Order, Objection> {
+    let (name, secret, of) = (user.name_any(), user.secret().to_owned(), user.spec.cluster.clone());
+    if name == ROOT {
+        return Err(Objection::Root);
+    }
+    if name.len() > LONGEST {
+        return Err(Objection::LongName);
+    }
+    if let Some(by) = facts.elder.clone() {
+        return Err(Objection::SecretTaken { secret, by });
+    }
+    let Some(cluster) = &facts.cluster else { return Err(Objection::NoSuchCluster(of)) };
+    match cluster {
+        Cluster { incarnation: None, .. } => Err(Objection::NotBegun(of)),
+        Cluster { encrypted: false, .. } => Err(Objection::Plain(of)),
+        Cluster { begun: false, .. } => Err(Objection::NotBegun(of)),
+        _ => Ok(Order { print: cluster.print(user), cluster: cluster.clone(), secret }),
+    }
+}
+
+/// How long what was issued last is good; `None`: it is not.
+fn rests(user: &EtcdUser, order: &Order, now: Timestamp) -> Option<Duration> {
+    let status = user.status.as_ref().filter(|status| status.issued_for.as_ref() == Some(&order.print))?;
+    let renewed = status.renew_after.as_ref()?.parse::<Timestamp>().ok()?;
+    Duration::try_from(renewed.duration_since(now)).ok().filter(|rest| !rest.is_zero())
+}
+
+/// When a certificate that ends then is renewed.
+#[must_use]
+pub fn renewal(now: Timestamp, not_after: Timestamp) -> Timestamp {
+    let (part, of) = RENEWED;
+    let rest = (not_after.duration_since(now) / of * part).max(LEAST);
+    now.checked_add(rest).unwrap_or(not_after)
+}
+
+/// Where the cluster is reached.
+#[must_use]
+pub fn endpoints(user: &EtcdUser) -> String {
+    let (service, namespace) = (names::client_service(&user.spec.cluster), user.namespace().unwrap_or_default());
+    format!("https://{service}.{namespace}.svc:{}", names::PORT_CLIENT)
+}
+
+#[cfg(test)]
+mod tests;

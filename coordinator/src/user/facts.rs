@@ -1,0 +1,76 @@
+//! What a user's certificate depends on, as plain data.
+
+use std::time::Duration;
+
+use etcd_operator_shared::{
+    api::{EtcdCluster, EtcdUser, cluster::Incarnation},
+    validate,
+};
+use kube::ResourceExt;
+
+use crate::{ownership::Owner, print};
+
+/// Of one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// `None`: there is none of this name, or it is on its way out.
+    pub cluster: Option<Cluster>,
+    /// Name of an elder EtcdUser that has the same Secret.
+    pub elder: Option<String>,
+}
+
+/// The cluster that a user is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// UID with which its data began.
+    pub life: String,
+    /// The life of its data; `None` before the first.
+    pub incarnation: Option<i64>,
+    /// Whether its traffic with clients is encrypted.
+    pub encrypted: bool,
+    /// Whether its authorities were made.
+    pub begun: bool,
+    /// For how long a certificate is valid.
+    pub leaf: Duration,
+}
+
+impl Facts {
+    /// `others`: the EtcdUsers of the namespace.
+    #[must_use]
+    pub fn of<'a>(
+        user: &EtcdUser,
+        cluster: Option<&EtcdCluster>,
+        others: impl IntoIterator<Item = &'a EtcdUser>,
+    ) -> Self {
+        let rank = |user: &EtcdUser| (user.creation_timestamp().map(|made| made.0), user.uid());
+        let same = |other: &&EtcdUser| other.uid() != user.uid() && other.secret() == user.secret();
+        let elder = others.into_iter().filter(same).filter(|other| rank(other) < rank(user));
+        Self {
+            cluster: cluster.filter(|cluster| cluster.metadata.deletion_timestamp.is_none()).map(Cluster::of),
+            elder: elder.min_by_key(|other| rank(other)).map(ResourceExt::name_any),
+        }
+    }
+}
+
+impl Cluster {
+    fn of(cluster: &EtcdCluster) -> Self {
+        let present: Option<&Incarnation> = cluster.status.as_ref().and_then(|status| status.incarnation.as_ref());
+        let encryption = validate::encryption(cluster.spec.security.as_ref());
+        let encryption = encryption.or_else(|_| validate::encryption(None));
+        Self {
+            life: Owner::of(cluster).life,
+            incarnation: present.map(|present| present.number),
+            encrypted: present.is_some_and(|present| present.encrypted.client),
+            begun: present.is_some_and(|present| present.members_created),
+            leaf: encryption.map(|encryption| encryption.leaf).unwrap_or_default(),
+        }
+    }
+
+    /// A fingerprint of what is issued for whom: of another one it is issued anew.
+    #[must_use]
+    pub fn print(&self, user: &EtcdUser) -> String {
+        let Self { life, incarnation, .. } = self;
+        let number = incarnation.unwrap_or_default();
+        format!("{:016x}", print::of(&format!("{life}/{number}/{}/{}", user.spec.cluster, user.secret())))
+    }
+}

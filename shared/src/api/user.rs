@@ -1,0 +1,78 @@
+//! EtcdUser: an application's way into an EtcdCluster whose traffic with clients is encrypted.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Who is let into a cluster: its certificate has this object's name. Every user may read and write every key: nothing narrows that yet.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[kube(
+    group = "etcd.etcd.io",
+    version = "v1alpha1",
+    kind = "EtcdUser",
+    plural = "etcdusers",
+    shortname = "etcdu",
+    category = "etcd",
+    namespaced,
+    status = "EtcdUserStatus",
+    derive = "PartialEq",
+    doc = "A user of an EtcdCluster of the same namespace: yields a Secret of type etcd.etcd.io/client with ca.crt, tls.crt, tls.key and endpoints, and renews it. It may read and write every key.",
+    printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.cluster", description = "EtcdCluster that it is let into"),
+    printcolumn(name = "Secret", type_ = "string", json_path = ".status.secret", description = "Secret that holds its certificate"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the Secret holds a certificate that is valid"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why it is or is not Ready"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.notAfter", description = "When the certificate ends", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name != 'root'").message("metadata.name root is etcd's own: give the user another name"),
+    validation = Rule::new("size(self.metadata.name) <= 64").message("metadata.name must have at most 64 characters, because it is the name in a certificate")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdUserSpec {
+    /// Name of the EtcdCluster, in the same namespace.
+    #[schemars(length(min = 1, max = 52))]
+    pub cluster: String,
+    /// Name of the Secret that is made. Left out, it is the name of this object. One that somebody else has made is never touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message("secretName must be the name of a Secret: lower case letters, digits, '-' and '.'"))]
+    pub secret_name: Option<String>,
+}
+
+/// What became of it.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdUserStatus {
+    /// Generation of the object that this was written for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready: the Secret holds a certificate that is valid. Stalled: a person must act.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Name of the Secret that was written last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub secret: Option<String>,
+    /// When the certificate in it ends, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub not_after: Option<String>,
+    /// When it is renewed, in RFC 3339: after two thirds of its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub renew_after: Option<String>,
+    /// Fingerprint of the cluster's data and the Secret that it was issued for: for others it is issued anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub issued_for: Option<String>,
+}
+
+impl EtcdUser {
+    /// Name of the Secret that is wanted.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        self.spec.secret_name.as_deref().unwrap_or(name)
+    }
+}
