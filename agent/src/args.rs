@@ -4,8 +4,8 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use etcd_operator_shared::{
-    api::EtcdOptions,
-    names::{self, env},
+    api::{EtcdOptions, cluster::Encrypted},
+    names::{self, Scheme, env},
     validate::{self, Flags},
     version::Version,
 };
@@ -101,6 +101,12 @@ pub struct Sidecar {
     pub version: Version,
     #[arg(long, env = env::ETCD_OPTIONS, value_parser = options)]
     pub options: Flags,
+    /// Whether traffic between members is encrypted
+    #[arg(long, env = env::PEER_TLS)]
+    pub peer_tls: bool,
+    /// Whether traffic with clients is
+    #[arg(long, env = env::CLIENT_TLS)]
+    pub client_tls: bool,
     /// What is logged, in the syntax of RUST_LOG
     #[arg(long, env = "ETCD_AGENT_LOG", default_value = "info,kube=warn,tower=warn")]
     pub log: String,
@@ -108,6 +114,23 @@ pub struct Sidecar {
     pub volume: PathBuf,
     #[arg(long, default_value = names::AGENT_DIR)]
     pub shared: PathBuf,
+    /// Where what etcd serves with is exposed
+    #[arg(long, default_value = names::TLS_DIR)]
+    pub tls: PathBuf,
+}
+
+impl Sidecar {
+    /// Which traffic is encrypted.
+    #[must_use]
+    pub fn encrypted(&self) -> Encrypted {
+        Encrypted { peer: self.peer_tls, client: self.client_tls }
+    }
+
+    /// This member's peer URL.
+    #[must_use]
+    pub fn peer_url(&self) -> String {
+        names::peer_url(Scheme::of(self.peer_tls), &self.member, &self.cluster, &self.namespace)
+    }
 }
 
 /// What the coordinator's throw-away pod says to a rehearsal: the same as it would to a sidecar.

@@ -5,12 +5,15 @@
 
 /// Every point, in the order in which a first start passes them, then what joining and what leaving adds.
 #[cfg(feature = "crash-points")]
-pub const POINTS: [&str; 23] = [
+pub const POINTS: [&str; 26] = [
     "before-touch",
     "after-touch",
     "before-claim",
     "after-claim-accepted",
     "after-claim-marked",
+    "before-expose",
+    "after-expose",
+    "after-keep",
     "before-order",
     "after-order",
     "after-running",

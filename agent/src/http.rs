@@ -1,12 +1,20 @@
-//! One GET over plain HTTP, from whoever answers at an address: it may be anybody, so no more is read than was asked for.
+//! One GET, from whoever answers at an address: it may be anybody, so no more is read than was asked for.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::tls::Identity;
 
 /// More than an agent ever says of itself.
 pub const PAGE: usize = 64 << 10;
@@ -33,7 +41,24 @@ pub enum HttpError {
 
 /// Gets at most `most` bytes; the caller bounds the time.
 pub async fn get(authority: &str, path: &str, most: usize) -> Result<Bytes, HttpError> {
+    ask(TcpStream::connect(authority).await?, authority, path, most).await
+}
+
+/// The same as somebody, over TLS; plain as nobody.
+pub async fn get_as(identity: Option<&Identity>, authority: &str, path: &str, most: usize) -> Result<Bytes, HttpError> {
+    let Some((identity, client)) = identity.and_then(|identity| Some((identity, identity.client.as_ref()?))) else {
+        return get(authority, path, most).await;
+    };
     let stream = TcpStream::connect(authority).await?;
+    let stream = TlsConnector::from(Arc::clone(&client.http)).connect(identity.name.clone(), stream).await?;
+    ask(stream, authority, path, most).await
+}
+
+/// The same on a connection that is there.
+pub async fn ask<S>(stream: S, authority: &str, path: &str, most: usize) -> Result<Bytes, HttpError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) = http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream)).await?;
     // Dropped with this future: a peer that went silent must not keep a task.
     let _driver = AbortOnDropHandle::new(tokio::spawn(connection));

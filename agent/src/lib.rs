@@ -27,6 +27,7 @@ mod run;
 mod serve;
 mod sidecar;
 mod signals;
+mod tls;
 pub mod volume;
 
 use std::path::Path;

@@ -27,7 +27,7 @@ use thiserror::Error;
 
 use crate::{
     args::Rehearse,
-    etcd::flags::{self, Entry, Whose},
+    etcd::flags::{self, Entry, Tls, Whose},
     launch::{
         limits::{CGROUP, Limits},
         output::{Tail, pass},
@@ -95,6 +95,8 @@ fn rehearse(wanted: &Rehearse, path: Option<&OsStr>, health: SocketAddr) -> Resu
         version: wanted.version,
         data_dir: &wanted.volume.join(DATA),
         listen: "127.0.0.1",
+        // Certificates are for members, and this is none.
+        tls: Tls::default(),
     };
     let founder = std::slice::from_ref(&member);
     let args = flags::arguments(&whose, &wanted.options, &Entry::New { members: founder, token: DATA });

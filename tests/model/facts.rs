@@ -322,6 +322,8 @@ impl Question {
             neighbours: &neighbours(self.neighbours),
             // Names are known: they only hold a start up.
             addresses: known_addresses(),
+            // Certificates too.
+            certified: true,
             launcher: if self.deaf { start::Launcher::Unheard } else { start::Launcher::Rests },
         })
     }

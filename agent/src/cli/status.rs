@@ -65,6 +65,9 @@ fn human(page: &Value) -> String {
         "API server",
         if page["apiServer"]["connected"] == true { "answers".into() } else { "does not answer".into() },
     );
+    if page["certificates"].is_object() {
+        line("Encrypted", format!("its certificates end at {}", text(&page["certificates"]["notAfter"])));
+    }
     for check in ["checks", "notices"].iter().filter_map(|list| page[*list].as_array()).flatten() {
         let mark = if check["ok"] == true { "ok".to_owned() } else { format!("FAILED: {}", text(&check["reason"])) };
         line(&format!("  {}", text(&check["name"])), mark);

@@ -8,7 +8,10 @@ use std::{
 };
 
 use etcd_operator_shared::{
-    names::{PORT_CLIENT, PORT_METRICS, PORT_PEER, client_url, ordinal, peer_url},
+    certificates,
+    names::{
+        PORT_CLIENT, PORT_METRICS, PORT_PEER, Scheme, TLS_DIR, TLS_PEER, TLS_SERVER, client_url, ordinal, peer_url,
+    },
     validate::{Compaction, Flags},
     version::{Minor, Version},
 };
@@ -23,6 +26,18 @@ pub struct Whose<'a> {
     pub data_dir: &'a Path,
     /// Host of the URLs that it listens on: see [`everywhere`].
     pub listen: &'a str,
+    pub tls: Tls<'a>,
+}
+
+/// What it encrypts its traffic with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tls<'a> {
+    /// Where the pairs are.
+    pub folder: Option<&'a Path>,
+    /// The authorities that its peers' certificates are of; none where that traffic is plain.
+    pub peer: Option<&'a Path>,
+    /// The authorities that its clients' certificates are of; none where that traffic is plain.
+    pub client: Option<&'a Path>,
 }
 
 /// Every address of this machine, as the host of a URL. Go takes `0.0.0.0` for IPv4 only, and `[::]` for both, but has no
@@ -62,6 +77,7 @@ pub fn lines(whose: &Whose<'_>, options: &Flags, entry: &Entry<'_>) -> Lines {
 #[must_use]
 pub fn arguments(whose: &Whose<'_>, options: &Flags, entry: &Entry<'_>) -> Vec<String> {
     let mut flags = identity(whose);
+    flags.extend(encryption(whose));
     flags.extend(entry_flags(whose, entry));
     flags.extend(tuning(options));
     flags.extend(by_version(whose.version));
@@ -74,24 +90,66 @@ fn flag(name: &str, value: impl std::fmt::Display) -> String {
 }
 
 fn identity(whose: &Whose<'_>) -> Vec<String> {
-    let Whose { namespace, cluster, member, version: _, data_dir, listen } = *whose;
+    let Whose { namespace, cluster, member, version: _, data_dir, listen, tls } = *whose;
+    let (peer, client) = (tls.peer(), tls.client());
     vec![
         flag("name", member),
         flag("data-dir", data_dir.display()),
-        flag("listen-peer-urls", format_args!("http://{listen}:{PORT_PEER}")),
-        flag("listen-client-urls", format_args!("http://{listen}:{PORT_CLIENT}")),
+        flag("listen-peer-urls", format_args!("{peer}://{listen}:{PORT_PEER}")),
+        flag("listen-client-urls", format_args!("{client}://{listen}:{PORT_CLIENT}")),
+        // Names and numbers only: kubelet and Prometheus have no certificate.
         flag("listen-metrics-urls", format_args!("http://{listen}:{PORT_METRICS}")),
-        flag("initial-advertise-peer-urls", peer_url(member, cluster, namespace)),
-        flag("advertise-client-urls", client_url(member, cluster, namespace)),
+        flag("initial-advertise-peer-urls", peer_url(peer, member, cluster, namespace)),
+        flag("advertise-client-urls", client_url(client, member, cluster, namespace)),
         flag("logger", "zap"),
         flag("log-outputs", "stderr"),
     ]
 }
 
+impl Tls<'_> {
+    fn peer(&self) -> Scheme {
+        Scheme::of(self.peer.is_some())
+    }
+
+    fn client(&self) -> Scheme {
+        Scheme::of(self.client.is_some())
+    }
+}
+
+/// Both sides show certificates. A member is who has one of the cluster's own authority with the name that all of them have: etcd
+/// would look up the caller's address as well, and turn away a member whose address no name shows yet.
+/// Source: etcd `client/pkg/transport/listener_tls.go`, `checkSAN`, and `tlsListener.acceptLoop`.
+fn encryption(whose: &Whose<'_>) -> Vec<String> {
+    let Whose { namespace, cluster, version, tls, .. } = *whose;
+    let folder = tls.folder.unwrap_or(Path::new(TLS_DIR));
+    let pair = |prefix: &str, file: &str, pool: &Path| {
+        let file = folder.join(file);
+        vec![
+            flag(&format!("{prefix}cert-file"), file.display()),
+            flag(&format!("{prefix}key-file"), file.display()),
+            flag(&format!("{prefix}trusted-ca-file"), pool.display()),
+            flag(&format!("{prefix}client-cert-auth"), true),
+        ]
+    };
+    let mut flags = Vec::new();
+    if let Some(pool) = tls.peer {
+        flags.extend(pair("peer-", TLS_PEER, pool));
+        flags.push(flag("peer-cert-allowed-hostname", certificates::common(cluster, namespace)));
+        flags.push(match version.minor {
+            Minor::V3_5 => flag("experimental-peer-skip-client-san-verification", true),
+            Minor::V3_6 | Minor::V3_7 => flag("peer-skip-client-san-verification", true),
+        });
+    }
+    if let Some(pool) = tls.client {
+        flags.extend(pair("", TLS_SERVER, pool));
+    }
+    flags
+}
+
 fn entry_flags(whose: &Whose<'_>, entry: &Entry<'_>) -> Vec<String> {
     // An entry that is nobody's here is named by its URL.
     let url = |member: &str| match ordinal(whose.cluster, member) {
-        Some(_) => format!("{member}={}", peer_url(member, whose.cluster, whose.namespace)),
+        Some(_) => format!("{member}={}", peer_url(whose.tls.peer(), member, whose.cluster, whose.namespace)),
         None => format!("stranger={member}"),
     };
     match entry {
@@ -153,6 +211,7 @@ mod tests {
             version: version.parse().unwrap(),
             data_dir: Path::new("/var/lib/etcd/data"),
             listen: "[::]",
+            tls: Tls::default(),
         }
     }
 
@@ -207,6 +266,28 @@ mod tests {
 
     #[test]
     fn no_experimental_flag_reaches_3_7() {
-        assert!(!flags("v3.7.3", &Entry::OnDisk).iter().any(|f| f.contains("experimental")));
+        let tls = encrypted();
+        let options = validate::options(&EtcdOptions::default()).unwrap();
+        let flags = arguments(&Whose { tls, ..whose("v3.7.3") }, &options, &Entry::OnDisk);
+        assert!(!flags.iter().any(|f| f.contains("experimental")), "{flags:?}");
+    }
+
+    fn encrypted() -> Tls<'static> {
+        let (peer, client) = (Some(Path::new("/tls/peer-ca-1.pem")), Some(Path::new("/tls/client-ca-1.pem")));
+        Tls { folder: Some(Path::new("/tls")), peer, client }
+    }
+
+    #[test]
+    fn whose_traffic_is_encrypted_lets_nobody_in_without_a_certificate_and_only_metrics_are_plain() {
+        let options = validate::options(&EtcdOptions::default()).unwrap();
+        for version in ["v3.5.21", "v3.6.16", "v3.7.3"] {
+            let whose = Whose { tls: encrypted(), ..whose(version) };
+            let flags = arguments(&whose, &options, &Entry::OnDisk);
+            for needed in ["--client-cert-auth=true", "--peer-client-cert-auth=true"] {
+                assert!(flags.iter().any(|flag| flag == needed), "{needed}: {flags:?}");
+            }
+            let plain: Vec<_> = flags.iter().filter(|flag| flag.contains("http://")).collect();
+            assert_eq!(plain, ["--listen-metrics-urls=http://[::]:2381"]);
+        }
     }
 }

@@ -3,7 +3,11 @@
 //! One client a member: the etcd-client crate has no failover (see [`super::peers`]). Its errors are mapped to a sentence;
 //! what a caller must tell apart is a variant.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use etcd_client::{
     AlarmAction, AlarmType, Client, ConnectOptions, DowngradeOptions, GetOptions, MemberAddOptions, ResponseHeader,
@@ -15,8 +19,8 @@ use etcd_operator_shared::{
 };
 use thiserror::Error;
 
-use super::refusal::Refusal;
-use crate::plan::list::Entry;
+use super::{access::Access, refusal::Refusal};
+use crate::{http, plan::list::Entry, tls::Identity};
 
 /// How long a question may take. A member on a busy disk answers Status within milliseconds; one that is stopped never.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,6 +50,8 @@ pub enum EtcdError {
     NotVouched,
     #[error("no other member's address is known")]
     Nobody,
+    #[error("there is no certificate yet to ask etcd with")]
+    NoCertificate,
 }
 
 impl EtcdError {
@@ -54,7 +60,12 @@ impl EtcdError {
     pub fn is_answer(&self) -> bool {
         match self {
             Self::Said(refusal, _) => *refusal != Refusal::NotServing,
-            Self::TimedOut | Self::Unreachable(_) | Self::OtherCluster(_) | Self::NotVouched | Self::Nobody => false,
+            Self::TimedOut
+            | Self::Unreachable(_)
+            | Self::OtherCluster(_)
+            | Self::NotVouched
+            | Self::Nobody
+            | Self::NoCertificate => false,
         }
     }
 
@@ -105,42 +116,67 @@ pub struct Listing {
     pub barred: bool,
 }
 
-/// Whose members they are: the names in a list depend on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whose members they are, on which the names in a list depend, and how they are spoken to.
+#[derive(Debug, Clone)]
 pub struct Whose {
     pub cluster: String,
     pub namespace: String,
+    pub access: Access,
 }
 
 /// One member's etcd.
 #[derive(Clone)]
 pub struct Member {
-    client: Client,
     endpoint: String,
     whose: Whose,
+    /// Made when first needed, and anew with each identity.
+    client: Arc<Mutex<Option<Made>>>,
+}
+
+/// A client, and as whom it speaks.
+struct Made {
+    key: Option<String>,
+    client: Client,
 }
 
 impl Member {
     /// This pod's own. Never connects by itself: the first question does.
-    ///
-    /// # Errors
-    /// When the address cannot be used at all.
-    pub async fn local(whose: Whose) -> Result<Self, EtcdError> {
-        Self::at(&format!("http://127.0.0.1:{PORT_CLIENT}"), whose).await
+    #[must_use]
+    pub fn local(whose: Whose) -> Self {
+        Self::at(&format!("{}://127.0.0.1:{PORT_CLIENT}", whose.access.scheme()), whose)
     }
 
     /// The one behind a URL.
-    ///
-    /// # Errors
-    /// When the URL cannot be used at all.
-    pub async fn at(endpoint: &str, whose: Whose) -> Result<Self, EtcdError> {
-        let options = ConnectOptions::new()
-            .with_connect_timeout(CONNECT)
-            .with_keep_alive(PING, PONG)
-            .with_keep_alive_while_idle(false);
-        let client =
-            Client::connect([endpoint], Some(options)).await.map_err(|e| EtcdError::Unreachable(e.to_string()))?;
-        Ok(Self { client, endpoint: endpoint.to_owned(), whose })
+    #[must_use]
+    pub fn at(endpoint: &str, whose: Whose) -> Self {
+        Self { endpoint: endpoint.to_owned(), whose, client: Arc::default() }
+    }
+
+    /// The client, as whom the agent is now. What it was is good no longer than its certificate.
+    async fn client(&self) -> Result<Client, EtcdError> {
+        let identity = self.whose.access.identity()?;
+        let key = identity.as_ref().map(|identity| identity.key.clone());
+        if let Some(made) = self.made().as_ref().filter(|made| made.key == key) {
+            return Ok(made.client.clone());
+        }
+        let options = options(identity.as_deref());
+        let client = Client::connect([&self.endpoint], Some(options)).await;
+        let client = client.map_err(|error| EtcdError::Unreachable(error.to_string()))?;
+        *self.made() = Some(Made { key, client: client.clone() });
+        Ok(client)
+    }
+
+    fn made(&self) -> std::sync::MutexGuard<'_, Option<Made>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of the pages that etcd has beside gRPC, such as `/version`. At most [`http::PAGE`] bytes.
+    pub async fn page(&self, path: &str) -> Result<bytes::Bytes, EtcdError> {
+        let identity = self.whose.access.identity()?;
+        let authority = self.endpoint.rsplit("//").next().unwrap_or(&self.endpoint);
+        let asked =
+            tokio::time::timeout(PATIENCE, http::get_as(identity.as_deref(), authority, path, http::PAGE)).await;
+        asked.map_err(|_| EtcdError::TimedOut)?.map_err(|error| EtcdError::Unreachable(error.to_string()))
     }
 
     /// Its client URL.
@@ -151,7 +187,7 @@ impl Member {
 
     /// What the member says of itself, from its own memory.
     pub async fn status(&self) -> Result<Status, EtcdError> {
-        let said = bounded(self.client.clone().status()).await?;
+        let said = bounded(self.client().await?.status()).await?;
         let header = said.header();
         let id = |f: fn(&ResponseHeader) -> u64| header.map(f).map(hex).unwrap_or_default();
         Ok(Status {
@@ -176,7 +212,7 @@ impl Member {
     /// Source: etcd `server/etcdserver/v3_server.go`, `Range`; 3.4 to 3.7.
     async fn confirm(&self) -> Result<bool, EtcdError> {
         let nothing = GetOptions::new().with_limit(1).with_keys_only();
-        match bounded(self.client.clone().get("\0", Some(nothing))).await {
+        match bounded(self.client().await?.get("\0", Some(nothing))).await {
             Ok(_) => Ok(false),
             Err(error) if error.is_auth() => Ok(true),
             Err(error) => Err(error),
@@ -187,7 +223,7 @@ impl Member {
     /// [`Refusal::Auth`] says that there is a quorum, all the same.
     pub async fn members(&self) -> Result<Listing, EtcdError> {
         let barred = self.confirm().await?;
-        let said = bounded(self.client.clone().member_list()).await?;
+        let said = bounded(self.client().await?.member_list()).await?;
         Ok(Listing {
             cluster_id: said.header().map(|header| hex(header.cluster_id())).unwrap_or_default(),
             members: said.members().iter().map(|member| self.entry(member)).collect(),
@@ -198,7 +234,7 @@ impl Member {
     /// The alarms that are raised for a member, by its ID. etcd writes the question into its log: not to be asked every second.
     /// Source: etcd `server/etcdserver/v3_server.go`, `Alarm`.
     pub async fn alarms(&self, of: &str) -> Result<Vec<String>, EtcdError> {
-        let said = bounded(self.client.clone().alarm(AlarmAction::Get, AlarmType::None, None)).await?;
+        let said = bounded(self.client().await?.alarm(AlarmAction::Get, AlarmType::None, None)).await?;
         let raised = said.alarms().iter().map(|alarm| (alarm.member_id(), alarm.alarm()));
         Ok(raised_for(of, raised))
     }
@@ -218,7 +254,7 @@ impl Member {
     /// Adds a learner. Returns its ID, which is fresh.
     pub async fn add_learner(&self, peer_url: &str) -> Result<String, EtcdError> {
         let learner = MemberAddOptions::new().with_is_learner();
-        let said = bounded(self.client.clone().member_add([peer_url], Some(learner))).await?;
+        let said = bounded(self.client().await?.member_add([peer_url], Some(learner))).await?;
         said.member()
             .map(|member| hex(member.id()))
             .ok_or_else(|| EtcdError::Unreachable("no member in the answer".into()))
@@ -226,7 +262,7 @@ impl Member {
 
     /// Removes a member. One that is not there is as good as removed.
     pub async fn remove(&self, id: &str) -> Result<(), EtcdError> {
-        match bounded(self.client.clone().member_remove(number(id)?)).await {
+        match bounded(self.client().await?.member_remove(number(id)?)).await {
             Err(EtcdError::Said(Refusal::MemberNotFound, _)) => Ok(()),
             outcome => outcome.map(drop),
         }
@@ -234,24 +270,35 @@ impl Member {
 
     /// Makes a learner a voter. Must be asked of a voter.
     pub async fn promote(&self, id: &str) -> Result<(), EtcdError> {
-        bounded(self.client.clone().member_promote(number(id)?)).await.map(drop)
+        bounded(self.client().await?.member_promote(number(id)?)).await.map(drop)
     }
 
     /// Lets the cluster go one minor version down. etcd checks whether that can be.
     pub async fn allow_downgrade(&self, to: Minor) -> Result<(), EtcdError> {
-        bounded(self.client.clone().maintenance_client().downgrade(DowngradeOptions::Enable(to.to_string())))
+        bounded(self.client().await?.maintenance_client().downgrade(DowngradeOptions::Enable(to.to_string())))
             .await
             .map(drop)
     }
 
     /// Takes that back.
     pub async fn take_back_downgrade(&self) -> Result<(), EtcdError> {
-        bounded(self.client.clone().maintenance_client().downgrade(DowngradeOptions::Cancel)).await.map(drop)
+        bounded(self.client().await?.maintenance_client().downgrade(DowngradeOptions::Cancel)).await.map(drop)
     }
 
     /// Hands leadership to another member. Must be asked of the leader.
     pub async fn move_leader(&self, to: &str) -> Result<(), EtcdError> {
-        bounded(self.client.clone().move_leader(number(to)?)).await.map(drop)
+        bounded(self.client().await?.move_leader(number(to)?)).await.map(drop)
+    }
+}
+
+fn options(identity: Option<&Identity>) -> ConnectOptions {
+    let options = ConnectOptions::new()
+        .with_connect_timeout(CONNECT)
+        .with_keep_alive(PING, PONG)
+        .with_keep_alive_while_idle(false);
+    match identity.and_then(|identity| identity.client.as_ref()) {
+        Some(client) => options.with_tls(client.channel.clone()),
+        None => options,
     }
 }
 
@@ -310,8 +357,18 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_listening_is_not_taken_for_an_answer() {
-        let whose = Whose { cluster: "demo".into(), namespace: "ns".into() };
-        let nobody = Member::at("http://127.0.0.1:1", whose).await.unwrap();
+        let whose = Whose { cluster: "demo".into(), namespace: "ns".into(), access: Access::Plain };
+        let nobody = Member::at("http://127.0.0.1:1", whose);
         assert!(matches!(nobody.status().await, Err(EtcdError::Unreachable(_))));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_in_plain_words_before_there_is_a_certificate() {
+        let (_identity, access) = tokio::sync::watch::channel(None);
+        let whose = Whose { cluster: "demo".into(), namespace: "ns".into(), access: Access::Encrypted(access) };
+        let member = Member::local(whose);
+        assert_eq!(member.endpoint(), "https://127.0.0.1:2379");
+        assert!(matches!(member.status().await, Err(EtcdError::NoCertificate)));
+        assert!(matches!(member.page("/version").await, Err(EtcdError::NoCertificate)));
     }
 }

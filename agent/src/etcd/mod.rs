@@ -1,5 +1,6 @@
 //! etcd as this operator needs it: its flags, and a few verbs.
 
+pub(crate) mod access;
 pub mod flags;
 pub(crate) mod member;
 pub(crate) mod peers;

@@ -95,7 +95,7 @@ impl Peers {
     }
 
     async fn listed_by(&self, endpoint: &str) -> Result<(Member, Vec<Entry>), EtcdError> {
-        let member = self.member(endpoint).await?;
+        let member = self.member(endpoint);
         let listing = member.members().await;
         if matches!(listing, Err(EtcdError::TimedOut)) {
             // The connection may have died with a network that is whole again: the kernel would find out after minutes.
@@ -110,18 +110,14 @@ impl Peers {
 
     /// What those say of themselves that answer in time.
     pub async fn statuses(&self, endpoints: &[String], within: Duration) -> Vec<Status> {
-        let ask = async |endpoint: &String| self.member(endpoint).await?.status().await;
+        let ask = async |endpoint: &String| self.member(endpoint).status().await;
         let said = join_all(endpoints.iter().map(|endpoint| timeout(within, ask(endpoint)))).await;
         said.into_iter().filter_map(|said| said.ok()?.ok()).collect()
     }
 
-    async fn member(&self, endpoint: &str) -> Result<Member, EtcdError> {
-        if let Some(member) = self.clients().get(endpoint) {
-            return Ok(member.clone());
-        }
-        let member = Member::at(endpoint, self.whose.clone()).await?;
-        self.clients().insert(endpoint.to_owned(), member.clone());
-        Ok(member)
+    fn member(&self, endpoint: &str) -> Member {
+        let made = || Member::at(endpoint, self.whose.clone());
+        self.clients().entry(endpoint.to_owned()).or_insert_with(made).clone()
     }
 
     fn forget_all_but(&self, endpoints: &[String]) {
@@ -161,12 +157,14 @@ fn host(endpoint: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::etcd::access::Access;
 
     #[tokio::test(start_paused = true)]
     async fn a_member_that_did_not_answer_is_connected_to_anew() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoints = [format!("http://{}", listener.local_addr().unwrap())];
-        let peers = Peers::new(Whose { cluster: "demo".into(), namespace: "ns".into() }, "c".into());
+        let peers =
+            Peers::new(Whose { cluster: "demo".into(), namespace: "ns".into(), access: Access::Plain }, "c".into());
         let mut held = Vec::new();
         for _ in 0..2 {
             assert!(matches!(peers.list(&endpoints).await, Err(EtcdError::TimedOut)));

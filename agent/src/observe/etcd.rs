@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use etcd_operator_shared::{
-    names::{PORT_CLIENT, PORT_METRICS},
-    version::Minor,
-};
+use etcd_operator_shared::{names::PORT_METRICS, version::Minor};
 use serde::Deserialize;
 use tokio::{
     sync::watch,
@@ -106,7 +103,7 @@ pub async fn observe(
             // A member that was removed answers this and nothing else.
             told.send_replace(seen.clone());
             if seen.answered.is_some_and(|at| at >= began) && began >= versions_due {
-                seen.versions = versions().await.or(seen.versions);
+                seen.versions = versions(&member).await.or(seen.versions);
                 versions_due = Instant::now() + if seen.versions_change() { CALM } else { SLOW };
             }
             if seen.may_have_a_quorum() && (!seen.confirmed || hurried || Instant::now() >= slow_due) {
@@ -267,10 +264,8 @@ impl Observed {
     }
 }
 
-async fn versions() -> Option<Versions> {
-    let authority = format!("127.0.0.1:{PORT_CLIENT}");
-    let text = timeout(Duration::from_secs(2), http::get(&authority, "/version", http::PAGE)).await.ok()?.ok()?;
-    serde_json::from_slice(&text).ok()
+async fn versions(member: &Member) -> Option<Versions> {
+    serde_json::from_slice(&member.page("/version").await.ok()?).ok()
 }
 
 async fn metrics() -> Option<String> {

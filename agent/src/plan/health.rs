@@ -37,6 +37,10 @@ pub struct Facts<'a> {
     pub volume_notice: Option<String>,
     /// What the volume has lost under the etcd that runs on it.
     pub volume_loss: Option<String>,
+    /// Why its certificates are about to end, or have ended: what is connected stays so.
+    pub certificates: Option<String>,
+    /// Which members would not let this one in anew: what is connected stays so.
+    pub shut_out: Option<String>,
     /// For how long the other members have served a quorum while this one knows no leader; `None` where they do not say so.
     pub cut_off_for: Option<Duration>,
     /// The alarms that are raised for this member.
@@ -99,6 +103,8 @@ fn reason(notice: &str) -> Option<&'static str> {
         ROOM => Some("DiskFull"),
         DATA => Some("VolumeEmptied"),
         RIGHTS => Some("AuthenticationOn"),
+        CERTIFICATES => Some("CertificateExpiring"),
+        HANDSHAKES => Some("HandshakeFailed"),
         _ => None,
     }
 }
@@ -109,6 +115,8 @@ const ALARMS: &str = "alarms";
 const ROOM: &str = "room";
 const DATA: &str = "data";
 const RIGHTS: &str = "rights";
+const CERTIFICATES: &str = "certificates";
+const HANDSHAKES: &str = "handshakes";
 
 /// etcd answers Status from memory: silence this long means that it hangs or is stopped. Above the 2 s bound of a
 /// question plus the pause between two.
@@ -181,6 +189,8 @@ fn notices(facts: &Facts<'_>) -> Vec<Check> {
         Check { name: ROOM, failed: facts.volume_notice.clone() },
         Check { name: DATA, failed: facts.volume_loss.clone() },
         Check { name: RIGHTS, failed: facts.refuses.map(Into::into) },
+        Check { name: CERTIFICATES, failed: facts.certificates.clone() },
+        Check { name: HANDSHAKES, failed: facts.shut_out.clone() },
     ]
 }
 

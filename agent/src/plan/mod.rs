@@ -1,6 +1,7 @@
 //! Decisions, as values. Nothing here does I/O, reads a clock or waits: facts in, one step with its reason out.
 
 pub mod addresses;
+pub mod certificates;
 pub mod downgrade;
 pub mod exit;
 

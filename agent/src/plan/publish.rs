@@ -11,7 +11,7 @@ use std::time::Duration;
 use etcd_operator_shared::{
     api::{
         EtcdMemberStatus,
-        member::{Claim, Exit, Membership, Notice},
+        member::{Certificates, Claim, Exit, Membership, Notice},
     },
     version::{Minor, Version},
 };
@@ -40,6 +40,7 @@ pub struct Inputs<'a> {
     pub versions: Versions,
     /// The alarms that are raised for this member.
     pub alarms: &'a [String],
+    pub certificates: Option<Certificates>,
     /// The ID on the mark, known before etcd answers.
     pub member_id: Option<&'a str>,
     pub restarts: u32,
@@ -75,6 +76,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         etcd,
         versions,
         alarms,
+        certificates,
         member_id,
         restarts,
         last_exit,
@@ -109,6 +111,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         db_size_in_use: etcd.map(|e| rounded(e.db_size_in_use)),
         alarms: alarms.to_vec(),
         notices: health.told().map(notice).collect(),
+        certificates: certificates.clone(),
         restarts: i32::try_from(*restarts).unwrap_or(i32::MAX),
         last_exit: last_exit.clone(),
         agent_version: Some((*agent_version).to_owned()),

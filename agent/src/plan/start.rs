@@ -45,7 +45,8 @@ pub fn start(facts: Facts<'_>) -> Start {
         return Start::Hold(Hold::BySpec);
     }
     let step = step(facts);
-    match wait_for_peace(&step, facts).or_else(|| wait_for_addresses(&step, facts)) {
+    let wait = wait_for_peace(&step, facts).or_else(|| wait_for_addresses(&step, facts));
+    match wait.or_else(|| wait_for_certificates(&step, facts)) {
         Some(wait) => Start::Wait(wait),
         None => step,
     }
@@ -115,6 +116,25 @@ fn wait_for_addresses(step: &Start, facts: Facts<'_>) -> Option<Wait> {
         (true, _) => None,
         (false, Launch::Join) => Some(Wait::Acquaintance(missing)),
         (false, Launch::Bootstrap | Launch::Resume) => Some(Wait::Addresses(missing)),
+    }
+}
+
+/// Last of all, so that they are awaited together with the addresses.
+fn wait_for_certificates(step: &Start, facts: Facts<'_>) -> Option<Wait> {
+    match step {
+        Start::Bootstrap | Start::Resume | Start::Join | Start::Add => (!facts.certified).then_some(Wait::Certificates),
+        Start::Touch
+        | Start::Claim { .. }
+        | Start::SetLived
+        | Start::Trust
+        | Start::SetAside(_)
+        | Start::Renew { .. }
+        | Start::Remove { .. }
+        | Start::Retire
+        | Start::Left
+        | Start::Stranded(_)
+        | Start::Wait(_)
+        | Start::Hold(_) => None,
     }
 }
 

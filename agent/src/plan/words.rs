@@ -20,7 +20,8 @@ impl Wait {
             | Self::Confirmation
             | Self::Launcher
             | Self::Volume
-            | Self::Addresses(_) => MemberPhase::Waiting,
+            | Self::Addresses(_)
+            | Self::Certificates => MemberPhase::Waiting,
             Self::Acquaintance(_) => MemberPhase::Joining,
         }
     }
@@ -39,6 +40,7 @@ impl Wait {
             Self::Launcher => "LauncherMissing",
             Self::Volume => "VolumeInUse",
             Self::Addresses(_) | Self::Acquaintance(_) => "WaitingForPeers",
+            Self::Certificates => "WaitingForCertificate",
         }
     }
 
@@ -72,6 +74,7 @@ impl Wait {
             Self::Acquaintance(names) => {
                 format!("{} must learn this member's address before it is added", names.join(", "))
             }
+            Self::Certificates => "the coordinator has not issued this member's certificates yet".into(),
         }
     }
 }

@@ -23,6 +23,10 @@ pub fn text(page: &Page) -> String {
         "Starts of etcd after the first in this pod",
         ConstCounter::new(u64::from(page.restarts)),
     );
+    if let Some(end) = page.certificates_end {
+        let help = "When the first of the member's certificates ends, in seconds since 1970";
+        gauge(r, "certificate_not_after_seconds", help, end.as_second());
+    }
     checks(r, page);
     if let Some(status) = &page.etcd {
         let lag = status.raft_index.saturating_sub(status.raft_applied_index);

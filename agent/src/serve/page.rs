@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use etcd_operator_shared::process::probe::Check;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -47,6 +48,8 @@ pub struct Page {
     pub counter: i64,
     pub claim: i64,
     pub api_server: bool,
+    /// When the first of the member's certificates ends, where traffic is encrypted.
+    pub certificates_end: Option<Timestamp>,
     /// Whether the EtcdMember has been told everything that is worth it.
     pub told: bool,
     /// When the sidecar's loop last turned; `None` before it does for the first time.
@@ -90,6 +93,7 @@ pub(super) fn blank() -> Page {
         counter: 0,
         claim: 0,
         api_server: false,
+        certificates_end: None,
         told: false,
         turned: None,
     }
@@ -125,6 +129,7 @@ pub fn json(page: &Page) -> String {
             "lastExit": page.last_exit.as_ref().map(exit),
         },
         "volume": {"id": page.volume_id, "counter": page.counter, "claim": page.claim},
+        "certificates": page.certificates_end.map(|end| json!({"notAfter": end.to_string()})),
         "apiServer": {"connected": page.api_server},
         "agent": {"version": env!("CARGO_PKG_VERSION")},
     });

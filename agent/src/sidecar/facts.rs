@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use etcd_operator_shared::{
     api::{EtcdMember, member::Exit as PublishedExit},
     ids,
-    names::{MAX_MEMBERS, PORT_CLIENT, member, peer_host, peer_url},
+    names::{MAX_MEMBERS, PORT_CLIENT, Scheme, member, peer_host},
 };
 use jiff::Timestamp;
 
@@ -20,6 +20,7 @@ use crate::{
     observe::{launcher::Launcher, links::Links},
     plan::{
         addresses::Addresses,
+        certificates,
         exit::{Class, Verdict, classify},
         health::{self, Process},
         list::{self, Cluster},
@@ -37,13 +38,12 @@ use crate::{
 /// `current` says whether the watch on it works.
 pub(super) fn known(object: &EtcdMember, config: &args::Sidecar, current: bool) -> Known {
     let status = object.status.as_ref();
-    let url = peer_url(&config.member, &config.cluster, &config.namespace);
     Known {
         cluster_uid: object.spec.cluster_uid.clone(),
         incarnation: object.spec.incarnation,
         initial: object.spec.initial,
         initial_members: object.spec.initial_members.clone(),
-        initial_id: ids::initial_member(&url, &object.spec.token),
+        initial_id: ids::initial_member(&config.peer_url(), &object.spec.token),
         claim: status
             .and_then(|s| s.claim.as_ref())
             .map(|c| Claim { number: c.number, volume_id: c.volume_id.clone() }),
@@ -128,6 +128,8 @@ impl View<'_> {
     /// Where the other members' etcd may be asked: at the addresses that are known and, when the API server does not tell any
     /// new ones, at every name that a member can have.
     pub(super) fn endpoints(&self) -> Vec<String> {
+        let scheme = Scheme::of(self.config.client_tls);
+        let endpoint = |host: &str| endpoint(scheme, host);
         let mut endpoints: Vec<String> = self.peers().iter().map(|peer| endpoint(&peer.address)).collect();
         if !self.told.seen.connected {
             let (cluster, namespace) = (&self.config.cluster, &self.config.namespace);
@@ -208,6 +210,8 @@ impl View<'_> {
             volume_trouble: writes.trouble(),
             volume_notice: writes.notice(),
             volume_loss: self.volume_loss(memory),
+            certificates: self.hands.certificates.ending(),
+            shut_out: certificates::shut_out(&self.told.refusals),
             cut_off_for: memory.membership.leaderless_for(self.now).filter(|_| self.others_serve(memory)),
             alarms: &observed.alarms,
             refuses: observed.refuses.as_deref(),
@@ -218,6 +222,10 @@ impl View<'_> {
 }
 
 /// The client URL of an address or a name. An IPv6 address needs brackets.
-fn endpoint(host: &str) -> String {
-    if host.contains(':') { format!("http://[{host}]:{PORT_CLIENT}") } else { format!("http://{host}:{PORT_CLIENT}") }
+fn endpoint(scheme: Scheme, host: &str) -> String {
+    if host.contains(':') {
+        format!("{scheme}://[{host}]:{PORT_CLIENT}")
+    } else {
+        format!("{scheme}://{host}:{PORT_CLIENT}")
+    }
 }

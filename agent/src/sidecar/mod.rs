@@ -68,7 +68,7 @@ async fn run(config: args::Sidecar) -> anyhow::Result<()> {
     let asked_to_leave = shutdown::on_signal()?;
     let ended = CancellationToken::new();
     let store = Store::new(config.volume.clone());
-    let (inputs, outputs, hands) = tasks::wire(&config, &store).await?;
+    let (inputs, outputs, hands) = tasks::wire(&config, &store)?;
     let (launcher, volume) = (inputs.launcher.clone(), inputs.writable.clone());
     let (sidecar, told) = Sidecar::new(config, inputs, outputs, hands);
     let shown = serve::Shown { pages: told.clone(), volume };

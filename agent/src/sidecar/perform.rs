@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use etcd_operator_shared::names::peer_url;
 use tracing::{info, warn};
 
 use super::{
@@ -15,7 +14,7 @@ use super::{
 use crate::{
     args, crash,
     etcd::{
-        flags::{Entry, Lines, Whose, everywhere, lines},
+        flags::{Entry, Lines, Tls, Whose, everywhere, lines},
         peers::Act,
     },
     launch::protocol::{Order, Process, Request},
@@ -26,6 +25,7 @@ use crate::{
         running::{Running, Wrong},
         start::{Identity, Start},
     },
+    tls::bundle::Pools,
     volume::mark::Address,
 };
 
@@ -54,10 +54,7 @@ impl Performer<'_> {
             Start::Renew { replacing } => self.hands.volume.renew(self.me, *replacing).await,
             Start::Retire => self.hands.volume.retire(&self.me.pod_uid).await,
             Start::Remove { id } => self.act(Act::Remove { id: id.clone() }),
-            Start::Add => {
-                let peer_url = peer_url(&self.me.member, &self.config.cluster, &self.config.namespace);
-                self.act(Act::Add { peer_url });
-            }
+            Start::Add => self.act(Act::Add { peer_url: self.config.peer_url() }),
             Start::Left | Start::Stranded(_) | Start::Wait(_) | Start::Hold(_) => {}
         }
     }
@@ -206,6 +203,7 @@ impl Performer<'_> {
 
     fn arguments(&self, launch: Launch) -> Lines {
         let data_dir = self.hands.volume.store().data_dir();
+        let (Pools { peer, client }, folder) = (self.hands.certificates.pools(), &self.config.tls);
         let whose = Whose {
             namespace: &self.config.namespace,
             cluster: &self.config.cluster,
@@ -213,6 +211,7 @@ impl Performer<'_> {
             version: self.config.version,
             data_dir: &data_dir,
             listen: everywhere(),
+            tls: Tls { folder: Some(folder), peer: peer.as_deref(), client: client.as_deref() },
         };
         let cluster = self.view().cluster(&self.memory.membership);
         let members: Vec<String> =

@@ -57,6 +57,7 @@ impl Speech<'_> {
             counter: mark.map_or(0, |m| m.counter),
             claim: mark.map_or(0, |m| m.claim),
             api_server: told.seen.connected,
+            certificates_end: hands.certificates.not_after(),
             turned: Some(*now),
             ..page::first(config)
         }
@@ -101,6 +102,7 @@ impl Speech<'_> {
             etcd: told.observed.status.as_ref(),
             versions: self.versions(),
             alarms: &told.observed.alarms,
+            certificates: hands.certificates.said(),
             member_id: hands
                 .volume
                 .mark()

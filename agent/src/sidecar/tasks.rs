@@ -4,9 +4,18 @@ use std::{sync::Arc, time::Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use etcd_operator_shared::{names::HOSTS_FILE, version::Minor};
+use etcd_operator_shared::{
+    names::{HOSTS_FILE, ordinal},
+    version::Minor,
+};
 
-use super::hands::{Hands, membership::Changes, object::MemberObject, volume::Disk};
+use super::hands::{
+    Hands,
+    certificates::{Certificates, Name},
+    membership::Changes,
+    object::MemberObject,
+    volume::Disk,
+};
 use crate::{
     args,
     etcd::{
@@ -19,11 +28,13 @@ use crate::{
     observe::{
         self,
         etcd::Observed,
+        handshakes::Refusals,
         launcher::Launcher,
         peers::{Ask, Heard},
         served::Served,
         volume::Writable,
     },
+    tls::check,
     volume::Store,
 };
 
@@ -36,6 +47,7 @@ pub(super) struct Inputs {
     pub writable: watch::Receiver<Writable>,
     pub log: watch::Receiver<Option<Minor>>,
     pub book: watch::Receiver<AddressBook>,
+    pub refusals: watch::Receiver<Refusals>,
 }
 
 /// What the loop tells the other tasks.
@@ -58,6 +70,8 @@ pub(super) struct Told {
     /// Highest version of etcd that can read the log, where that is known.
     pub log: Option<Minor>,
     pub book: AddressBook,
+    /// Why other members do not let this one in.
+    pub refusals: Refusals,
 }
 
 impl Inputs {
@@ -72,6 +86,7 @@ impl Inputs {
             writable: self.writable.borrow_and_update().clone(),
             log: *self.log.borrow_and_update(),
             book: self.book.borrow_and_update().clone(),
+            refusals: self.refusals.borrow_and_update().clone(),
         }
     }
 
@@ -88,6 +103,7 @@ impl Inputs {
             changed = self.book.changed() => changed,
             changed = self.writable.changed() => changed,
             changed = self.log.changed() => changed,
+            changed = self.refusals.changed() => changed,
         }
     }
 }
@@ -116,6 +132,18 @@ fn of_this_run(observed: Observed, launcher: &Launcher) -> Observed {
     if observed.pid == pid { observed } else { Observed { pid, ..Observed::default() } }
 }
 
+/// How those that issue certificates know this member.
+fn name(config: &args::Sidecar) -> Name {
+    let whose = check::Whose {
+        namespace: config.namespace.clone(),
+        cluster: config.cluster.clone(),
+        member: config.member.clone(),
+        encrypted: config.encrypted(),
+    };
+    let ordinal = ordinal(&config.cluster, &config.member).unwrap_or_default();
+    Name { whose, cluster_uid: config.cluster_uid.clone(), ordinal }
+}
+
 /// Only a change is news.
 fn replace<T: PartialEq>(to: &watch::Sender<T>, new: T) {
     to.send_if_modified(|old| {
@@ -128,11 +156,13 @@ fn replace<T: PartialEq>(to: &watch::Sender<T>, new: T) {
 /// Starts every task.
 ///
 /// # Errors
-/// When the pod's token, or etcd's address, cannot be used.
-pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Result<(Inputs, Outputs, Hands)> {
+/// When the pod's token cannot be used.
+pub(super) fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Result<(Inputs, Outputs, Hands)> {
     let api = kube::members(&config.namespace)?;
-    let whose = Whose { cluster: config.cluster.clone(), namespace: config.namespace.clone() };
-    let member = Member::local(whose.clone()).await?;
+    let certificates = Certificates::new(name(config), store.clone(), config.tls.clone());
+    let (cluster, namespace) = (config.cluster.clone(), config.namespace.clone());
+    let whose = Whose { cluster, namespace, access: certificates.access() };
+    let member = Member::local(whose.clone());
     let peers = Peers::new(whose, config.cluster_id.clone());
     let (seen_to, seen) = watch::channel(Seen::nothing(Instant::now()));
     let (launcher_to, launcher) = watch::channel(Launcher::default());
@@ -160,16 +190,19 @@ pub(super) async fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Resul
     tokio::spawn(observe::log::follow(store.clone(), member.clone(), observed.clone(), log_to));
     tokio::spawn(observe::peers::listen(peers.clone(), asked, heard_to));
     tokio::spawn(observe::volume::try_now_and_then(store.clone(), writable_to));
+    let (refusals_to, refusals) = watch::channel(Refusals::new());
+    tokio::spawn(observe::handshakes::follow(certificates.identity(), offered.clone(), refusals_to));
     tokio::spawn(task::keep(names, offered, book_to));
     let hands = Hands {
         volume: Disk::new(store.clone()),
         object: MemberObject::new(api, doubt),
+        certificates,
         membership: Changes::new(member.clone(), peers.clone()),
         member,
         peers,
         requests,
     };
-    let inputs = Inputs { seen, launcher, observed, heard, writable, log, book };
+    let inputs = Inputs { seen, launcher, observed, heard, writable, log, book, refusals };
     Ok((inputs, Outputs { ask, hurry, offers }, hands))
 }
 

@@ -19,7 +19,7 @@ use crate::{
     observe::peers::Ask,
     plan::{
         handover::Candidate,
-        health::judge,
+        health::{self, judge},
         running::{self, Process, Running},
         start::{self, Identity, Launcher, Object, Start},
         turn::{Turn, turn},
@@ -104,6 +104,7 @@ impl Sidecar {
         let object = self.object(&told, now);
         self.remember(&told, now);
         self.keep_wish(&object).await;
+        self.certify(&told).await;
         match turn(&told.launcher, self.memory.orders.is_awaited(now)) {
             Turn::Ending => {
                 self.memory.step = None;
@@ -123,6 +124,17 @@ impl Sidecar {
         if let Some(wish) = news {
             self.hands.volume.keep_wish(wish).await;
         }
+    }
+
+    /// Before anything that needs certificates; what is asked for rides on the next word to the EtcdMember.
+    async fn certify(&mut self, told: &Told) {
+        let own = |uid: &str, member: &str| uid == self.me.cluster_uid && member == self.me.member;
+        let Hands { volume, object, certificates, .. } = &mut self.hands;
+        let ours = volume.mark().is_some_and(|mark| own(&mark.cluster_uid, &mark.member));
+        let offered = object.object().filter(|object| object.spec.cluster_uid == self.me.cluster_uid);
+        let offered = offered.and_then(|object| object.spec.certificates.as_ref());
+        let runs = facts::process(&told.launcher) == health::Process::Running;
+        certificates.turn(offered, ours, runs).await;
     }
 
     fn remember(&mut self, told: &Told, now: Instant) {
@@ -167,6 +179,7 @@ impl Sidecar {
             expelled: facts::is_expelled(&told.launcher),
             neighbours: &told.book.neighbours(),
             addresses: &addresses,
+            certified: self.hands.certificates.are_there(),
             launcher,
         });
         let step = self.guarded(step).await;

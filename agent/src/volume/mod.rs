@@ -6,6 +6,7 @@
 //!   lived                   the volume ID under which a WAL was last seen; set by agent or launcher
 //!   agent.lock launcher.lock
 //!   canary                  written now and then to see whether the volume takes writes
+//!   certificates.json       key and certificates of the member, where traffic is encrypted
 //!   reserve                 room that is given up when there is none left
 //!   data/                   etcd's --data-dir
 //!   aside-<incarnation>-<n>/  a data directory that is this member's no more, renamed

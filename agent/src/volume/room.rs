@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File},
     io::{self, ErrorKind},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::PathBuf,
 };
 
@@ -148,6 +148,18 @@ impl Store {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// The same for a file that only its owner may read.
+    pub fn write_secret(&self, name: &str, content: &[u8]) -> io::Result<()> {
+        let beside = self.root.join(format!("{name}.new"));
+        // It keeps the rights with which it was made, also when it is written and renamed.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
+        self.write(name, content)
     }
 
     /// Makes the reserve smaller; false when there is none.

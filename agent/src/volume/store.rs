@@ -53,6 +53,12 @@ impl Store {
         Self { root }
     }
 
+    /// Its root.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.root.clone()
+    }
+
     /// etcd's `--data-dir`: a sub-directory, because a file system's root may hold lost+found.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {

@@ -36,6 +36,8 @@ fn serving(status: &Status) -> Facts<'_> {
         volume_trouble: None,
         volume_notice: None,
         volume_loss: None,
+        certificates: None,
+        shut_out: None,
         cut_off_for: None,
         alarms: &[],
         refuses: None,

@@ -113,6 +113,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
         db_size_in_use: _,
         alarms,
         notices,
+        certificates,
         restarts,
         last_exit,
         agent_version,
@@ -132,7 +133,8 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     // Their sentences count bytes.
     let reasons = |notices: &[Notice]| notices.iter().map(|notice| notice.reason.clone()).collect::<Vec<_>>();
     let known = reasons(notices) == reasons(&b.notices);
-    !(account && notebook && pod && health && cluster && raft && versions && past && known)
+    let certified = *certificates == b.certificates;
+    !(account && notebook && pod && health && cluster && raft && versions && past && known && certified)
         || shape(message) != shape(&b.message)
 }
 

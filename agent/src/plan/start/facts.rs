@@ -72,6 +72,8 @@ pub struct Facts<'a> {
     /// What the agents of the others say of their volumes.
     pub neighbours: &'a Neighbours,
     pub addresses: &'a Addresses,
+    /// Whether there is all that its traffic is to be encrypted with.
+    pub certified: bool,
     pub launcher: Launcher,
 }
 

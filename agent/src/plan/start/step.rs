@@ -91,6 +91,9 @@ pub enum Wait {
     Addresses(Vec<String>),
     /// These members, until they know this one's address: their etcd looks for it as soon as it is added.
     Acquaintance(Vec<String>),
+    /// Certificates: etcd ends when it starts without the files that it is told of, and a place in the membership is of no use
+    /// before.
+    Certificates,
 }
 
 /// Why etcd stays off until a person acts: else starting would endanger data.
@@ -165,7 +168,8 @@ impl Start {
                 | Wait::Stopped
                 | Wait::Launcher
                 | Wait::Volume
-                | Wait::Addresses(_),
+                | Wait::Addresses(_)
+                | Wait::Certificates,
             )
             | Self::Hold(_) => false,
         }

@@ -73,6 +73,7 @@ fn facts<'a>(me: &'a Identity, volume: &'a Volume, object: &'a Object, cluster: 
         expelled: false,
         neighbours: &NOBODY,
         addresses: known_addresses(),
+        certified: true,
         launcher: Launcher::Rests,
     }
 }

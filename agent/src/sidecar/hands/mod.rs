@@ -1,7 +1,8 @@
-//! What the loop does things with: the volume, the EtcdMember, the membership, leadership, the launcher.
+//! What the loop does things with: the volume, the EtcdMember, certificates, the membership, leadership, the launcher.
 //!
 //! A hand performs and remembers how it went. It decides nothing, and none knows another.
 
+pub(super) mod certificates;
 mod lane;
 pub(super) mod leadership;
 pub(super) mod membership;
@@ -10,7 +11,7 @@ pub(super) mod volume;
 
 use tokio::sync::mpsc;
 
-use self::{membership::Changes, object::MemberObject, volume::Disk};
+use self::{certificates::Certificates, membership::Changes, object::MemberObject, volume::Disk};
 use crate::{
     etcd::{member::Member, peers::Peers},
     launch::protocol::Request,
@@ -20,6 +21,7 @@ use crate::{
 pub(super) struct Hands {
     pub volume: Disk,
     pub object: MemberObject,
+    pub certificates: Certificates,
     pub membership: Changes,
     pub member: Member,
     pub peers: Peers,

@@ -1,0 +1,338 @@
+//! Whether certificates may be taken into use: an etcd with wrong ones runs on with the connections that it has, and finds
+//! nobody once they are cut.
+
+use std::sync::Arc;
+
+use etcd_operator_shared::{
+    api::{cluster::Encrypted, member::Issued},
+    certificates,
+    names::peer_host,
+};
+use jiff::Timestamp;
+use rustls::{
+    RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use thiserror::Error;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::key::hex;
+
+/// Why certificates are not taken into use.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum Rejected {
+    #[error("there is no certificate for {0}")]
+    Missing(&'static str),
+    #[error("the certificate for {whose} cannot be read: {why}")]
+    Unreadable { whose: &'static str, why: String },
+    #[error("the certificate for {0} is for another key")]
+    OtherKey(&'static str),
+    #[error("the certificate for {whose} is not good for it: {why}")]
+    Unfit { whose: &'static str, why: String },
+}
+
+const PEERS: &str = "other members";
+const CLIENTS: &str = "clients";
+const ROOT: &str = "the agent";
+
+/// Whose certificates they are to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose {
+    pub namespace: String,
+    pub cluster: String,
+    pub member: String,
+    pub encrypted: Encrypted,
+}
+
+/// Judges an answer to the key of this digest; gives when the first of its certificates ends. `before`: what was issued before, whose
+/// authorities this member's etcd may still believe, and no others.
+///
+/// # Errors
+/// With the first fault.
+pub fn check(whose: &Whose, issued: &Issued, before: Option<&Issued>, now: Timestamp) -> Result<Timestamp, Rejected> {
+    let Whose { namespace, cluster, member, encrypted } = whose;
+    let (common, host) = (certificates::common(cluster, namespace), peer_host(member, cluster, namespace));
+    let mut ends = Vec::new();
+    if encrypted.peer {
+        let peer = issued.peer.as_ref().ok_or(Rejected::Missing(PEERS))?;
+        let former = before.and_then(|before| before.peer.as_ref()).map(|peer| peer.trust.as_str());
+        for trust in [Some(peer.trust.as_str()), former].into_iter().flatten() {
+            let leaf = Leaf::read(PEERS, &peer.chain, trust)?;
+            leaf.serves(&[&common, &host], now)?;
+            leaf.asks(now)?;
+            ends.push(leaf.is_of(&issued.key)?);
+        }
+    }
+    if encrypted.client {
+        let client = issued.client.as_ref().ok_or(Rejected::Missing(CLIENTS))?;
+        let former = before.and_then(|before| before.client.as_ref()).map(|client| client.trust.as_str());
+        for trust in [Some(client.trust.as_str()), former].into_iter().flatten() {
+            let server = Leaf::read(CLIENTS, &client.server, trust)?;
+            server.serves(&[&common, &host, "localhost", "127.0.0.1"], now)?;
+            // etcd's own gateway is a client with it.
+            server.asks(now)?;
+            let root = Leaf::read(ROOT, &client.root, trust)?;
+            root.asks(now)?;
+            ends.extend([server.is_of(&issued.key)?, root.is_of(&issued.key)?]);
+        }
+    }
+    Ok(ends.into_iter().min().unwrap_or(Timestamp::MAX))
+}
+
+/// A leaf with all that it is judged by.
+struct Leaf {
+    whose: &'static str,
+    chain: Vec<CertificateDer<'static>>,
+    roots: Arc<RootCertStore>,
+}
+
+impl Leaf {
+    fn read(whose: &'static str, chain: &str, trust: &str) -> Result<Self, Rejected> {
+        let unreadable = |why: String| Rejected::Unreadable { whose, why };
+        let chain = certificates(chain).map_err(unreadable)?;
+        let mut roots = RootCertStore::empty();
+        for root in certificates(trust).map_err(unreadable)? {
+            roots.add(root).map_err(|error| unreadable(error.to_string()))?;
+        }
+        if chain.is_empty() || roots.is_empty() {
+            return Err(Rejected::Missing(whose));
+        }
+        Ok(Self { whose, chain, roots: Arc::new(roots) })
+    }
+
+    /// Whether a client takes it for each of these names.
+    fn serves(&self, names: &[&str], now: Timestamp) -> Result<(), Rejected> {
+        let verifier = WebPkiServerVerifier::builder(Arc::clone(&self.roots)).build().map_err(|e| self.unfit(&e))?;
+        for name in names {
+            let name = ServerName::try_from(*name).map_err(|error| self.unfit(&error))?;
+            let (leaf, rest) = self.parts()?;
+            verifier.verify_server_cert(leaf, rest, &name, &[], time(now)).map_err(|error| self.unfit(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a server takes it for a client's.
+    fn asks(&self, now: Timestamp) -> Result<(), Rejected> {
+        let verifier = WebPkiClientVerifier::builder(Arc::clone(&self.roots)).build().map_err(|e| self.unfit(&e))?;
+        let (leaf, rest) = self.parts()?;
+        verifier.verify_client_cert(leaf, rest, time(now)).map(drop).map_err(|error| self.unfit(&error))
+    }
+
+    /// Whether it is for the key of this digest; gives when it ends.
+    fn is_of(&self, key: &str) -> Result<Timestamp, Rejected> {
+        let (leaf, _) = self.parts()?;
+        let (_, read) = X509Certificate::from_der(leaf)
+            .map_err(|error| Rejected::Unreadable { whose: self.whose, why: error.to_string() })?;
+        if hex(read.public_key().raw) != key {
+            return Err(Rejected::OtherKey(self.whose));
+        }
+        Timestamp::from_second(read.validity().not_after.timestamp()).map_err(|error| self.unfit(&error))
+    }
+
+    fn parts(&self) -> Result<(&CertificateDer<'static>, &[CertificateDer<'static>]), Rejected> {
+        self.chain.split_first().ok_or(Rejected::Missing(self.whose))
+    }
+
+    fn unfit(&self, why: &impl std::fmt::Display) -> Rejected {
+        Rejected::Unfit { whose: self.whose, why: why.to_string() }
+    }
+}
+
+/// All certificates of a PEM text.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+fn time(now: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.as_second().max(0).unsigned_abs()))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::tls::{Bundle, Key};
+    use etcd_operator_shared::api::member::{ClientCertificates, PeerCertificate};
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+        Issuer, KeyPair, PublicKeyData, SubjectPublicKeyInfo,
+    };
+    use std::time::{Duration, SystemTime};
+
+    pub struct Authority {
+        pem: String,
+        issuer: Issuer<'static, KeyPair>,
+    }
+
+    pub fn authority() -> Authority {
+        // An error means that one is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Authority { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// What an authority is asked to sign.
+    #[derive(Clone)]
+    pub struct Wish {
+        pub names: Vec<String>,
+        pub uses: Vec<ExtendedKeyUsagePurpose>,
+        /// Seconds from now.
+        pub valid: (i64, i64),
+    }
+
+    fn both() -> Vec<ExtendedKeyUsagePurpose> {
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
+    }
+
+    /// A good answer to a request.
+    pub fn answer(authority: &Authority, request: &str) -> Issued {
+        let request = CertificateSigningRequestParams::from_pem(request).unwrap();
+        let spki = SubjectPublicKeyInfo::from_der(&request.public_key.subject_public_key_info()).unwrap();
+        all(authority, &spki, &peer_wish(), &server_wish(), &root_wish())
+    }
+
+    fn sign(authority: &Authority, key: &SubjectPublicKeyInfo, wish: &Wish) -> String {
+        let at = |seconds: i64| {
+            let now = SystemTime::now();
+            let by = Duration::from_secs(seconds.unsigned_abs());
+            (if seconds < 0 { now - by } else { now + by }).into()
+        };
+        let mut params = CertificateParams::new(wish.names.clone()).unwrap();
+        (params.not_before, params.not_after) = (at(wish.valid.0), at(wish.valid.1));
+        params.extended_key_usages = wish.uses.clone();
+        params.signed_by(key, &authority.issuer).unwrap().pem()
+    }
+
+    pub fn whose() -> Whose {
+        Whose {
+            namespace: "ns".into(),
+            cluster: "demo".into(),
+            member: "demo-1".into(),
+            encrypted: Encrypted { peer: true, client: true },
+        }
+    }
+
+    fn peer_wish() -> Wish {
+        Wish { names: certificates::peer("demo-1", "demo", "ns"), uses: both(), valid: (-3600, 3600) }
+    }
+
+    fn server_wish() -> Wish {
+        Wish { names: certificates::server("demo-1", "demo", "ns", &[]), ..peer_wish() }
+    }
+
+    fn root_wish() -> Wish {
+        Wish { names: vec![], uses: vec![ExtendedKeyUsagePurpose::ClientAuth], ..peer_wish() }
+    }
+
+    fn issued(authority: &Authority, key: &Key, peer: &Wish, server: &Wish, root: &Wish) -> Issued {
+        let public = KeyPair::from_pem(&key.pem()).unwrap().public_key_pem();
+        all(authority, &SubjectPublicKeyInfo::from_pem(&public).unwrap(), peer, server, root)
+    }
+
+    fn all(authority: &Authority, key: &SubjectPublicKeyInfo, peer: &Wish, server: &Wish, root: &Wish) -> Issued {
+        Issued {
+            key: hex(&key.subject_public_key_info()),
+            names: String::new(),
+            peer: Some(PeerCertificate { chain: sign(authority, key, peer), trust: authority.pem.clone() }),
+            client: Some(ClientCertificates {
+                server: sign(authority, key, server),
+                root: sign(authority, key, root),
+                trust: authority.pem.clone(),
+            }),
+        }
+    }
+
+    /// A good one that ends in so many seconds.
+    pub fn bundle(authority: &Authority, seconds: i64) -> Bundle {
+        let (key, valid) = (Key::generate().unwrap(), (-3600, seconds));
+        let wishes = [peer_wish(), server_wish(), root_wish()].map(|wish| Wish { valid, ..wish });
+        let issued = issued(authority, &key, &wishes[0], &wishes[1], &wishes[2]);
+        let not_after = check(&whose(), &issued, None, Timestamp::now()).unwrap();
+        let (cluster_uid, member) = ("u".into(), "demo-1".into());
+        Bundle { cluster_uid, member, key: key.pem(), issued, taken: Timestamp::now(), not_after }
+    }
+
+    #[test]
+    fn good_ones_are_taken_until_the_first_of_them_ends() {
+        let (authority, key) = (authority(), Key::generate().unwrap());
+        let short = Wish { valid: (-3600, 600), ..root_wish() };
+        let issued = issued(&authority, &key, &peer_wish(), &server_wish(), &short);
+        let ends = check(&whose(), &issued, None, Timestamp::now()).unwrap();
+        let left = ends.as_second() - Timestamp::now().as_second();
+        assert!((590..=600).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn each_fault_is_rejected_before_etcd_sees_it() {
+        let (authority, key) = (authority(), Key::generate().unwrap());
+        let good = (peer_wish(), server_wish(), root_wish());
+        let only = |one: ExtendedKeyUsagePurpose| vec![one];
+        let without = |wish: &Wish, name: &str| Wish {
+            names: wish.names.iter().filter(|known| *known != name).cloned().collect(),
+            ..wish.clone()
+        };
+        let faults = [
+            ("the common name is missing", (without(&good.0, "demo-peer.ns.svc"), good.1.clone(), good.2.clone())),
+            (
+                "the member's name is missing",
+                (without(&good.0, "demo-1.demo-peer.ns.svc"), good.1.clone(), good.2.clone()),
+            ),
+            ("localhost is missing", (good.0.clone(), without(&good.1, "localhost"), good.2.clone())),
+            (
+                "only a server",
+                (
+                    Wish { uses: only(ExtendedKeyUsagePurpose::ServerAuth), ..good.0.clone() },
+                    good.1.clone(),
+                    good.2.clone(),
+                ),
+            ),
+            (
+                "only a client",
+                (
+                    Wish { uses: only(ExtendedKeyUsagePurpose::ClientAuth), ..good.0.clone() },
+                    good.1.clone(),
+                    good.2.clone(),
+                ),
+            ),
+            ("expired", (good.0.clone(), Wish { valid: (-7200, -3600), ..good.1.clone() }, good.2.clone())),
+            ("not yet valid", (good.0.clone(), good.1.clone(), Wish { valid: (3600, 7200), ..good.2.clone() })),
+        ];
+        for (fault, (peer, server, root)) in faults {
+            let issued = issued(&authority, &key, &peer, &server, &root);
+            assert!(check(&whose(), &issued, None, Timestamp::now()).is_err(), "{fault}");
+        }
+    }
+
+    #[test]
+    fn certificates_for_another_key_or_of_another_authority_are_rejected() {
+        let (ours, theirs, key) = (authority(), authority(), Key::generate().unwrap());
+        let good = |authority: &Authority| issued(authority, &key, &peer_wish(), &server_wish(), &root_wish());
+        let before = good(&ours);
+        assert!(check(&whose(), &before, Some(&good(&ours)), Timestamp::now()).is_ok());
+        let other = check(&whose(), &good(&theirs), Some(&before), Timestamp::now());
+        assert!(matches!(other, Err(Rejected::Unfit { .. })), "running members believe the former authority alone");
+        let other = Issued { key: Key::generate().unwrap().digest().to_owned(), ..good(&ours) };
+        assert_eq!(check(&whose(), &other, None, Timestamp::now()), Err(Rejected::OtherKey(PEERS)));
+    }
+
+    #[test]
+    fn what_is_missing_or_no_certificate_is_said() {
+        let (authority, key) = (authority(), Key::generate().unwrap());
+        let good = issued(&authority, &key, &peer_wish(), &server_wish(), &root_wish());
+        let none = Issued { client: None, ..good.clone() };
+        assert_eq!(check(&whose(), &none, None, Timestamp::now()), Err(Rejected::Missing(CLIENTS)));
+        for chain in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let peer = PeerCertificate { chain: chain.into(), ..good.peer.clone().unwrap() };
+            let bad = Issued { peer: Some(peer), ..good.clone() };
+            assert!(check(&whose(), &bad, None, Timestamp::now()).is_err(), "{chain:?}");
+        }
+    }
+}
