@@ -31,7 +31,7 @@ impl<'a> Bed<'a> {
     pub async fn up(operator: &'a Operator, name: &'a str, size: usize, version: &str) -> Result<Self> {
         operator.create_version(name, size, version).await?;
         let pods = Api::namespaced(operator.client(), &operator.namespace);
-        let client = Client::start(pods, &selector(name)).await?;
+        let client = Client::start(pods, &selector(name), None).await?;
         Ok(Self { operator, name, client })
     }
 

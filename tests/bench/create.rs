@@ -25,6 +25,19 @@ pub async fn measure(operator: &Operator, name: &'static str, size: usize, runs:
     Ok(figure)
 }
 
+/// The same with encrypted traffic; the floor is the same cluster with plain traffic.
+pub async fn measure_encrypted(operator: &Operator, name: &'static str, size: usize, runs: usize) -> Result<Figure> {
+    let mut figure = Figure::of(name, "s", vec![]);
+    for run in 0..runs {
+        let (plain, encrypted) = (format!("plain-{run}"), format!("encrypted-{run}"));
+        figure.floor.push(operator.create(&plain, size).await?.as_secs_f64());
+        operator.delete(&plain).await?;
+        figure.values.push(operator.create_encrypted(&encrypted, size).await?.as_secs_f64());
+        operator.delete(&encrypted).await?;
+    }
+    Ok(figure)
+}
+
 async fn floor(operator: &Operator, members: usize, run: usize) -> Result<f64> {
     let bare = BareEtcd { name: format!("bare-{run}"), members, version: "v3.5.21".into(), class: "local".into() };
     let took = bare.create(&operator.client(), &operator.namespace).await?;

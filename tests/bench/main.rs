@@ -36,6 +36,9 @@ async fn measure(operator: &Operator, runs: usize, wanted: impl Fn(&str) -> bool
             create::measure(operator, name, size, runs).await?.print();
         }
     }
+    if wanted("create-3-tls") {
+        create::measure_encrypted(operator, "create-3-tls", 3, runs).await?.print();
+    }
     scale::measure(operator, runs, &wanted).await?;
     if disk::FIGURES.iter().any(|name| wanted(name)) {
         disk::measure(operator, runs, &wanted).await?;

@@ -13,7 +13,7 @@ use kube::{
     api::{DynamicObject, Patch, PatchParams, PostParams},
     core::ApiResource,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::Cluster;
 use tokio::time::sleep;
 
@@ -72,15 +72,22 @@ impl Operator {
 
     /// As [`create`](Self::create), of any version.
     pub async fn create_version(&self, name: &str, size: usize, version: &str) -> Result<Duration> {
+        self.create_as(name, spec(size, version)).await
+    }
+
+    /// The same with all traffic encrypted.
+    pub async fn create_encrypted(&self, name: &str, size: usize) -> Result<Duration> {
+        let mut spec = spec(size, "v3.5.21");
+        spec["security"] = json!({"peer": {"mode": "Auto"}, "client": {"mode": "Auto"}});
+        self.create_as(name, spec).await
+    }
+
+    async fn create_as(&self, name: &str, spec: Value) -> Result<Duration> {
         let object = serde_json::from_value(json!({
             "apiVersion": "etcd.etcd.io/v1alpha1",
             "kind": "EtcdCluster",
             "metadata": {"name": name},
-            "spec": {
-                "size": size,
-                "version": version,
-                "storage": {"size": "512Mi", "storageClassName": "local", "retention": {"whenDeleted": "Delete"}},
-            },
+            "spec": spec,
         }))?;
         let started = Instant::now();
         self.clusters().create(&PostParams::default(), &object).await?;
@@ -137,6 +144,11 @@ impl Drop for Operator {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn spec(size: usize, version: &str) -> Value {
+    let storage = json!({"size": "512Mi", "storageClassName": "local", "retention": {"whenDeleted": "Delete"}});
+    json!({"size": size, "version": version, "storage": storage})
 }
 
 /// Waits until no pod and no claim is left in a namespace.

@@ -31,7 +31,17 @@ func main() {
 	readers := flag.Int("readers", 2, "number of readers")
 	watchers := flag.Int("watchers", 2, "number of watchers")
 	pace := flag.Duration("pace", 20*time.Millisecond, "time between two operations of one worker")
+	ca := flag.String("cacert", "", "file of the authority that members' certificates are of; empty where traffic is plain")
+	certificate := flag.String("cert", "", "file of the certificate to show")
+	key := flag.String("key", "", "file of its key")
+	name := flag.String("name", "", "name that members' certificates have")
 	flag.Parse()
+	if *ca != "" {
+		if err := encrypt(*ca, *certificate, *key, *name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
 
 	members := &Members{}
 	members.Set(split(*endpoints))

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -139,6 +143,7 @@ func (s *Seat) move(address string) (*clientv3.Client, int, error) {
 func connect(addresses []string) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{
 		Endpoints:            urls(addresses),
+		TLS:                  encryption,
 		DialKeepAliveTime:    10 * time.Second, // gRPC allows no less
 		DialKeepAliveTimeout: 3 * time.Second,
 		Logger:               zap.NewNop(),
@@ -148,7 +153,43 @@ func connect(addresses []string) (*clientv3.Client, error) {
 func urls(addresses []string) []string {
 	all := make([]string, 0, len(addresses))
 	for _, address := range addresses {
-		all = append(all, "http://"+address)
+		all = append(all, scheme()+"://"+address)
 	}
 	return all
+}
+
+// encryption is nil where traffic is plain.
+var encryption *tls.Config
+
+func scheme() string {
+	if encryption == nil {
+		return "http"
+	}
+	return "https"
+}
+
+// encrypt makes all connections show this certificate, and expect one for this name of that authority.
+func encrypt(ca, certificate, key, name string) error {
+	if _, err := tls.LoadX509KeyPair(certificate, key); err != nil {
+		return err
+	}
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s holds no certificate", ca)
+	}
+	encryption = &tls.Config{
+		RootCAs:    pool,
+		ServerName: name,
+		MinVersion: tls.VersionTLS12,
+		// Read at each handshake, since it is renewed.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(certificate, key)
+			return &pair, err
+		},
+	}
+	return nil
 }

@@ -77,7 +77,7 @@ async fn dropped(stage: &Stage) -> Result<Demo<'_>> {
         "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/incarnation/properties/membersCreated";
     let patch = json!([{"op": "remove", "path": latch}]).to_string();
     stage.kubectl.run(&["patch", "crd/etcdclusters.etcd.etcd.io", "--type=json", "-p", &patch]).await?;
-    let demo = Demo { stage, name: "demo".into(), size: 1 };
+    let demo = Demo::there(stage, "demo", 1);
     until("the API server goes by older kinds", PATIENCE, async || {
         let latched = demo.get().await?.status.and_then(|status| status.incarnation).is_some_and(|i| i.members_created);
         ensure!(!latched, "it still shows the latch");

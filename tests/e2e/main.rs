@@ -10,6 +10,7 @@ mod bad_input;
 mod bootstrap_crashes;
 mod creation_repeats;
 mod deleted_and_created_again;
+mod encrypted;
 mod foreign_environment;
 mod frozen_etcd;
 mod full_disk;

@@ -53,7 +53,7 @@ async fn live(stage: &Stage, release: &Release) -> Result<()> {
         Demo::up(stage, "demo", spec_with(3, json!({"version": "v3.5.35", "pod": {"agentUpdate": "OnRestart"}})))
             .await?;
     let id = three.all_vote().await?;
-    let (client, sampler) = (Client::start(&three).await?, Sampler::start(&three));
+    let (client, sampler) = (Client::start(&three).await?, Sampler::start(&three).await?);
 
     mix(faults, &three, release).await?;
     for victim in [three.follower().await?, three.leader().await?] {

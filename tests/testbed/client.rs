@@ -1,5 +1,6 @@
 //! The continuous client (`tests/client`) as a process of the test's own, told all the time where the members are.
 
+use crate::etcd::User;
 use crate::progress::Progress;
 use crate::toolchain::CLIENT;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -9,11 +10,12 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{Mutex, OnceCell};
@@ -34,6 +36,8 @@ pub struct Client {
     stdin: Arc<Mutex<ChildStdin>>,
     replies: Mutex<Lines<BufReader<ChildStdout>>>,
     follower: JoinHandle<()>,
+    /// Its certificate and key, which it reads for each connection.
+    files: Option<TempDir>,
 }
 
 /// What it found. `tests/client/check.go` says what each word means.
@@ -96,7 +100,7 @@ impl Client {
     ///
     /// # Errors
     /// When it cannot be built, no pod has an address or none serves.
-    pub async fn start(pods: Api<Pod>, selector: &str) -> Result<Self> {
+    pub async fn start(pods: Api<Pod>, selector: &str, user: Option<&User>) -> Result<Self> {
         let program = Self::build().await?;
         let listed = pods.list(&kube::api::ListParams::default().labels(selector)).await?;
         let found = Seen(listed.into_iter().map(|pod| (pod.name_any(), pod)).collect()).addresses();
@@ -105,15 +109,31 @@ impl Client {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&program);
         command.args(["-endpoints", &found.join(","), "-prefix", &prefix]);
+        let files = user.map(|_| tempfile::tempdir()).transpose()?;
+        if let (Some(files), Some(user)) = (&files, user) {
+            write(files.path(), user)?;
+            for flag in ["cacert", "cert", "key"] {
+                command.arg(format!("-{flag}")).arg(files.path().join(flag));
+            }
+            command.args(["-name", &user.name]);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("start {}", program.display()))?;
         let stdin = Arc::new(Mutex::new(child.stdin.take().context("it has a stdin")?));
         let replies = Mutex::new(BufReader::new(child.stdout.take().context("it has a stdout")?).lines());
         let follower = tokio::spawn(follow(pods, selector.to_owned(), Arc::clone(&stdin)));
-        let client = Self { child, stdin, replies, follower };
+        let client = Self { child, stdin, replies, follower, files };
         client.reply("started", "", START).await?;
         client.next(START).await?;
         Ok(client)
+    }
+
+    /// Gives it the user's newest certificate.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn renew(&self, user: &User) -> Result<()> {
+        self.files.as_ref().map_or(Ok(()), |files| write(files.path(), user))
     }
 
     /// Begins an interval with a gap of its own.
@@ -199,6 +219,16 @@ impl Report {
     pub fn intervals<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Interval> {
         self.intervals.iter().filter(move |one| one.name == name)
     }
+}
+
+/// A user's files, each named as the flag that takes it.
+fn write(folder: &Path, user: &User) -> Result<()> {
+    for (name, content) in [("cacert", &user.authority), ("cert", &user.certificate), ("key", &user.key)] {
+        let beside = folder.join(format!("{name}.new"));
+        std::fs::write(&beside, content)?;
+        std::fs::rename(beside, folder.join(name))?;
+    }
+    Ok(())
 }
 
 /// Pods by name.

@@ -1,13 +1,23 @@
 //! One member's etcd as an application sees it, by the address of its pod. Every question is bounded.
 
 use anyhow::{Context, Error, Result};
-use etcd_client::{Client, ConnectOptions, GetOptions};
+use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions};
 use std::time::{Duration, Instant};
 
 /// A member that serves answers in milliseconds; one that does not, never.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What needs a leader is asked again for this long: an election on a busy machine takes seconds.
 const ELECTION: Duration = Duration::from_secs(20);
+
+/// What an application shows and believes, where traffic is encrypted. All PEM.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub authority: String,
+    pub certificate: String,
+    pub key: String,
+    /// The name that members' certificates have.
+    pub name: String,
+}
 
 /// A connection to one member.
 #[derive(Clone)]
@@ -49,8 +59,21 @@ impl Etcd {
     /// # Errors
     /// When the address is none.
     pub async fn at(ip: &str, port: u16) -> Result<Self> {
-        let options = ConnectOptions::new().with_connect_timeout(Duration::from_millis(500));
-        let client = Client::connect([format!("http://{ip}:{port}")], Some(options)).await?;
+        Self::for_user(ip, port, None).await
+    }
+
+    /// The same as somebody, over TLS; plain as nobody.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub async fn for_user(ip: &str, port: u16, user: Option<&User>) -> Result<Self> {
+        let mut options = ConnectOptions::new().with_connect_timeout(Duration::from_millis(500));
+        if let Some(User { authority, certificate, key, name }) = user {
+            let tls = TlsOptions::new().ca_certificate(Certificate::from_pem(authority)).domain_name(name);
+            options = options.with_tls(tls.identity(Identity::from_pem(certificate, key)));
+        }
+        let scheme = if user.is_some() { "https" } else { "http" };
+        let client = Client::connect([format!("{scheme}://{ip}:{port}")], Some(options)).await?;
         Ok(Self { client })
     }
 

@@ -17,8 +17,17 @@ impl Client {
     /// # Errors
     /// When no member serves.
     pub async fn start(demo: &Demo<'_>) -> Result<Self> {
-        let inner = testbed::client::Client::start(demo.stage.api(), &demo.selector()).await?;
+        let user = demo.user().await?;
+        let inner = testbed::client::Client::start(demo.stage.api(), &demo.selector(), user.as_ref()).await?;
         Ok(Self { inner })
+    }
+
+    /// Gives it the newest certificate of its user, as an application reads it from its Secret.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn renew(&self, demo: &Demo<'_>) -> Result<()> {
+        demo.user().await?.map_or(Ok(()), |user| self.inner.renew(&user))
     }
 
     /// Waits for a write that begins and is acknowledged after this call.

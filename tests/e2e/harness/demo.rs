@@ -1,9 +1,9 @@
 //! An EtcdCluster under test.
 
-use super::etcd::{Entry, Etcd, hex};
+use super::etcd::{Entry, Etcd, User, hex};
 use super::pods::{self, ReadyWatch};
 use super::process;
-use super::{Part, Stage, until};
+use super::{Part, Stage, until, user};
 use anyhow::{Context, Result, bail, ensure};
 use etcd_operator_shared::api::EtcdCluster;
 use etcd_operator_shared::api::cluster::AgentUpdate;
@@ -15,9 +15,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use testbed::Faults;
 use testbed::faults::process::PodProcess;
+use tokio::sync::OnceCell;
 
 /// What may take long on two cores that others use too. Where speed is the claim, the test says so.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -30,6 +32,8 @@ pub struct Demo<'a> {
     pub stage: &'a Stage,
     pub name: String,
     pub size: u32,
+    /// The EtcdUser as whom its etcd is asked, once it was asked; none where its traffic is plain.
+    pub user: Arc<OnceCell<Option<String>>>,
 }
 
 /// A small cluster that takes its volumes with it.
@@ -47,7 +51,8 @@ pub fn spec_with(size: u32, fields: Value) -> Value {
     all
 }
 
-fn merge(into: &mut Value, from: Value) {
+/// Puts fields over others, deeply.
+pub fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             from.into_iter().for_each(|(key, value)| merge(into.entry(key).or_insert(Value::Null), value));
@@ -65,7 +70,13 @@ impl<'a> Demo<'a> {
         let size = u32::try_from(spec["size"].as_i64().unwrap_or(3)).unwrap_or_default();
         let object = json!({"apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "metadata": {"name": name}, "spec": spec});
         stage.api::<EtcdCluster>().create(&PostParams::default(), &serde_json::from_value(object)?).await?;
-        Ok(Self { stage, name: name.to_owned(), size })
+        Ok(Self::there(stage, name, size))
+    }
+
+    /// One that is there already.
+    #[must_use]
+    pub fn there(stage: &'a Stage, name: &str, size: u32) -> Self {
+        Self { stage, name: name.to_owned(), size, user: Arc::default() }
     }
 
     /// Creates it, waits until it is Ready, and returns how long that took.
@@ -177,7 +188,26 @@ impl<'a> Demo<'a> {
 
     /// A connection to one member, by its pod's address.
     pub async fn etcd(&self, ordinal: u32) -> Result<Etcd> {
-        Etcd::at(&self.ip(ordinal).await?, PORT_CLIENT).await
+        Etcd::for_user(&self.ip(ordinal).await?, PORT_CLIENT, self.user().await?.as_ref()).await
+    }
+
+    /// As whom its etcd is asked: nobody where its traffic is plain, else an EtcdUser of the tests' own.
+    pub async fn user(&self) -> Result<Option<User>> {
+        match self.user.get_or_try_init(async || self.make_user().await).await? {
+            // Its certificate may be another one by now.
+            Some(name) => user::read(self.stage, &self.name, name).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn make_user(&self) -> Result<Option<String>> {
+        let incarnation = self.get().await?.status.and_then(|status| status.incarnation);
+        if !incarnation.context("it has not begun")?.encrypted.client {
+            return Ok(None);
+        }
+        let name = format!("{}-tester", self.name);
+        user::make(self.stage, &self.name, &name).await?;
+        Ok(Some(name))
     }
 
     /// Connections to all members.

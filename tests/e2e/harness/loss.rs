@@ -1,6 +1,6 @@
 //! Disks that are lost, and what may be told of the data then.
 
-use super::etcd::Etcd;
+use super::etcd::{Etcd, User};
 use super::{Demo, PATIENCE, Part, pods, until};
 use anyhow::{Context, Result, ensure};
 use etcd_operator_shared::names::{self, PORT_CLIENT};
@@ -78,10 +78,13 @@ pub struct Guard {
 
 impl Guard {
     /// Starts it on a cluster that has the key.
-    #[must_use]
-    pub fn start(demo: &Demo<'_>, key: &'static str) -> Self {
+    ///
+    /// # Errors
+    /// When its traffic is encrypted, and there is no certificate for the guard.
+    pub async fn start(demo: &Demo<'_>, key: &'static str) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
-        Self { stop, task: tokio::spawn(guard(demo.stage.api(), demo.selector(), key, stopped)) }
+        let user = demo.user().await?;
+        Ok(Self { stop, task: tokio::spawn(guard(demo.stage.api(), demo.selector(), user, key, stopped)) })
     }
 
     /// Stops it, and returns how many answers it had.
@@ -94,12 +97,18 @@ impl Guard {
     }
 }
 
-async fn guard(api: Api<Pod>, selector: String, key: &str, mut stopped: oneshot::Receiver<()>) -> Result<usize> {
+async fn guard(
+    api: Api<Pod>,
+    selector: String,
+    user: Option<User>,
+    key: &str,
+    mut stopped: oneshot::Receiver<()>,
+) -> Result<usize> {
     let mut answers = 0;
     while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
         for pod in pods::list(&api, &selector).await? {
             let Some(ip) = pods::ip(&pod) else { continue };
-            let asked = async { Etcd::at(&ip, PORT_CLIENT).await?.get_local(key).await };
+            let asked = async { Etcd::for_user(&ip, PORT_CLIENT, user.as_ref()).await?.get_local(key).await };
             if let Ok(Ok(value)) = timeout(ANSWER, asked).await {
                 ensure!(value.is_some(), "pod {} serves a store without {key}", pod.name_any());
                 answers += 1;

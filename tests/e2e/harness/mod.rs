@@ -28,6 +28,7 @@ pub mod say;
 pub mod slowest;
 pub mod stage;
 pub mod turn;
+pub mod user;
 
 pub use client::Client;
 pub use demo::{Demo, PATIENCE};

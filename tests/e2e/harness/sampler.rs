@@ -1,6 +1,6 @@
 //! Looks at the membership all the time: whatever is done, at most one member may be none that votes and has started.
 
-use super::etcd::{Entry, Etcd};
+use super::etcd::{Entry, Etcd, User};
 use super::{Demo, pods};
 use anyhow::{Result, ensure};
 use etcd_operator_shared::names::PORT_CLIENT;
@@ -34,10 +34,13 @@ pub struct Samples {
 
 impl Sampler {
     /// Starts it on a cluster whose members all vote.
-    #[must_use]
-    pub fn start(demo: &Demo<'_>) -> Self {
+    ///
+    /// # Errors
+    /// When its traffic is encrypted, and there is no certificate for the sampler.
+    pub async fn start(demo: &Demo<'_>) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
-        Self { stop, task: tokio::spawn(sample(demo.stage.api(), demo.selector(), stopped)) }
+        let user = demo.user().await?;
+        Ok(Self { stop, task: tokio::spawn(sample(demo.stage.api(), demo.selector(), user, stopped)) })
     }
 
     /// Stops it.
@@ -55,18 +58,18 @@ impl Sampler {
     }
 }
 
-async fn sample(pods: Api<Pod>, selector: String, mut stopped: oneshot::Receiver<()>) -> Samples {
+async fn sample(pods: Api<Pod>, selector: String, user: Option<User>, mut stopped: oneshot::Receiver<()>) -> Samples {
     let mut seen = Samples::default();
     let mut connections = BTreeMap::new();
     while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
         match ask(&connections).await {
             Some(members) => seen.note(members),
-            None => look(&pods, &selector, &mut connections).await,
+            None => look(&pods, &selector, user.as_ref(), &mut connections).await,
         }
         sleep(PACE).await;
         // New members are asked too.
         if seen.taken % 40 == 0 {
-            look(&pods, &selector, &mut connections).await;
+            look(&pods, &selector, user.as_ref(), &mut connections).await;
         }
     }
     seen
@@ -82,14 +85,14 @@ async fn ask(connections: &BTreeMap<String, Etcd>) -> Option<Vec<Entry>> {
     None
 }
 
-async fn look(api: &Api<Pod>, selector: &str, connections: &mut BTreeMap<String, Etcd>) {
+async fn look(api: &Api<Pod>, selector: &str, user: Option<&User>, connections: &mut BTreeMap<String, Etcd>) {
     // Without an API server the last addresses are asked.
     let Ok(Ok(found)) = timeout(Duration::from_secs(1), pods::list(api, selector)).await else { return };
     let ips: Vec<String> = found.iter().filter_map(pods::ip).collect();
     connections.retain(|ip, _| ips.contains(ip));
     for ip in ips {
         if !connections.contains_key(&ip)
-            && let Ok(etcd) = Etcd::at(&ip, PORT_CLIENT).await
+            && let Ok(etcd) = Etcd::for_user(&ip, PORT_CLIENT, user).await
         {
             connections.insert(ip, etcd);
         }

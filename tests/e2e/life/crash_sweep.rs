@@ -1,6 +1,6 @@
 //! Promise: an agent that dies between any two side effects of joining, leaving or replacing a lost disk goes on where it was.
 
-use crate::harness::demo::spec_with;
+use crate::encrypted::encrypted;
 use crate::harness::{Client, Demo, Loss, Manner, Part, Sampler, Stage, play};
 use anyhow::{Context, Result, ensure};
 use futures::{AsyncBufReadExt, TryStreamExt};
@@ -31,9 +31,9 @@ fn agents_that_die_at_every_point_of_membership_go_on() {
         let scribe = Scribe::start(stage);
         // Kept volumes, so that a member joins on the volume of its former life too.
         let keep = json!({"storage": {"retention": {"whenScaled": "Retain"}}});
-        let (one, _) = Demo::up(stage, "demo", spec_with(1, keep)).await?;
+        let (one, _) = Demo::up(stage, "demo", encrypted(1, &keep)).await?;
         let id = one.all_vote().await?;
-        let (client, sampler) = (Client::start(&one).await?, Sampler::start(&one));
+        let (client, sampler) = (Client::start(&one).await?, Sampler::start(&one).await?);
 
         let three = step(&scribe, &one, "join", async || one.resize(3).await).await?;
         three.lead(2).await?;

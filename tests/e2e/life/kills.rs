@@ -36,7 +36,7 @@ fn scaling_goes_on_whoever_is_killed() {
         let (mut demo, _) = Demo::up(stage, "demo", spec(1)).await?;
         let id = demo.all_vote().await?;
         let client = Client::start(&demo).await?;
-        let sampler = Sampler::start(&demo);
+        let sampler = Sampler::start(&demo).await?;
         let (wanted, mut killed) = (either(10, 100), BTreeMap::new());
         let mut sizes = SIZES.iter().cycle();
         while killed.values().sum::<u32>() < wanted {

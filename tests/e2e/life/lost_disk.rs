@@ -21,7 +21,7 @@ fn a_follower_and_a_leader_are_replaced() {
     play("disk_lost", Manner::Beside, async |stage| {
         let Some(faults) = stage.faults_or_skip() else { return Ok(()) };
         let (demo, client) = (written_to(stage).await?, |demo| Client::start(demo));
-        let (id, client, sampler) = (demo.all_vote().await?, client(&demo).await?, Sampler::start(&demo));
+        let (id, client, sampler) = (demo.all_vote().await?, client(&demo).await?, Sampler::start(&demo).await?);
         for (who, loss) in [("follower", Loss::Claim), ("leader", Loss::Emptied), ("leader", Loss::Claim)] {
             let victim = if who == "leader" { demo.leader().await? } else { demo.follower().await? };
             replaced(faults, &demo, victim, loss).await.with_context(|| format!("{loss:?} of a {who}"))?;

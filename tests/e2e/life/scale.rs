@@ -39,7 +39,7 @@ async fn rounds(stage: &Stage, spec: Value, sizes: &[u32], rounds: u32) -> Resul
     let (mut demo, _) = Demo::up(stage, "demo", spec).await?;
     let id = demo.all_vote().await?;
     let client = Client::start(&demo).await?;
-    let sampler = Sampler::start(&demo);
+    let sampler = Sampler::start(&demo).await?;
     for round in 0..rounds {
         for &size in sizes {
             if size < demo.size && size > 0 {

@@ -82,7 +82,7 @@ async fn precious(stage: &Stage, size: u32) -> Result<Demo<'_>> {
 
 /// Loses these disks at once; fails unless each is soon named, and when an empty store is ever served.
 async fn named(faults: &Faults, demo: &Demo<'_>, losses: &[(u32, Loss)]) -> Result<()> {
-    let (guard, lost) = (Guard::start(demo, KEY), Instant::now());
+    let (guard, lost) = (Guard::start(demo, KEY).await?, Instant::now());
     // At once: with a quorum for a moment longer, the first of them would be replaced.
     for (ordinal, _) in losses {
         demo.process(faults, *ordinal, Part::Etcd).await?.signal(Signal::SIGSTOP);
