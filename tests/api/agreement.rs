@@ -95,8 +95,25 @@ fn any_spec(rng: &mut StdRng) -> Value {
     if rng.random_bool(0.3) {
         spec["etcd"]["quotaBackend"] = pick(rng, &[json!(null), json!(268_435_456), json!(1_073_741_824), json!(0)]);
     }
+    if rng.random_bool(0.4) {
+        let good = ["etcd.example.com", "*.example.com", "a", "10.0.0.1", "fd00::1", "::1", "1:2:3:4:5:6:7:8"];
+        let names: Vec<String> = (0..rng.random_range(0..2)).map(|_| text(rng, &good, "aZ0.:*-_")).collect();
+        let mode = pick(rng, &["Auto", "Off"]);
+        spec["security"] = json!({"peer": {"mode": mode}, "client": {"names": names}});
+        if rng.random_bool(0.5) {
+            let times = ["87600h", "1h", "60m", "3600s", "59m"];
+            let leaf = text(rng, &["2160h", "10s", "1m", "9s"], "0123456789smh");
+            spec["security"]["ca"] = json!({"duration": text(rng, &times, "0123456789smh"), "leafDuration": leaf});
+        }
+    }
     // Fields that are too long are the schema's business, on old servers too.
-    for (field, longest) in [("/version", 16), ("/etcd/heartbeatInterval", 12), ("/etcd/electionTimeout", 12)] {
+    for (field, longest) in [
+        ("/version", 16),
+        ("/etcd/heartbeatInterval", 12),
+        ("/etcd/electionTimeout", 12),
+        ("/security/ca/duration", 12),
+        ("/security/ca/leafDuration", 12),
+    ] {
         if let Some(Value::String(text)) = spec.pointer_mut(field) {
             text.truncate(longest);
         }

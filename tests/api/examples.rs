@@ -17,14 +17,18 @@ async fn every_example_is_taken() -> Result<()> {
             let text = fs::read_to_string(&file)?;
             for document in text.split("\n---\n") {
                 let object: Value = serde_yaml::from_str(document).with_context(|| file.display().to_string())?;
-                let path = format!("/apis/etcd.etcd.io/v1alpha1/namespaces/{}/etcdclusters", room.name);
+                let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+                let path = format!("/apis/etcd.etcd.io/v1alpha1/namespaces/{}/{kind}s", room.name);
                 let request = http::Request::post(format!("{path}?dryRun=All&fieldValidation=Strict"))
                     .header("content-type", "application/json")
                     .body(serde_json::to_vec(&object)?)?;
-                let taken: EtcdCluster =
+                let taken: Value =
                     room.server.client.request(request).await.with_context(|| file.display().to_string())?;
-                validate::cluster(&taken).with_context(|| file.display().to_string())?;
                 tried += 1;
+                if kind == "etcdcluster" {
+                    let taken: EtcdCluster = serde_json::from_value(taken)?;
+                    validate::cluster(&taken).with_context(|| file.display().to_string())?;
+                }
             }
         }
         assert!(tried >= 8, "{tried} examples in {}", folder.display());

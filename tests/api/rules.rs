@@ -4,7 +4,7 @@ use anyhow::Result;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::server::{Room, cluster, in_room, verdict};
+use crate::server::{Room, cluster, in_room, user, verdict};
 
 /// A spec that is fine but for these fields.
 fn spec(fields: &Value) -> Value {
@@ -84,6 +84,20 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
             (json!({"etcd": {"extraArgs": {"unsafe-no-fsync": "true"}}}), "or that endangers data"),
             (json!({"service": {"nodePort": 30000}}), "service.nodePort needs service.type NodePort or LoadBalancer"),
             (json!({"service": {"type": "NodePort", "nodePort": 70000}}), "nodePort"),
+            (json!({"security": {"peer": {"mode": "On"}}}), "security.peer.mode"),
+            (json!({"security": {"client": {"names": ["A.example.com"]}}}), "security.client.names takes DNS names"),
+            (json!({"security": {"client": {"names": ["10.0.0.256"]}}}), "security.client.names takes DNS names"),
+            (json!({"security": {"client": {"names": ["fd00::1::2"]}}}), "security.client.names takes DNS names"),
+            (json!({"security": {"client": {"names": ["a.example.com", "a.example.com"]}}}), "security.client.names"),
+            (
+                json!({"security": {"ca": {"duration": "59m"}}}),
+                "security.ca.duration must be a duration of at least 1h",
+            ),
+            (
+                json!({"security": {"ca": {"leafDuration": "9s"}}}),
+                "security.ca.leafDuration must be a duration of at least 10s",
+            ),
+            (json!({"security": {"ca": {"leafDuration": "90d"}}}), "security.ca.leafDuration must be a duration"),
         ] {
             assert_refused(room, "demo", &fields, sentence).await?;
         }
@@ -103,6 +117,9 @@ async fn what_people_type_is_taken() -> Result<()> {
             json!({"etcd": {"autoCompaction": {"retention": "0"}}}),
             json!({"etcd": {"autoCompaction": {"mode": "Revision", "retention": 10000}}}),
             json!({"storage": {"size": "1Gi"}, "etcd": {"quotaBackend": "256Mi"}}),
+            json!({"security": {"peer": {"mode": "Auto"}, "client": {"mode": "Off"}}}),
+            json!({"security": {"client": {"names": ["etcd.example.com", "*.example.com", "10.0.0.1", "fd00::1", "::1"]}}}),
+            json!({"security": {"ca": {"duration": "1h", "leafDuration": "10s"}}}),
         ] {
             let mut whole = spec(&json!({}));
             whole
@@ -234,6 +251,61 @@ async fn the_class_of_volumes_can_be_mended_until_the_cluster_is_founded() -> Re
             "{refused:#?}"
         );
         assert!(edit(room, &json!({"storage": {"size": "9Gi"}})).await?.is_ok());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_is_encrypted_stays_as_it_began_until_the_data_is_over_or_given_up() -> Result<()> {
+    in_room(async |room| {
+        stopped(room, json!({})).await?;
+        let (clusters, mode) = (room.clusters(), |peer: &str| json!({"security": {"peer": {"mode": peer}}}));
+        let latch = async |incarnation: Value| {
+            let status = Patch::Merge(json!({"status": {"incarnation": incarnation}}));
+            verdict(clusters.patch_status("demo", &PatchParams::default(), &status).await)
+        };
+        assert!(edit(room, &mode("Off")).await?.is_ok(), "it has not begun");
+        let begun = json!({"number": 1, "token": "t", "initialMembers": [], "encrypted": {"peer": true}});
+        assert!(latch(begun).await?.is_ok());
+        assert!(edit(room, &json!({"paused": true})).await?.is_ok(), "a mode that was said before is no change");
+        assert!(edit(room, &mode("Auto")).await?.is_ok(), "it says what is");
+        let refused = edit(room, &mode("Off")).await?.unwrap_err();
+        assert!(refused.len() == 1 && refused[0].contains("security.peer.mode cannot be changed"), "{refused:#?}");
+        assert!(edit(room, &json!({"security": {"peer": null}})).await?.is_ok(), "nothing said is as it began");
+        let refused = edit(room, &json!({"security": {"client": {"mode": "Auto"}}})).await?.unwrap_err();
+        assert!(refused.len() == 1 && refused[0].contains("security.client.mode cannot be changed"), "{refused:#?}");
+        let taken_back = latch(json!({"encrypted": null})).await?.unwrap_err();
+        assert!(
+            taken_back.iter().any(|s| s.contains("keeps its token, initialMembers and encrypted")),
+            "{taken_back:#?}"
+        );
+        let given_up = json!({"recovery": {"abandonIncarnation": 1}, "security": {"peer": {"mode": "Off"}}});
+        assert!(edit(room, &given_up).await?.is_ok());
+        assert!(latch(json!({"ended": "Abandoned"})).await?.is_ok());
+        assert!(edit(room, &mode("Auto")).await?.is_ok());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_user_is_not_root_and_names_a_secret_that_can_be() -> Result<()> {
+    in_room(async |room| {
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let judge = async |name: &str, spec: Value| verdict(room.users().create(&dry, &user(name, &spec)).await);
+        assert!(judge("app", json!({"cluster": "demo"})).await?.is_ok());
+        assert!(judge("app", json!({"cluster": "demo", "secretName": "app.etcd-1"})).await?.is_ok());
+        for (name, spec, sentence) in [
+            ("root", json!({"cluster": "demo"}), "metadata.name root is etcd's own"),
+            (&"a".repeat(65), json!({"cluster": "demo"}), "metadata.name must have at most 64 characters"),
+            ("app", json!({}), "cluster"),
+            ("app", json!({"cluster": ""}), "cluster"),
+            ("app", json!({"cluster": "demo", "secretName": "A_b"}), "secretName must be the name of a Secret"),
+        ] {
+            let refused = judge(name, spec.clone()).await?.expect_err(&format!("{name} {spec} is taken"));
+            assert!(refused.len() == 1 && refused[0].contains(sentence), "{refused:#?}");
+        }
         Ok(())
     })
     .await

@@ -1,7 +1,7 @@
 //! The API server with the committed kinds in it.
 
 use anyhow::{Context, Result, bail};
-use etcd_operator_shared::api::{EtcdCluster, EtcdMember};
+use etcd_operator_shared::api::{EtcdCluster, EtcdMember, EtcdUser};
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -52,7 +52,8 @@ impl Server {
             kinds.patch(&name, &PatchParams::apply("etcd-tests").force(), &Patch::Apply(&object)).await?;
         }
         self.served::<EtcdCluster>().await?;
-        self.served::<EtcdMember>().await
+        self.served::<EtcdMember>().await?;
+        self.served::<EtcdUser>().await
     }
 
     /// Waits until a kind is served, which takes a moment the first time.
@@ -80,6 +81,10 @@ impl Room {
         Api::namespaced_with(self.server.client.clone(), &self.name, &ApiResource::erase::<EtcdCluster>(&()))
     }
 
+    pub fn users(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.server.client.clone(), &self.name, &ApiResource::erase::<EtcdUser>(&()))
+    }
+
     /// What the API server makes of an object: the object with its defaults, or the sentences of its refusal.
     pub async fn judge(&self, name: &str, spec: &Value) -> Result<std::result::Result<Value, Vec<String>>> {
         let dry = PostParams { dry_run: true, ..PostParams::default() };
@@ -94,6 +99,12 @@ impl Room {
 
 pub fn cluster(name: &str, spec: &Value) -> DynamicObject {
     let mut object = DynamicObject::new(name, &ApiResource::erase::<EtcdCluster>(&()));
+    object.data = json!({ "spec": spec });
+    object
+}
+
+pub fn user(name: &str, spec: &Value) -> DynamicObject {
+    let mut object = DynamicObject::new(name, &ApiResource::erase::<EtcdUser>(&()));
     object.data = json!({ "spec": spec });
     object
 }

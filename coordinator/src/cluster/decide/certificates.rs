@@ -202,8 +202,7 @@ fn fits(answered: &Answered, encrypted: Encrypted, names: &Names) -> bool {
     (peer.is_some(), client.is_some()) == (encrypted.peer, encrypted.client) && **have == *names.print()
 }
 
-/// Whether the member speaks from a pod of our StatefulSet that stays: whoever could make another pod of that name could not
-/// give it that controller and have it stay.
+/// Whether the member speaks from a pod of our StatefulSet that stays: one that somebody else has made under that name is none.
 fn is_of_set(slot: &Slot, facts: &Facts) -> bool {
     let set = facts.set.as_ref().and_then(|set| set.version.uid.as_deref());
     let pod = slot.pod.as_ref().filter(|pod| !pod.deleting && slot.report().is_some());
