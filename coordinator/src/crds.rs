@@ -46,6 +46,16 @@ mod tests {
         assert!(!yaml(true).unwrap().contains("x-kubernetes-validations"));
     }
 
+    /// kubectl reads YAML 1.1: there, such a word without quotes is a boolean, in this file and in a user's.
+    #[test]
+    fn no_word_of_ours_is_taken_for_a_boolean() {
+        let booleans = ["y", "yes", "n", "no", "on", "off", "true", "false"];
+        let yaml = yaml(false).unwrap().to_lowercase();
+        let words =
+            yaml.lines().filter_map(|line| line.trim_start().strip_prefix("- ")).map(|word| word.trim_matches('\''));
+        assert_eq!(words.filter(|word| booleans.contains(word)).collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+
     #[test]
     fn the_committed_files_are_what_make_crds_generates() {
         let kinds = include_str!("../../manifests/crds/etcd.etcd.io.yaml");

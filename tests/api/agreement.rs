@@ -98,7 +98,7 @@ fn any_spec(rng: &mut StdRng) -> Value {
     if rng.random_bool(0.4) {
         let good = ["etcd.example.com", "*.example.com", "a", "10.0.0.1", "fd00::1", "::1", "1:2:3:4:5:6:7:8"];
         let names: Vec<String> = (0..rng.random_range(0..2)).map(|_| text(rng, &good, "aZ0.:*-_")).collect();
-        let mode = pick(rng, &["Auto", "Off"]);
+        let mode = pick(rng, &["Auto", "Plain"]);
         spec["security"] = json!({"peer": {"mode": mode}, "client": {"names": names}});
         if rng.random_bool(0.5) {
             let times = ["87600h", "1h", "60m", "3600s", "59m"];

@@ -117,7 +117,7 @@ async fn what_people_type_is_taken() -> Result<()> {
             json!({"etcd": {"autoCompaction": {"retention": "0"}}}),
             json!({"etcd": {"autoCompaction": {"mode": "Revision", "retention": 10000}}}),
             json!({"storage": {"size": "1Gi"}, "etcd": {"quotaBackend": "256Mi"}}),
-            json!({"security": {"peer": {"mode": "Auto"}, "client": {"mode": "Off"}}}),
+            json!({"security": {"peer": {"mode": "Auto"}, "client": {"mode": "Plain"}}}),
             json!({"security": {"client": {"names": ["etcd.example.com", "*.example.com", "10.0.0.1", "fd00::1", "::1"]}}}),
             json!({"security": {"ca": {"duration": "1h", "leafDuration": "10s"}}}),
         ] {
@@ -265,12 +265,12 @@ async fn what_is_encrypted_stays_as_it_began_until_the_data_is_over_or_given_up(
             let status = Patch::Merge(json!({"status": {"incarnation": incarnation}}));
             verdict(clusters.patch_status("demo", &PatchParams::default(), &status).await)
         };
-        assert!(edit(room, &mode("Off")).await?.is_ok(), "it has not begun");
+        assert!(edit(room, &mode("Plain")).await?.is_ok(), "it has not begun");
         let begun = json!({"number": 1, "token": "t", "initialMembers": [], "encrypted": {"peer": true}});
         assert!(latch(begun).await?.is_ok());
         assert!(edit(room, &json!({"paused": true})).await?.is_ok(), "a mode that was said before is no change");
         assert!(edit(room, &mode("Auto")).await?.is_ok(), "it says what is");
-        let refused = edit(room, &mode("Off")).await?.unwrap_err();
+        let refused = edit(room, &mode("Plain")).await?.unwrap_err();
         assert!(refused.len() == 1 && refused[0].contains("security.peer.mode cannot be changed"), "{refused:#?}");
         assert!(edit(room, &json!({"security": {"peer": null}})).await?.is_ok(), "nothing said is as it began");
         let refused = edit(room, &json!({"security": {"client": {"mode": "Auto"}}})).await?.unwrap_err();
@@ -280,7 +280,7 @@ async fn what_is_encrypted_stays_as_it_began_until_the_data_is_over_or_given_up(
             taken_back.iter().any(|s| s.contains("keeps its token, initialMembers and encrypted")),
             "{taken_back:#?}"
         );
-        let given_up = json!({"recovery": {"abandonIncarnation": 1}, "security": {"peer": {"mode": "Off"}}});
+        let given_up = json!({"recovery": {"abandonIncarnation": 1}, "security": {"peer": {"mode": "Plain"}}});
         assert!(edit(room, &given_up).await?.is_ok());
         assert!(latch(json!({"ended": "Abandoned"})).await?.is_ok());
         assert!(edit(room, &mode("Auto")).await?.is_ok());

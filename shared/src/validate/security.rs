@@ -91,7 +91,7 @@ mod tests {
         let said = encryption(None).expect("nothing is said");
         assert_eq!((said.peer, said.client, said.names.len()), (None, None, 0));
         assert_eq!((said.authority.as_secs() / 86_400, said.leaf.as_secs() / 86_400), (3650, 90));
-        let said = judge(json!({"peer": {"mode": "Auto"}, "client": {"mode": "Off"}})).expect("modes");
+        let said = judge(json!({"peer": {"mode": "Auto"}, "client": {"mode": "Plain"}})).expect("modes");
         assert_eq!((said.peer, said.client), (Some(true), Some(false)));
     }
 

@@ -13,6 +13,7 @@ use etcd_operator_shared::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
+use tracing::info;
 
 use crate::{
     apiserver::{Cause, Failed},
@@ -74,7 +75,9 @@ async fn answer_one(ctx: &Context, plan: &Blueprint<'_>, pair: &Pair, due: &Answ
         attempt: format!("sign certificates for {member}"),
         cause: Cause::Unavailable(error.to_string()),
     };
-    issued.map(Some).map_err(unable)
+    let issued = issued.map_err(unable)?;
+    info!(namespace = plan.cluster.namespace(), member, key = issued.key, "certificates signed");
+    Ok(Some(issued))
 }
 
 /// The key of the certificates that a member has: what is kept of it holds none.
@@ -131,7 +134,7 @@ mod tests {
     #[test]
     fn a_member_gets_what_is_encrypted_and_is_then_known_to_have_it() {
         for (peer, client) in [(true, true), (true, false), (false, true)] {
-            let mode = |on: bool| if on { "Auto" } else { "Off" };
+            let mode = |on: bool| if on { "Auto" } else { "Plain" };
             let plan = plan(json!({"security": {"peer": {"mode": mode(peer)}, "client": {"mode": mode(client)}}}));
             let (plan, now) = (plan.blueprint(), Timestamp::from_second(1_800_000_000).unwrap());
             let pair = Pair::make(("demo", "ns"), Duration::from_secs(7200), now).unwrap();

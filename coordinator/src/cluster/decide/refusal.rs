@@ -245,8 +245,8 @@ mod tests {
             };
             objection(&cluster, &wanted, &began, &healthy(3))
         };
-        assert_eq!(refusal("Off", 0, false), Some(Refusal::SecurityFixed { traffic: "peer", encrypted: true }));
-        for (mode, abandoned, ended) in [("Auto", 0, false), ("Off", 1, false), ("Off", 0, true)] {
+        assert_eq!(refusal("Plain", 0, false), Some(Refusal::SecurityFixed { traffic: "peer", encrypted: true }));
+        for (mode, abandoned, ended) in [("Auto", 0, false), ("Plain", 1, false), ("Plain", 0, true)] {
             assert_eq!(refusal(mode, abandoned, ended), None, "{mode} {abandoned} {ended}");
         }
     }

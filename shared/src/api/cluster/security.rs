@@ -48,7 +48,8 @@ pub enum SecurityMode {
     /// The operator issues them, and renews them without a restart.
     Auto,
     /// There are none: traffic is plain.
-    Off,
+    // Not `Off`: YAML as kubectl reads it takes that for a boolean.
+    Plain,
 }
 
 /// The cluster's own certificate authorities.

@@ -54,7 +54,7 @@ fn a_next_incarnation_is_encrypted_as_the_former_was_unless_the_spec_says_otherw
     assert_eq!(begins(json!({"peer": {"mode": "Auto"}}), None), both(true, UNSAID.client));
     assert_eq!(begins(json!({}), Some(both(true, true))), both(true, true));
     assert_eq!(begins(json!({}), Some(both(false, false))), both(false, false));
-    assert_eq!(begins(json!({"client": {"mode": "Off"}}), Some(both(true, true))), both(true, false));
+    assert_eq!(begins(json!({"client": {"mode": "Plain"}}), Some(both(true, true))), both(true, false));
 }
 
 #[test]

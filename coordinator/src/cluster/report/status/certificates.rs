@@ -58,6 +58,9 @@ pub fn certified(input: Input<'_>, care: &Care, now: Timestamp) -> Option<Condit
             format!("the certificates of {name} end at {end} and are not renewed"),
         ),
         Some(_) => says(Status::True, "AllCertified", format!("every member has its certificates{ends}")),
+        None if input.facts.pods().next().is_none() => {
+            says(Status::Unknown, "NoMemberRuns", "no member runs, and none needs a certificate".to_owned())
+        }
         None => says(Status::Unknown, "MembersSilent", "no member says what certificates it has".to_owned()),
     })
 }
@@ -212,7 +215,10 @@ mod tests {
     #[test]
     fn silence_is_unknown_and_a_plain_cluster_says_nothing() {
         let silent = Facts { slots: [].into(), ..healthy(3) };
-        assert_eq!(says(&encrypted(), &silent).unwrap().0, "Unknown");
+        assert_eq!(
+            says(&encrypted(), &silent).unwrap(),
+            ("Unknown", "NoMemberRuns".into(), "no member runs, and none needs a certificate".into())
+        );
         let mut plain = encrypted();
         plain.status.as_mut().unwrap().incarnation.as_mut().unwrap().encrypted = Default::default();
         assert_eq!(says(&plain, &healthy(3)), None);
