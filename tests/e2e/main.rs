@@ -36,4 +36,5 @@ mod status_cli;
 mod strangers;
 mod two_installations;
 mod unreadable;
+mod users;
 mod versions;
