@@ -97,6 +97,7 @@ pub struct Sidecar {
     pub incarnation: i64,
     #[arg(long, env = env::CLUSTER_ID)]
     pub cluster_id: String,
+    /// Version of etcd that the pod was made with: the image may have been changed in it since
     #[arg(long, env = env::ETCD_VERSION)]
     pub version: Version,
     #[arg(long, env = env::ETCD_OPTIONS, value_parser = options)]

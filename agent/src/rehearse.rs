@@ -121,8 +121,7 @@ fn is_wanted(wanted: Version, path: Option<&OsStr>) -> Result<(), Failure> {
     let mut etcd = program::command("etcd", &["--version".into()], path, limits()).map_err(Failure::NoEtcd)?;
     let output = etcd.stdin(Stdio::null()).output().map_err(started)?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let found = said.lines().find_map(|line| line.strip_prefix("etcd Version: "));
-    let Some(found) = found.map(str::trim) else {
+    let Some(found) = program::version_in(&said) else {
         let first = said.lines().next().unwrap_or_default();
         return Err(Failure::NoVersion(first.to_owned()));
     };

@@ -85,6 +85,8 @@ pub enum Disk {
 /// The machine. `now` is any clock that only rises.
 #[derive(Debug, Default)]
 pub struct Machine {
+    /// Version that the image's etcd says it is, where it says one.
+    etcd: Option<String>,
     order: Option<Order>,
     process: Process,
     started: Duration,
@@ -104,6 +106,12 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// In a container whose etcd says that it is this version.
+    #[must_use]
+    pub fn of(etcd: Option<String>) -> Self {
+        Self { etcd, ..Self::default() }
+    }
+
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
@@ -123,7 +131,7 @@ impl Machine {
             Event::Connected => {
                 (self.connected, self.agent) = (true, 0);
                 let version = env!("CARGO_PKG_VERSION").to_owned();
-                [Message::Hello { protocol: VERSION, version }]
+                [Message::Hello { protocol: VERSION, version, etcd: self.etcd.clone() }]
                     .into_iter()
                     .chain(self.word())
                     .map(Action::Send)

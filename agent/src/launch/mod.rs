@@ -74,15 +74,18 @@ pub fn run(places: &Places, ignored: &[String]) -> io::Result<()> {
         eprintln!("launcher: etcd's flags are the agent's alone; these words do nothing: {}", ignored.join(" "));
     }
     let signals = signals::block()?;
+    // Before the agent can connect: what it orders depends on it.
+    let etcd = program::version(places.path.as_deref(), Limits::read(Path::new(CGROUP)));
+    let said = etcd.as_deref().unwrap_or("of a version that it does not say");
+    eprintln!("launcher {} with etcd {said} waits for the agent", env!("CARGO_PKG_VERSION"));
     let store = Store::new(places.volume.clone());
     let (tx, rx) = mpsc::channel();
     // Another launcher on the volume means another pod: two etcds on one disk destroy it.
     keep_lock(Keeper::new(store.lock_path("launcher")), tx.clone())?;
     listen(&places.shared.join(SOCKET), tx.clone())?;
     watch_signals(signals, tx.clone())?;
-    eprintln!("launcher {} waits for the agent", env!("CARGO_PKG_VERSION"));
     let path = places.path.clone();
-    let (machine, record, epoch) = (Machine::default(), Record::default(), Instant::now());
+    let (machine, record, epoch) = (Machine::of(etcd), Record::default(), Instant::now());
     Launcher { machine, store, record, path, epoch, agent: None, child: None, tx }.serve(&rx);
     Ok(())
 }

@@ -37,6 +37,10 @@ pub enum Message {
     Hello {
         protocol: u32,
         version: String,
+        /// Version that the image's etcd says it is, such as `3.5.21`: the image may be another than the one that the pod was made
+        /// with. Left out where it says none, and by launchers that do not ask.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        etcd: Option<String>,
     },
     /// At once after `Hello`, and on every change.
     State(State),
@@ -44,14 +48,9 @@ pub enum Message {
     Terminating,
     /// Nothing can be started, in a sentence: the volume's lock is not to be had. Instead of a state, which would say that
     /// nothing runs on the volume. Since version 3.
-    Waiting {
-        why: String,
-    },
+    Waiting { why: String },
     /// The order with this number is not obeyed, in a sentence. Since version 3.
-    Refused {
-        order: u64,
-        why: String,
-    },
+    Refused { order: u64, why: String },
 }
 
 /// Whose volume, in a shape of its own: the mark on the disk may change while launchers of older versions run.
@@ -236,6 +235,14 @@ mod tests {
         let sent = serde_json::to_value(Request::Start(order)).unwrap();
         // Such a launcher reads it as the mark's own struct was then, and is now.
         assert_eq!(serde_json::from_value::<Identity>(sent["Start"]["identity"].clone()).unwrap(), identity);
+    }
+
+    #[test]
+    fn a_launcher_that_does_not_say_which_etcd_it_has_is_understood() {
+        let older = br#"{"Hello":{"protocol":3,"version":"0.1.0"}}"#;
+        let hello = Message::Hello { protocol: 3, version: "0.1.0".into(), etcd: None };
+        assert_eq!(serde_json::from_slice::<Message>(older).unwrap(), hello);
+        assert_eq!(serde_json::to_vec(&hello).unwrap(), older);
     }
 
     #[test]

@@ -29,7 +29,9 @@ impl Pod {
         fs::write(pod.path("volume/mark.json"), MARK).unwrap();
         let (wal, calls) = (pod.path("volume/data/member/wal"), pod.path("calls"));
         let (wal, calls) = (wal.display(), calls.display());
-        let script = format!("#!/bin/sh\nmkdir -p {wal}\n: > {wal}/0.wal\necho \"$*\" >> {calls}\nexec sleep 60\n");
+        let version = "[ \"$1\" = --version ] && { echo 'etcd Version: 3.5.21'; exit; }";
+        let runs = format!("mkdir -p {wal}\n: > {wal}/0.wal\necho \"$*\" >> {calls}\nexec sleep 60");
+        let script = format!("#!/bin/sh\n{version}\n{runs}\n");
         fs::write(pod.path("bin/etcd"), script).unwrap();
         fs::set_permissions(pod.path("bin/etcd"), fs::Permissions::from_mode(0o755)).unwrap();
         pod
@@ -54,7 +56,8 @@ impl Pod {
         let stream = wait(|| UnixStream::connect(self.path("shared").join(SOCKET)).ok());
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut agent = Agent { stream };
-        assert!(matches!(agent.hears(), Message::Hello { protocol: VERSION, .. }));
+        let Message::Hello { protocol: VERSION, etcd, .. } = agent.hears() else { panic!("it says who it is first") };
+        assert_eq!(etcd.is_some(), self.path("bin/etcd").exists(), "it says which etcd it has");
         agent.says(&Request::Hello { protocol: VERSION });
         agent
     }

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use etcd_operator_shared::version::Version;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -22,6 +23,8 @@ pub struct Launcher {
     pub version: Option<String>,
     /// Version of the protocol that it speaks.
     pub protocol: u32,
+    /// Version of the image's etcd, where it says one that is known here.
+    pub etcd: Option<Version>,
     pub state: Option<State>,
     /// Why it can start nothing, while it cannot.
     pub waiting: Option<String>,
@@ -89,7 +92,10 @@ async fn talk(
 fn take(known: &mut Launcher, message: Message) {
     known.connected = true;
     match message {
-        Message::Hello { protocol, version } => (known.protocol, known.version) = (protocol, Some(version)),
+        Message::Hello { protocol, version, etcd } => {
+            (known.protocol, known.version) = (protocol, Some(version));
+            known.etcd = etcd.and_then(|etcd| etcd.parse().ok());
+        }
         Message::State(state) => {
             known.refused = known.refused.take().filter(|(order, _)| *order > state.order);
             (known.state, known.waiting) = (Some(state), None);

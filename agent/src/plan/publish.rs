@@ -115,6 +115,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         restarts: i32::try_from(*restarts).unwrap_or(i32::MAX),
         last_exit: last_exit.clone(),
         agent_version: Some((*agent_version).to_owned()),
+        swappable: true,
     }
 }
 

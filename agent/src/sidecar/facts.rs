@@ -6,6 +6,7 @@ use etcd_operator_shared::{
     api::{EtcdMember, member::Exit as PublishedExit},
     ids,
     names::{MAX_MEMBERS, PORT_CLIENT, Scheme, member, peer_host},
+    version::Version,
 };
 use jiff::Timestamp;
 
@@ -111,6 +112,13 @@ impl View<'_> {
         } else {
             Cluster::Awaited
         }
+    }
+
+    /// Which etcd is in the container, as far as its launcher says; one that does not know what the pod was made with. Nothing is known
+    /// before the launcher is heard: the image may have been changed in the pod.
+    pub(super) fn binary(&self) -> Option<Version> {
+        let launcher = &self.told.launcher;
+        launcher.connected.then(|| launcher.etcd.unwrap_or(self.config.version))
     }
 
     /// The other members' addresses: from the EtcdMember, or as they were when the mark was last written.

@@ -208,7 +208,7 @@ impl Performer<'_> {
             namespace: &self.config.namespace,
             cluster: &self.config.cluster,
             member: &self.config.member,
-            version: self.config.version,
+            version: self.view().binary().unwrap_or(self.config.version),
             data_dir: &data_dir,
             listen: everywhere(),
             tls: Tls { folder: Some(folder), peer: peer.as_deref(), client: client.as_deref() },

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use etcd_operator_shared::names::ordinal;
+use etcd_operator_shared::{names::ordinal, version::Version};
 use tokio::{sync::watch, time::sleep};
 use tracing::info;
 
@@ -182,17 +182,18 @@ impl Sidecar {
             certified: self.hands.certificates.are_there(),
             launcher,
         });
-        let step = self.guarded(step).await;
+        let binary = view.binary();
+        let step = self.guarded(step, binary).await;
         if self.memory.note_step(&step, now) {
             info!(?step, "etcd is not started");
         }
         self.performer(told, now).start(&step).await;
     }
 
-    /// The step, or why this version of etcd may not take it.
-    async fn guarded(&mut self, step: Start) -> Start {
-        let (volume, binary) = (&mut self.hands.volume, self.config.version);
-        let Some(mark) = volume.mark().cloned() else { return step };
+    /// The step, or why the etcd that is here may not take it. Before it is known which one that is, none is ordered either.
+    async fn guarded(&mut self, step: Start, binary: Option<Version>) -> Start {
+        let volume = &mut self.hands.volume;
+        let (Some(mark), Some(binary)) = (volume.mark().cloned(), binary) else { return step };
         let log = if version::needs_log(&step, binary, &mark) { volume.log().await } else { Ok(Log::Plain) };
         version::guard(step, binary, &mark, log)
     }

@@ -264,6 +264,10 @@ pub struct EtcdMemberStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub agent_version: Option<String>,
+    /// Whether the agent gives etcd the flags of the version that its container holds, whatever the pod was made with: only then may
+    /// etcd's image be changed in the pod.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub swappable: bool,
 }
 
 /// Something to know of a member that serves.
