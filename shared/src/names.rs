@@ -17,6 +17,11 @@ pub const ANNOTATION_APPLIED: &str = "etcd.etcd.io/applied";
 /// Annotation on pod templates and pods: a fingerprint of all that stays as it is for as long as a pod runs. Only a pod with
 /// another one is replaced.
 pub const ANNOTATION_SHAPE: &str = "etcd.etcd.io/shape";
+/// Annotation on pod templates and pods: a fingerprint of the same without the image and the version of etcd. Where it alone is the
+/// newest, etcd's image is changed in the pod.
+pub const ANNOTATION_FRAME: &str = "etcd.etcd.io/frame";
+/// Annotation on pods whose etcd got another image while they ran: what they are by it.
+pub const ANNOTATION_SWAP: &str = "etcd.etcd.io/etcd-update";
 /// Annotation on pod templates and pods: the image of the agent as it was asked for. What a pod has may be another name of it, where
 /// an admission webhook writes those of a mirror.
 pub const ANNOTATION_AGENT_IMAGE: &str = "etcd.etcd.io/agent-image";
@@ -179,6 +184,25 @@ pub fn volume_claim(member: &str) -> String {
     format!("{VOLUME_DATA}-{member}")
 }
 
+/// Throw-away pod that tries the template of this shape, somewhere or beside the member of an ordinal.
+#[must_use]
+pub fn trial(cluster: &str, shape: &str, beside: Option<u32>) -> String {
+    let name = format!("{cluster}-rehearsal-{}", short(shape));
+    beside.map_or(name.clone(), |ordinal| format!("{name}-{ordinal}"))
+}
+
+/// The ordinal in the name of a trial of this shape.
+#[must_use]
+pub fn trial_beside(trial: &str, shape: &str) -> Option<u32> {
+    let (before, digits) = trial.rsplit_once('-')?;
+    let ordinal = digits.parse().ok()?;
+    before.ends_with(short(shape)).then_some(ordinal)
+}
+
+fn short(shape: &str) -> &str {
+    shape.get(..8).unwrap_or(shape)
+}
+
 /// DNS name of a member, without the cluster domain.
 #[must_use]
 pub fn peer_host(member: &str, cluster: &str, namespace: &str) -> String {
@@ -270,6 +294,15 @@ mod tests {
         assert_eq!(lease_of(&installation("ns")), Some(("ns", LEASE)));
         for other in ["", "ns", "/name", "ns/"] {
             assert_eq!(lease_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn where_a_trial_is_held_is_read_back_from_its_name() {
+        for shape in ["0123456789abcdef", "1234567812345678"] {
+            for beside in [None, Some(0), Some(6)] {
+                assert_eq!(trial_beside(&trial("demo", shape, beside), shape), beside, "{shape}");
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! `WHAT=name` measures only what contains the name. Speed is asserted nowhere: this prints.
 
 mod bed;
+mod change;
 mod create;
 mod disk;
 mod figure;
@@ -45,6 +46,9 @@ async fn measure(operator: &Operator, runs: usize, wanted: impl Fn(&str) -> bool
     }
     if pod_delete::FIGURES.iter().any(|name| wanted(name)) {
         pod_delete::measure(operator, runs, &wanted).await?;
+    }
+    if change::UPGRADE.iter().any(|name| wanted(name)) {
+        change::measure(operator, runs).await?;
     }
     if idle::FIGURES.iter().any(|name| wanted(name)) {
         operator.create("idle", 3).await?;

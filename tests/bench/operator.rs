@@ -107,7 +107,12 @@ impl Operator {
 
     /// Asks for another size.
     pub async fn resize(&self, name: &str, size: usize) -> Result<()> {
-        let patch = Patch::Merge(json!({"spec": {"size": size}}));
+        self.patch(name, json!({ "size": size })).await
+    }
+
+    /// Puts these fields over a cluster's spec.
+    pub async fn patch(&self, name: &str, fields: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({ "spec": fields }));
         self.clusters().patch(name, &PatchParams::default(), &patch).await?;
         Ok(())
     }

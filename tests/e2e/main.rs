@@ -34,6 +34,7 @@ mod services;
 mod sizes;
 mod status_cli;
 mod strangers;
+mod swaps;
 mod two_installations;
 mod unreadable;
 mod users;

@@ -5,7 +5,9 @@ use crate::harness::demo::{spec, spec_with};
 use crate::harness::stage::agent_image;
 use crate::harness::{Client, Demo, Manner, PATIENCE, Part, Stage, events, holds, play, pods, until};
 use anyhow::{Context, Result, ensure};
-use etcd_operator_shared::names::{ANNOTATION_AGENT_IMAGE, ANNOTATION_APPLIED, ANNOTATION_SHAPE, CONTAINER_AGENT};
+use etcd_operator_shared::names::{
+    ANNOTATION_AGENT_IMAGE, ANNOTATION_APPLIED, ANNOTATION_FRAME, ANNOTATION_SHAPE, CONTAINER_AGENT,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, ResourceQuota};
@@ -96,7 +98,7 @@ async fn upgrade(stage: &Stage, image: &str) -> Result<()> {
             let template = set.spec.context("a StatefulSet has a spec")?.template;
             let [_, agent] = pods::made_of(template.metadata.as_ref(), template.spec.as_ref());
             let told = events::told(stage).await?.iter().any(|one| one.warns && one.text.contains(image));
-            ensure!(told || agent == Some(image), "it names {agent:?}");
+            ensure!(told || agent.as_deref() == Some(image), "it names {agent:?}");
         }
         Ok(())
     })
@@ -108,10 +110,10 @@ async fn image_is(demo: &Demo<'_>, image: &str) -> Result<()> {
     let set = demo.stage.api::<StatefulSet>().get(&demo.name).await?;
     let template = set.spec.context("a StatefulSet has a spec")?.template;
     let [_, new] = pods::made_of(template.metadata.as_ref(), template.spec.as_ref());
-    ensure!(new == Some(image), "new pods would get {new:?}");
+    ensure!(new.as_deref() == Some(image), "new pods would get {new:?}");
     for pod in demo.pods().await? {
         let [_, agent] = pods::made_of(Some(&pod.metadata), pod.spec.as_ref());
-        ensure!(agent == Some(image), "{} has {agent:?}", pod.name_any());
+        ensure!(agent.as_deref() == Some(image), "{} has {agent:?}", pod.name_any());
     }
     Ok(())
 }
@@ -154,7 +156,7 @@ fn pods_of_a_release_that_wrote_no_shapes_run_on() {
         let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;
         let before = etcds(&demo).await?;
         stage.stop_coordinator().await?;
-        let bare = json!({"metadata": {"annotations": {ANNOTATION_SHAPE: null, ANNOTATION_AGENT_IMAGE: null}}});
+        let bare = json!({"metadata": {"annotations": {ANNOTATION_SHAPE: null, ANNOTATION_FRAME: null, ANNOTATION_AGENT_IMAGE: null}}});
         let (pods, patch) = (stage.api::<Pod>(), PatchParams::default());
         for pod in demo.members() {
             pods.patch(&pod, &patch, &Patch::Merge(&bare)).await?;

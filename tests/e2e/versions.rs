@@ -41,13 +41,14 @@ fn a_version_that_cannot_be_reached_is_refused_with_the_next_step_and_all_else_g
 fn it_goes_up_to_3_7_and_down_to_3_5_again_under_a_writer_without_losing_a_write() {
     play("versions", Manner::Beside, async |stage| {
         let (demo, _) = Demo::up(stage, "demo", spec_with(3, json!({"version": "v3.5.35"}))).await?;
-        let id = demo.all_vote().await?;
+        let (id, pods) = (demo.all_vote().await?, uids(&demo).await?);
         let client = Client::start(&demo).await?;
         let readiness = demo.watch_readiness();
         for (version, cluster) in [("v3.6.16", "3.6"), ("v3.7.3", "3.7"), ("v3.6.16", "3.6"), ("v3.5.35", "3.5")] {
             goes_to(stage, &demo, version, cluster).await?;
         }
         ensure!(readiness.worst() == 1, "{} pods were not Ready at once", readiness.worst());
+        ensure!(uids(&demo).await? == pods, "a pod was replaced");
         let report = client.finish(&demo).await?;
         ensure!(report.cluster == id && demo.all_vote().await? == id, "the cluster ID changed");
         Ok(())

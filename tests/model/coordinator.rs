@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use etcd_coordinator::cluster::{
     decide::{Care, Decision, Waited, decide, incarnation::initial_members, replicas::RAISE_AFTER, step::Step},
-    facts::{self, Claim, Facts, Pod, Set, Slot, Storage, Version, agent::Agent, places::Places},
+    facts::{self, Claim, Facts, Pod, Set, Slot, Storage, Version, agent::Agent, places::Places, swap::Container},
 };
 use etcd_operator_shared::{
     api::{
@@ -188,6 +188,7 @@ impl Sight {
             version: Version::default(),
             replicas: self.replicas.into(),
             newest: Some(String::new()),
+            frame: None,
             agent: Some(String::new()),
             deleting: false,
             etcd: None,
@@ -202,7 +203,10 @@ impl Sight {
                 shape: String::new(),
                 controller: None,
                 unmarked: false,
+                frame: None,
                 agent: Agent::default(),
+                etcd: Container::default(),
+                node: None,
                 address: None,
                 ready: serves,
                 deleting: false,
@@ -287,8 +291,9 @@ impl Orders {
             Step::Look(_)
             | Step::Begin(_)
             | Step::MakeMembers
+            | Step::Swap(_)
             | Step::Refresh(_)
-            | Step::Try
+            | Step::Try(_)
             | Step::Wait(_)
             | Step::Nothing => {}
         }

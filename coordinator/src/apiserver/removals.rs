@@ -61,13 +61,22 @@ impl ApiServer {
     /// Evicts exactly the pod with this UID; `false` while its PodDisruptionBudget lets none go. Not kube's own `evict`,
     /// which sends its options under a name that the API server does not know (kube-core 5.0, `subresource.rs`).
     pub async fn evict(&self, namespace: &str, name: &str, uid: &str) -> Result<bool, Failed> {
+        self.evict_so(namespace, name, json!({ "preconditions": { "uid": uid } })).await
+    }
+
+    /// Whether [`evict`](Self::evict) would let it go; nothing is done.
+    pub async fn may_evict(&self, namespace: &str, name: &str, uid: &str) -> Result<bool, Failed> {
+        self.evict_so(namespace, name, json!({ "preconditions": { "uid": uid }, "dryRun": ["All"] })).await
+    }
+
+    async fn evict_so(&self, namespace: &str, name: &str, options: Value) -> Result<bool, Failed> {
         self.writes::<Pod>("evict").await;
         self.may_take_away(|| say::<Pod>("evict", name))?;
         let eviction = json!({
             "apiVersion": "policy/v1",
             "kind": "Eviction",
             "metadata": { "name": name, "namespace": namespace },
-            "deleteOptions": { "preconditions": { "uid": uid } },
+            "deleteOptions": options,
         });
         let api = self.api::<Pod>(namespace);
         let call = async {

@@ -109,8 +109,9 @@ async fn advance(ctx: &Context, mut seen: Seen) -> Outcome {
                 Step::MakeMembers
                 | Step::SetReplicas(_)
                 | Step::Replace(_)
+                | Step::Swap(_)
                 | Step::Refresh(_)
-                | Step::Try
+                | Step::Try(_)
                 | Step::End(_)
                 | Step::Wait(_)
                 | Step::Nothing,

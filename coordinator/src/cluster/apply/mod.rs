@@ -11,6 +11,7 @@ pub mod members;
 mod objects;
 mod pods;
 mod stateful_set;
+mod swaps;
 mod trials;
 mod volumes;
 
@@ -29,7 +30,7 @@ use crate::{
             growth::Growth,
             step::{Step, Waiting},
         },
-        facts::certificates::Known,
+        facts::{Facts, certificates::Known},
         outcome::Seen,
     },
     ownership::Owner,
@@ -77,8 +78,9 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
         | Step::Begin(_)
         | Step::MakeMembers
         | Step::Replace(_)
+        | Step::Swap(_)
         | Step::Refresh(_)
-        | Step::Try
+        | Step::Try(_)
         | Step::End(_)
         | Step::Wait(_)
         | Step::Nothing => before,
@@ -96,7 +98,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
     }
     let mut waits = None;
     if trust >= Trust::Holds {
-        let taken = take(ctx, &plan, decision, care, set).await;
+        let taken = take(ctx, &plan, facts, decision, care, set).await;
         failed.extend(taken.failed);
         waits = taken.waits;
     }
@@ -121,16 +123,26 @@ async fn grow(ctx: &Context, plan: &Blueprint<'_>, growth: &Growth, trust: Trust
 
 /// Takes away what is to go. A pod was old against the template that was read: where that has changed since, be it
 /// because somebody else's was put back, nothing is known of it.
-async fn take(ctx: &Context, plan: &Blueprint<'_>, decision: &Decision, care: &Care, set: Written) -> Acted {
+async fn take(
+    ctx: &Context,
+    plan: &Blueprint<'_>,
+    facts: &Facts,
+    decision: &Decision,
+    care: &Care,
+    set: Written,
+) -> Acted {
     let pods::Replaced { failed: pods, waits } = match &decision.step {
         Step::Replace(deletions) if set == Written::Same => pods::replace(ctx, plan, deletions).await,
+        Step::Swap(swap) if set == Written::Same => swaps::swap(ctx, plan, swap).await,
         Step::Refresh(refreshes) if set == Written::Same => pods::refresh(ctx, plan, refreshes).await,
-        Step::Try if set == Written::Same => {
-            pods::Replaced { failed: trials::begin(ctx, plan).await, ..pods::Replaced::default() }
+        Step::Try(places) if set == Written::Same => {
+            let failed = trials::begin(ctx, plan, facts, places).await;
+            pods::Replaced { failed, ..pods::Replaced::default() }
         }
         Step::Replace(_)
+        | Step::Swap(_)
         | Step::Refresh(_)
-        | Step::Try
+        | Step::Try(_)
         | Step::SetReplicas(_)
         | Step::Look(_)
         | Step::Begin(_)

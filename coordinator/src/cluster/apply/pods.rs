@@ -14,7 +14,7 @@ use crate::{
     cluster::{
         build::Blueprint,
         context::Context,
-        decide::step::{Deletion, Means, Refresh, Swap, Waiting},
+        decide::step::{Deletion, Means, Refresh, Update, Waiting},
         facts::{
             self, Facts, Stray,
             agent::{Change, Refused},
@@ -46,7 +46,8 @@ pub async fn replace(ctx: &Context, plan: &Blueprint<'_>, deletions: &[Deletion]
     replaced
 }
 
-async fn replace_one(ctx: &Context, plan: &Blueprint<'_>, deletion: &Deletion) -> Result<Option<Waiting>, Failed> {
+/// One of them. Gives why it stays for now.
+pub async fn replace_one(ctx: &Context, plan: &Blueprint<'_>, deletion: &Deletion) -> Result<Option<Waiting>, Failed> {
     let Deletion { name, uid, why } = deletion;
     let namespace = plan.cluster.namespace().unwrap_or_default();
     let went = match deletion.means(plan.voters) {
@@ -59,13 +60,15 @@ async fn replace_one(ctx: &Context, plan: &Blueprint<'_>, deletion: &Deletion) -
             ctx.events.note(plan.cluster, Note::replaced(name, *why));
             Ok(None)
         }
-        Ok(false) => {
-            let message =
-                format!("{name} is replaced once its PodDisruptionBudget lets it go: a drain may be under way");
-            Ok(Some(Waiting::new("WaitingForBudget", message)))
-        }
+        Ok(false) => Ok(Some(for_budget(name))),
         Err(failed) => gone(Err(failed)).map(|()| None),
     }
+}
+
+/// What a pod waits for that its budget does not let go.
+pub fn for_budget(pod: &str) -> Waiting {
+    let message = format!("{pod} is next once its PodDisruptionBudget lets it go: a drain may be under way");
+    Waiting::new("WaitingForBudget", message)
 }
 
 /// Gives agents another image: kubelet restarts their containers, and nothing else of the pods. What was before is written with
@@ -98,10 +101,10 @@ fn change(refresh: &Refresh) -> Change {
     let Refresh { name: _, uid: _, image, write, former, written, container, why } = refresh;
     let (container, at) = (container.clone(), Timestamp::now());
     match why {
-        Swap::NotServing | Swap::Follower | Swap::LeaderLast => {
+        Update::NotServing | Update::Follower | Update::LeaderLast => {
             Change { former: former.clone(), written: written.clone(), at, container, refused: None }
         }
-        Swap::PutBack(reason) => {
+        Update::PutBack(reason) => {
             let until = at + REFUSED_FOR;
             let refused = Refused { image: former.clone(), reason: (*reason).to_owned(), until };
             Change { former: image.clone(), written: write.clone(), at, container, refused: Some(refused) }
@@ -109,16 +112,22 @@ fn change(refresh: &Refresh) -> Change {
     }
 }
 
-/// Writes its shape on each pod that was made before shapes were written on pods, and that is what the template says: from
-/// then on it is judged like any other.
+/// Writes shape and frame on each pod that is what the template says, and that was made before they were written on pods: from then on
+/// it is judged like any other.
 pub async fn mark(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts) -> Vec<Failed> {
     let namespace = plan.cluster.namespace().unwrap_or_default();
-    let unmarked = facts.pods().map(|(_, pod)| pod).filter(|pod| pod.unmarked && !pod.shape.is_empty());
+    let Some((shape, frame)) = facts.set.as_ref().and_then(|set| Some((set.newest.as_ref()?, set.frame.as_ref()?)))
+    else {
+        return vec![];
+    };
+    let lacks = |pod: &&facts::Pod| pod.shape == *shape && (pod.unmarked || pod.frame.is_none());
     let one = async |pod: &facts::Pod| {
-        let note = json!({"metadata": {"uid": pod.uid, "annotations": {names::ANNOTATION_SHAPE: pod.shape}}});
+        let notes = json!({names::ANNOTATION_SHAPE: shape, names::ANNOTATION_FRAME: frame});
+        let note = json!({"metadata": {"uid": pod.uid, "annotations": notes}});
         gone(ctx.api.merge::<Pod>(&namespace, &pod.name, &note).await.map(drop))
     };
-    join_all(unmarked.map(one)).await.into_iter().filter_map(Result::err).collect()
+    let pods = facts.pods().map(|(_, pod)| pod).filter(lacks);
+    join_all(pods.map(one)).await.into_iter().filter_map(Result::err).collect()
 }
 
 /// Gives pods of ours their labels back. Without them no Service finds them, and the StatefulSet neither knows them nor

@@ -16,7 +16,7 @@ use crate::cluster::{
         hold,
         membership::Membership,
         rollout::{Work, work},
-        step::{Refresh, Step, Swap, Waiting},
+        step::{Refresh, Step, Update, Waiting},
     },
     facts::{
         Facts, Pod,
@@ -56,7 +56,7 @@ pub fn next(step: Step, wish: AgentUpdate, membership: &Membership, facts: &Fact
             AgentUpdate::Rolling => !matches!(work, Work::Serves { .. }),
             AgentUpdate::OnRestart => pod.agent.container.is_none(),
         })
-        .map(|(pod, _)| refresh(pod, newest, Swap::NotServing))
+        .map(|(pod, _)| refresh(pod, newest, Update::NotServing))
         .collect();
     match step {
         _ if !idle.is_empty() => Step::Refresh(idle),
@@ -78,7 +78,7 @@ fn put_back(pod: &Pod, work: Work) -> Option<Refresh> {
     let change = pod.agent.change.as_ref().filter(|change| change.former != pod.agent.image)?;
     let silent = matches!(work, Work::Silent);
     let reason = pod.agent.failure(silent)?;
-    Some(Refresh { write: change.written.clone(), ..refresh(pod, &change.former, Swap::PutBack(reason)) })
+    Some(Refresh { write: change.written.clone(), ..refresh(pod, &change.former, Update::PutBack(reason)) })
 }
 
 /// The next one that serves: the highest follower, or the leader when no other is old.
@@ -87,8 +87,8 @@ fn serves(row: &[(&Pod, Work)], old: &[(&Pod, Work)], newest: &str) -> Option<St
     if let Some((pod, _)) = row.iter().find(|(pod, _)| !pod.agent.is_proven()) {
         return waits(format!("the new agent of {} starts, etcd goes on", pod.name));
     }
-    let next = old.iter().rfind(|(_, work)| !leads(*work)).map(|next| (next, Swap::Follower));
-    let ((pod, _), why) = next.or_else(|| old.first().map(|next| (next, Swap::LeaderLast)))?;
+    let next = old.iter().rfind(|(_, work)| !leads(*work)).map(|next| (next, Update::Follower));
+    let ((pod, _), why) = next.or_else(|| old.first().map(|next| (next, Update::LeaderLast)))?;
     let settled = row.iter().find(|(_, work)| !matches!(work, Work::Serves { settled: true, .. }));
     match settled {
         Some((other, _)) => {
@@ -117,7 +117,7 @@ fn leads(work: Work) -> bool {
     matches!(work, Work::Serves { leads: true, .. })
 }
 
-fn refresh(pod: &Pod, image: &str, why: Swap) -> Refresh {
+fn refresh(pod: &Pod, image: &str, why: Update) -> Refresh {
     let Agent { image: former, written, container, .. } = pod.agent.clone();
     let (name, uid) = (pod.name.clone(), pod.uid.clone());
     Refresh { name, uid, image: image.to_owned(), write: image.to_owned(), former, written, container, why }

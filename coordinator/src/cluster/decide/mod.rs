@@ -268,7 +268,10 @@ impl Decision {
 
 /// Whether the membership is what is wanted, and all members serve and are settled.
 fn is_whole(size: u32, membership: &Membership, facts: &Facts) -> bool {
-    let serves = |ordinal| matches!(facts.slot(ordinal).readiness(), Readiness::Ready(said) if said.settled);
+    let serves = |ordinal| {
+        let slot = facts.slot(ordinal);
+        matches!(slot.readiness(), Readiness::Ready(said) if said.settled) && !slot.is_swapping()
+    };
     waiting::pending(size, membership, facts).is_none() && (0..size).all(serves)
 }
 
@@ -302,8 +305,9 @@ fn members(target: Target, step: &Step, size: u32, facts: &Facts) -> u32 {
             | Step::Begin(_)
             | Step::MakeMembers
             | Step::Replace(_)
+            | Step::Swap(_)
             | Step::Refresh(_)
-            | Step::Try
+            | Step::Try(_)
             | Step::End(_)
             | Step::Wait(_)
             | Step::Nothing,

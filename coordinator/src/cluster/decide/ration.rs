@@ -10,9 +10,9 @@
 use crate::cluster::{
     decide::{
         Decision,
-        step::{Deletion, Look, Refresh, Step, Swap, Waiting, Why},
+        step::{Deletion, Look, Refresh, Step, Swap, Update, Waiting, Why},
     },
-    facts::{Facts, Readiness},
+    facts::{Facts, Pod, Readiness},
 };
 
 /// So many rolls in a row that did not come to a good end are no coincidence: no more begin.
@@ -63,19 +63,21 @@ pub fn need(step: &Step) -> Need {
         Why::DoesNotServe | Why::Follower | Why::LeaderLast => true,
         Why::CannotServe | Why::WantedAgain => false,
     };
-    let changes = |why: Swap| match why {
-        Swap::Follower | Swap::LeaderLast => true,
-        Swap::NotServing | Swap::PutBack(_) => false,
+    let changes = |why: Update| match why {
+        Update::Follower | Update::LeaderLast => true,
+        Update::NotServing | Update::PutBack(_) => false,
     };
     match step {
         Step::Replace(all) if all.iter().any(|Deletion { why, .. }| serves(*why)) => Need::Turn,
+        Step::Swap(Swap { why, .. }) if serves(*why) => Need::Turn,
         Step::Refresh(all) if all.iter().any(|Refresh { why, .. }| changes(*why)) => Need::Turn,
-        Step::Look(Look::Template) | Step::Try => Need::Room,
+        Step::Look(Look::Template) | Step::Try(_) => Need::Room,
         Step::Look(Look::Ground | Look::Places { .. } | Look::Live)
         | Step::Begin(_)
         | Step::MakeMembers
         | Step::SetReplicas(_)
         | Step::Replace(_)
+        | Step::Swap(_)
         | Step::Refresh(_)
         | Step::End(_)
         | Step::Wait(_)
@@ -99,14 +101,21 @@ pub fn is_under_way(facts: &Facts) -> bool {
         .map(|(_, pod)| pod)
         .filter(|pod| set.newest.as_ref() == Some(&pod.shape) && set.agent.as_ref() == Some(&pod.agent.image));
     let (new, all) = (new.count(), facts.pods().count());
-    let tried = facts.pods().any(|(_, pod)| !pod.agent.is_proven());
+    let tried = facts.slots.values().any(|slot| slot.is_swapping() || slot.pod.as_ref().is_some_and(on_trial));
     tried || (0 < new && new < all)
+}
+
+fn on_trial(pod: &Pod) -> bool {
+    !pod.agent.is_proven()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::facts::tests::{healthy, set};
+    use crate::cluster::facts::{
+        Etcd,
+        tests::{healthy, set},
+    };
 
     fn reason(most: usize, now: usize, failed: usize) -> Option<(&'static str, String)> {
         Rolls { most, now, failed }.refusal().map(|waiting| (waiting.reason, waiting.message))
@@ -131,12 +140,18 @@ mod tests {
         let replace = |why| need(&Step::Replace(vec![Deletion { name: String::new(), uid: String::new(), why }]));
         assert_eq!([Why::Follower, Why::LeaderLast, Why::DoesNotServe].map(replace), [Need::Turn; 3]);
         assert_eq!([Why::CannotServe, Why::WantedAgain].map(replace), [Need::Nothing; 2]);
+        let swap = |why| {
+            let (name, uid, write, shape, container) = Default::default();
+            let etcd = Etcd { version: "v3.5.35".parse().unwrap(), image: String::new() };
+            need(&Step::Swap(Swap { name, uid, etcd, write, shape, container, why }))
+        };
+        assert_eq!([Why::Follower, Why::LeaderLast].map(swap), [Need::Turn; 2]);
         let refresh = |why| {
             let (name, uid, image, write, former, written) = Default::default();
             need(&Step::Refresh(vec![Refresh { name, uid, image, write, former, written, container: None, why }]))
         };
-        assert_eq!([Swap::Follower, Swap::LeaderLast].map(refresh), [Need::Turn; 2]);
-        assert_eq!([Swap::NotServing, Swap::PutBack("")].map(refresh), [Need::Nothing; 2]);
+        assert_eq!([Update::Follower, Update::LeaderLast].map(refresh), [Need::Turn; 2]);
+        assert_eq!([Update::NotServing, Update::PutBack("")].map(refresh), [Need::Nothing; 2]);
         assert_eq!(need(&Step::Look(Look::Template)), Need::Room);
     }
 

@@ -1,4 +1,4 @@
-//! Which pods are replaced next, because their shape is old: the template says another ([`crate::cluster::facts::shape`]).
+//! Which pods get new next, because their shape is old: the template says another ([`crate::cluster::facts::shape`]).
 //!
 //! ```text
 //!   old pods that do no work and cannot   ─▶ all of them at once: nothing is lost by it
@@ -7,22 +7,26 @@
 //!                                            settled; the leader last
 //!   anything silent                       ─▶ waited for: silence is not death
 //! ```
-//! Before a pod goes in which etcd runs, the API server is asked once whether it would take one of the newest template; before one
-//! that serves, a throw-away pod tries it ([`trial`]).
+//! One that serves, and differs in its etcd alone, gets the new one in its pod where its agent can go on with it; all others are
+//! replaced. Before a pod goes in which etcd runs, the API server is asked once whether it would take one of the newest template; before
+//! one that serves, throw-away pods try it ([`trial`]): for a swap on its own node, so that the image is there.
 //! A pod whose member is held is not replaced, and neither are the others meanwhile that serve.
 //! Never two serving pods in one step, never a serving one while any member is not ready and settled.
 
 use std::collections::BTreeSet;
 
-use etcd_operator_shared::api::member::{MemberPhase, Role};
+use etcd_operator_shared::{
+    api::member::{MemberPhase, Role},
+    names,
+};
 
 use crate::cluster::{
     decide::{
         membership::Membership,
-        step::{Deletion, Look, Step, Waiting, Why},
+        step::{Deletion, Look, Step, Swap, Waiting, Why},
         trial,
     },
-    facts::{Facts, Pod, Readiness, Set, Slot, Source, rehearsal::Answer},
+    facts::{Facts, Pod, Readiness, Set, Slot, Source, rehearsal::Answer, trial::Place},
 };
 
 /// What a slot is good for.
@@ -66,7 +70,7 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
         .filter_map(|((pod, work), _)| Some((pod.filter(|p| is_old(p, *work, set) && !p.deleting)?, *work)))
         .collect();
     if old.is_empty() {
-        return pending.map_or(Step::Nothing, Step::Wait);
+        return pending.or_else(|| swapping(&slots)).map_or(Step::Nothing, Step::Wait);
     }
     let dead: Vec<Deletion> = pick(&old, Why::CannotServe, |work| work == Work::Dead);
     if !dead.is_empty() {
@@ -76,12 +80,12 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
     match (idle(&old, &works), pending) {
         (Some(step), _) => rehearsed(step, facts),
         (None, Some(pending)) => Step::Wait(pending),
-        (None, None) => match serving(&old, &works) {
-            Some(step) => match facts.rehearsed() {
-                Some(taken @ (Answer::Taken | Answer::Unclear)) => trial::before(step, taken, facts),
+        (None, None) => match serving(&old, &works, set, facts) {
+            Some((step, places)) => match facts.rehearsed() {
+                Some(taken @ (Answer::Taken | Answer::Unclear)) => trial::before(step, &places, taken, facts),
                 Some(Answer::Refused(_)) | None => rehearsed(step, facts),
             },
-            None => Step::Wait(Waiting::new("RollWaits", waiting(&row))),
+            None => Step::Wait(swapping(&slots).unwrap_or_else(|| Waiting::new("RollWaits", waiting(&row)))),
         },
     }
 }
@@ -115,8 +119,8 @@ fn idle(old: &[(&Pod, Work)], works: &[Work]) -> Option<Step> {
     (!deletions.is_empty() && (alone || nobody)).then_some(Step::Replace(deletions))
 }
 
-/// The next serving pod: the highest follower, or the leader when no other is old.
-fn serving(old: &[(&Pod, Work)], works: &[Work]) -> Option<Step> {
+/// The next serving pod: the highest follower, or the leader when no other is old. And where the template is tried before.
+fn serving(old: &[(&Pod, Work)], works: &[Work], set: &Set, facts: &Facts) -> Option<(Step, Vec<Place>)> {
     let all_settled = works.iter().all(|w| matches!(w, Work::Serves { settled: true, .. }));
     let leader_known = works.iter().any(|w| matches!(w, Work::Serves { leads: true, .. }));
     if !all_settled || !leader_known {
@@ -125,7 +129,36 @@ fn serving(old: &[(&Pod, Work)], works: &[Work]) -> Option<Step> {
     let followers = pick(old, Why::Follower, |work| matches!(work, Work::Serves { leads: false, .. }));
     let leader = pick(old, Why::LeaderLast, |work| matches!(work, Work::Serves { leads: true, .. }));
     let deletion = followers.into_iter().next_back().or_else(|| leader.into_iter().next())?;
-    Some(Step::Replace(vec![deletion]))
+    let swaps: Vec<(u32, Swap)> = old.iter().filter_map(|(pod, _)| swap(pod, set, facts)).collect();
+    match swaps.iter().find(|(_, swap)| swap.uid == deletion.uid) {
+        Some((_, swap)) => {
+            let step = Step::Swap(Swap { why: deletion.why, ..swap.clone() });
+            Some((step, swaps.iter().map(|(ordinal, _)| Place::Beside(*ordinal)).collect()))
+        }
+        None => Some((Step::Replace(vec![deletion]), vec![Place::Anywhere])),
+    }
+}
+
+/// How an old pod gets the newest etcd while it stays, with its ordinal; `None` where it must be replaced: more than that differs, or
+/// its agent would not go on with another etcd. Kubelet restarts nothing for an image that it has already.
+fn swap(pod: &Pod, set: &Set, facts: &Facts) -> Option<(u32, Swap)> {
+    let (etcd, shape) = (set.etcd.clone()?, set.newest.clone()?);
+    let container = pod.etcd.id.clone().filter(|_| set.frame.is_some() && set.frame == pod.frame)?;
+    let ordinal = names::ordinal(&facts.cluster, &pod.name)?;
+    if !facts.slots.get(&ordinal)?.report()?.swappable {
+        return None;
+    }
+    let trial = facts.trial(Place::Beside(ordinal)).map(|trial| trial.image.clone());
+    let write = trial.filter(|image| !image.is_empty()).unwrap_or_else(|| etcd.image.clone());
+    let (name, uid, why) = (pod.name.clone(), pod.uid.clone(), Why::Follower);
+    (pod.etcd.image != write).then_some((ordinal, Swap { name, uid, etcd, write, shape, container, why }))
+}
+
+/// The etcd that is being changed in its pod.
+fn swapping(slots: &[Slot]) -> Option<Waiting> {
+    let pod = slots.iter().find(|slot| slot.is_swapping())?.pod.as_ref()?;
+    let version = &pod.etcd.swapped.as_ref()?.version;
+    Some(Waiting::new("EtcdUpdating", format!("etcd of {} restarts as {version} in its pod", pod.name)))
 }
 
 fn pick(old: &[(&Pod, Work)], why: Why, such: impl Fn(Work) -> bool) -> Vec<Deletion> {
@@ -138,6 +171,8 @@ pub fn work(slot: &Slot, voters: Option<&BTreeSet<&str>>) -> Work {
     let Some(pod) = &slot.pod else { return Work::Absent };
     match slot.readiness() {
         Readiness::Absent => Work::Absent,
+        // Not the etcd that is meant: what is said of it says nothing of what comes.
+        Readiness::Ready(_) if slot.is_swapping() => Work::Silent,
         Readiness::Ready(status) => {
             Work::Serves { leads: status.role == Some(Role::Leader), settled: status.settled && status.role.is_some() }
         }

@@ -7,7 +7,7 @@
 
 use etcd_operator_shared::api::cluster::{End, Incarnation};
 
-use crate::cluster::facts::Facts;
+use crate::cluster::facts::{Etcd, Facts, trial::Place};
 
 /// Ground, live facts, an incarnation, its members, places, the template, and the step itself; one more for a cache that was behind.
 pub const ROUNDS: usize = 8;
@@ -26,10 +26,12 @@ pub enum Step {
     SetReplicas(u32),
     /// These pods are deleted, so that their successors come up with the newest template or join anew.
     Replace(Vec<Deletion>),
+    /// The etcd of this pod gets another image while the pod stays.
+    Swap(Swap),
     /// The agents of these pods get another image while the pods run.
     Refresh(Vec<Refresh>),
-    /// A throw-away pod tries the newest template.
-    Try,
+    /// Throw-away pods try the newest template there.
+    Try(Vec<Place>),
     /// No pod is left, and the incarnation is over.
     End(End),
     /// Something is under way; the sentence says what.
@@ -57,10 +59,10 @@ impl Step {
     pub fn is_final(&self, facts: &Facts) -> bool {
         match self {
             Self::SetReplicas(n) => *n < facts.replicas(),
-            Self::Replace(_) | Self::Refresh(_) | Self::End(_) => true,
+            Self::Replace(_) | Self::Swap(_) | Self::Refresh(_) | Self::End(_) => true,
             // The first one takes nothing away; a next one gives up whatever the former still had.
             Self::Begin(incarnation) => incarnation.number > 1,
-            Self::Look(_) | Self::MakeMembers | Self::Try | Self::Wait(_) | Self::Nothing => false,
+            Self::Look(_) | Self::MakeMembers | Self::Try(_) | Self::Wait(_) | Self::Nothing => false,
         }
     }
 }
@@ -89,6 +91,22 @@ pub enum Why {
     WantedAgain,
 }
 
+/// A pod whose etcd gets another image. The UID is the change's precondition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swap {
+    pub name: String,
+    pub uid: String,
+    pub etcd: Etcd,
+    /// The image as it is written into the pod.
+    pub write: String,
+    /// Shape that the pod has by it.
+    pub shape: String,
+    /// ID of the container until now.
+    pub container: String,
+    /// Why this one and why now.
+    pub why: Why,
+}
+
 /// A pod whose agent gets another image. The UID is the change's precondition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refresh {
@@ -102,12 +120,12 @@ pub struct Refresh {
     pub written: String,
     /// ID of the container until now, if one runs.
     pub container: Option<String>,
-    pub why: Swap,
+    pub why: Update,
 }
 
 /// Why an agent gets another image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Swap {
+pub enum Update {
     /// Its image is old, and its member does not serve.
     NotServing,
     /// Its image is old, and all members serve.
@@ -124,6 +142,14 @@ pub enum Means {
     /// Through its PodDisruptionBudget, so that a drain at the same time does not take another one.
     Eviction,
     Deletion,
+}
+
+impl Swap {
+    /// What is done instead where the API server refuses the change.
+    #[must_use]
+    pub fn instead(&self) -> Deletion {
+        Deletion { name: self.name.clone(), uid: self.uid.clone(), why: self.why }
+    }
 }
 
 impl Deletion {

@@ -18,6 +18,7 @@ pub mod pod_trouble;
 pub mod rehearsal;
 mod set;
 pub mod shape;
+pub mod swap;
 pub mod trial;
 mod version;
 
@@ -39,7 +40,7 @@ use findings::Finding;
 use ground::Ground;
 use places::Places;
 use rehearsal::{Answer, Rehearsal};
-use trial::Trial;
+use trial::{Place, Trial};
 
 pub use claim::{Claim, ClaimSize};
 pub use etcd::Etcd;
@@ -270,11 +271,16 @@ impl Facts {
         self.rehearsal.as_ref().filter(|rehearsal| rehearsal.shape == *newest).map(|rehearsal| &rehearsal.answer)
     }
 
-    /// The trial of the newest template, if there is one.
+    /// The trials of the newest template.
+    pub fn tried(&self) -> impl Iterator<Item = &Trial> {
+        let newest = self.set.as_ref().and_then(|set| set.newest.as_ref());
+        self.trials.iter().filter(move |trial| newest == Some(&trial.shape))
+    }
+
+    /// The one of them that is held there.
     #[must_use]
-    pub fn trial(&self) -> Option<&Trial> {
-        let newest = self.set.as_ref()?.newest.as_ref()?;
-        self.trials.iter().find(|trial| trial.shape == *newest)
+    pub fn trial(&self, place: Place) -> Option<&Trial> {
+        self.tried().find(|trial| trial.place == place)
     }
 
     /// Whether some pod is of another shape than the newest template.
@@ -332,6 +338,16 @@ impl Slot {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.member.as_ref().is_some_and(|member| member.spec.held)
+    }
+
+    /// Whether its etcd was changed in its pod, and what serves there is not what it was changed to.
+    #[must_use]
+    pub fn is_swapping(&self) -> bool {
+        let serves = match self.readiness() {
+            Readiness::Ready(said) => said.version.as_deref(),
+            Readiness::Absent | Readiness::Down | Readiness::Unknown | Readiness::NotReady(_) => None,
+        };
+        self.pod.as_ref().is_some_and(|pod| pod.etcd.is_due(serves))
     }
 
     /// Whether its agent has not been heard since the ServiceAccount was made anew: the API server refuses the tokens of

@@ -9,6 +9,7 @@ use super::{
     agent::Agent,
     pod_trouble::{self, Trouble},
     shape,
+    swap::Container,
     trial::{self, Outcome},
 };
 use crate::ownership::Marks;
@@ -20,11 +21,17 @@ pub struct Pod {
     pub uid: String,
     /// UID of what controls it: that of the StatefulSet, if it is a member's.
     pub controller: Option<Box<str>>,
-    /// Shape of the template that it was made from; empty if none is written on it, and no live look has found that it fits.
+    /// Shape of the template that it was made from, or that it has come to since; empty if none is written on it, and no live look
+    /// has found that it fits.
     pub shape: String,
     /// Whether no shape is written on it: it was made before shapes were.
     pub unmarked: bool,
+    /// Frame of the template that it was made from, where one is written on it.
+    pub frame: Option<String>,
     pub agent: Agent,
+    pub etcd: Container,
+    /// The node that it is on.
+    pub node: Option<String>,
     pub address: Option<String>,
     pub ready: bool,
     pub deleting: bool,
@@ -74,21 +81,26 @@ impl Stray {
 impl Pod {
     fn of(pod: &core::Pod) -> Self {
         let status = pod.status.as_ref();
-        let written = shape::written(&pod.metadata);
+        let (written, etcd) = (shape::written(&pod.metadata), Container::of(pod));
+        let swapped = etcd.swapped.as_ref().map(|swapped| swapped.shape.as_str());
         let condition = |kind: &str| status.and_then(|s| s.conditions.as_ref()?.iter().find(|c| c.type_ == kind));
         let containers = || status.into_iter().flat_map(|s| s.container_statuses.iter().flatten());
-        let etcd = containers().find(|c| c.name == names::CONTAINER_ETCD);
+        let runs =
+            containers().find(|c| c.name == names::CONTAINER_ETCD).and_then(|c| c.state.as_ref()?.running.as_ref());
         Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
             controller: Marks::of(pod).controller.map(Into::into),
-            shape: written.unwrap_or_default().to_owned(),
+            shape: swapped.or(written).unwrap_or_default().to_owned(),
             unmarked: written.is_none(),
+            frame: shape::frame(&pod.metadata).map(ToOwned::to_owned),
             agent: Agent::of(pod),
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
             address: status.and_then(|s| s.pod_ip.clone()).filter(|ip| !ip.is_empty()),
             ready: condition("Ready").is_some_and(|c| c.status == "True"),
             deleting: pod.metadata.deletion_timestamp.is_some(),
-            etcd_runs: etcd.and_then(|c| c.state.as_ref()?.running.as_ref()).is_some(),
+            etcd_runs: runs.is_some(),
+            etcd,
             trouble: pod_trouble::of(pod),
             trial: Outcome::of(pod).map(Box::new),
         }

@@ -15,6 +15,8 @@ pub struct Set {
     /// Shape of the template that new pods get, or `None` while the StatefulSet's controller has not seen the template, or
     /// no shape is written on it.
     pub newest: Option<String>,
+    /// Frame of that template, where it is known.
+    pub frame: Option<String>,
     /// Image of the agents of new pods, where that is known.
     pub agent: Option<String>,
     /// The etcd of new pods, where the template says it.
@@ -56,6 +58,7 @@ impl Set {
             }),
             etcd: spec.and_then(|spec| Etcd::of(&spec.template)),
             newest: seen.and_then(|_| Some(shape::written(spec?.template.metadata.as_ref()?)?.to_owned())),
+            frame: seen.and_then(|_| Some(shape::frame(spec?.template.metadata.as_ref()?)?.to_owned())),
             storage: spec.map(Storage::of).unwrap_or_default(),
         }
     }

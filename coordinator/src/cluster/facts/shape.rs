@@ -1,14 +1,20 @@
-//! The shape of a pod: all of its template that stays as it is for as long as the pod runs. A pod whose shape is old is
-//! replaced; what is not part of it is changed in the pod that runs.
+//! The shape of a pod: all of its template but what is changed in pods that run without any being old by it. A pod whose shape is
+//! old is replaced; where its frame, which is the same without the etcd in it, is the newest, etcd alone is changed.
 //!
 //! ```text
-//!   template ─▶ without what is changed in place ─▶ fingerprint ─▶ annotation etcd.etcd.io/shape ─▶ (StatefulSet) ─▶ pod
+//!   template ─▶ without the agent's image ────────────▶ fingerprint ─▶ annotation etcd.etcd.io/shape ─▶ (StatefulSet) ─▶ pod
+//!            ─▶ also without etcd's image and version ─▶ fingerprint ─▶ annotation etcd.etcd.io/frame ─▶ (StatefulSet) ─▶ pod
 //! ```
-//! Changed in place: the image of the agent's container.
+//! A pod whose etcd was changed has the shape that is noted with the change ([`super::swap`]). Its own annotation then names none
+//! that any template has: a coordinator that knows nothing of such changes replaces the pod.
 
 use etcd_operator_shared::{
     api::EtcdOptions,
-    names::{ANNOTATION_AGENT, ANNOTATION_AGENT_IMAGE, ANNOTATION_SHAPE, CONTAINER_AGENT, env::ETCD_OPTIONS},
+    names::{
+        ANNOTATION_AGENT, ANNOTATION_AGENT_IMAGE, ANNOTATION_FRAME, ANNOTATION_SHAPE, ANNOTATION_SWAP, CONTAINER_AGENT,
+        CONTAINER_ETCD,
+        env::{ETCD_OPTIONS, ETCD_VERSION},
+    },
 };
 use k8s_openapi::{
     api::core::v1::{Pod, PodTemplateSpec},
@@ -21,14 +27,21 @@ use super::agent;
 use crate::print;
 
 /// Annotations that are no part of a shape.
-const NOTES: [&str; 3] = [ANNOTATION_SHAPE, ANNOTATION_AGENT, ANNOTATION_AGENT_IMAGE];
+const NOTES: [&str; 5] =
+    [ANNOTATION_SHAPE, ANNOTATION_FRAME, ANNOTATION_AGENT, ANNOTATION_AGENT_IMAGE, ANNOTATION_SWAP];
 
-/// Writes on a template its shape, and the image of its agent.
+/// The shape of a pod whose etcd was changed, for whoever does not know of such changes.
+pub const CHANGED: &str = "changed";
+
+/// Writes on a template its shape and its frame, and the image of its agent.
 pub fn stamp(template: &mut PodTemplateSpec) {
-    let shape = format!("{:016x}", print::of(&lasting(template).to_string()));
+    let lasting = lasting(template);
+    let fingerprint = |all: &Value| format!("{:016x}", print::of(&all.to_string()));
+    let (shape, frame) = (fingerprint(&lasting), fingerprint(&without_etcd(lasting)));
     let image = template.spec.as_ref().and_then(agent::image).map(ToOwned::to_owned);
     let notes = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
     notes.insert(ANNOTATION_SHAPE.to_owned(), shape);
+    notes.insert(ANNOTATION_FRAME.to_owned(), frame);
     notes.extend(image.map(|image| (ANNOTATION_AGENT_IMAGE.to_owned(), image)));
 }
 
@@ -36,6 +49,12 @@ pub fn stamp(template: &mut PodTemplateSpec) {
 #[must_use]
 pub fn written(meta: &ObjectMeta) -> Option<&str> {
     meta.annotations.as_ref()?.get(ANNOTATION_SHAPE).map(String::as_str)
+}
+
+/// The frame that is written on a template or a pod.
+#[must_use]
+pub fn frame(meta: &ObjectMeta) -> Option<&str> {
+    meta.annotations.as_ref()?.get(ANNOTATION_FRAME).map(String::as_str)
 }
 
 /// Whether a pod has all that a template says, in the same words or others: how a pod is judged that was made before
@@ -54,6 +73,20 @@ fn lasting(object: &impl Serialize) -> Value {
     let containers = all.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
     for container in containers.into_iter().flatten().filter(|one| one["name"] == CONTAINER_AGENT) {
         container.as_object_mut().map(|fields| fields.remove("image"));
+    }
+    all
+}
+
+/// The same without which etcd it is.
+fn without_etcd(mut all: Value) -> Value {
+    let containers = all.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten() {
+        if container["name"] == CONTAINER_ETCD {
+            container.as_object_mut().map(|fields| fields.remove("image"));
+        } else if container["name"] == CONTAINER_AGENT {
+            let variables = container.get_mut("env").and_then(Value::as_array_mut);
+            variables.into_iter().for_each(|all| all.retain(|one| one["name"] != ETCD_VERSION));
+        }
     }
     all
 }
@@ -87,7 +120,8 @@ mod tests {
         let mut all = json!({
             "metadata": {"labels": {"team": "a"}, "annotations": {"note": "x"}},
             "spec": {"containers": [
-                {"name": "agent", "image": "agent:1", "env": [{"name": "ETCD_OPTIONS", "value": r#"{"quotaBackend":"2Gi"}"#}]},
+                {"name": "agent", "image": "agent:1", "env": [
+                    {"name": "ETCD_OPTIONS", "value": r#"{"quotaBackend":"2Gi"}"#}, {"name": "ETCD_VERSION", "value": "v3.5.21"}]},
                 {"name": "etcd", "image": "etcd:1"},
             ]},
         });
@@ -112,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn which_etcd_it_is_is_no_part_of_a_frame_and_all_else_is() {
+        let frame = |change: fn(&mut Value)| frame(&template(change).metadata.unwrap()).unwrap().to_owned();
+        let plain = frame(|_| ());
+        assert_eq!(frame(|all| all["spec"]["containers"][0]["image"] = json!("agent:2")), plain);
+        assert_eq!(frame(|all| all["spec"]["containers"][1]["image"] = json!("etcd:2")), plain);
+        let newer = |all: &mut Value| all["spec"]["containers"][0]["env"][1]["value"] = json!("v3.5.35");
+        assert_eq!(frame(newer), plain);
+        assert_ne!(shape(newer), shape(|_| ()));
+        assert_ne!(frame(|all| all["spec"]["containers"][0]["env"][0]["value"] = json!("{}")), plain);
+        assert_ne!(frame(|all| all["spec"]["containers"][1]["command"] = json!(["x"])), plain);
+        assert_ne!(frame(|all| all["metadata"]["labels"]["team"] = json!("b")), plain);
+    }
+
+    #[test]
     fn a_template_that_is_stamped_again_keeps_its_shape() {
         let once = template(|_| ());
         let mut twice = once.clone();
@@ -128,7 +176,8 @@ mod tests {
         let mut pod = json!({
             "metadata": {"name": "demo-0", "labels": {"team": "a", "controller-revision-hash": "b"}, "annotations": {"note": "x"}},
             "spec": {"nodeName": "n", "containers": [
-                {"name": "agent", "image": "agent:0", "env": [{"name": "ETCD_OPTIONS", "value": full}]},
+                {"name": "agent", "image": "agent:0", "env": [
+                    {"name": "ETCD_VERSION", "value": "v3.5.21"}, {"name": "ETCD_OPTIONS", "value": full}]},
                 {"name": "etcd", "image": "etcd:1", "terminationMessagePath": "/dev/termination-log"},
                 {"name": "injected", "image": "mesh:1"},
             ]},
@@ -143,7 +192,7 @@ mod tests {
         assert!(fits(&older(|_| ()), &template));
         assert!(!fits(&older(|pod| pod["spec"]["containers"][1]["image"] = json!("etcd:0")), &template));
         assert!(!fits(&older(|pod| pod["metadata"]["labels"]["team"] = json!("b")), &template));
-        let quota = json!([{"name": "ETCD_OPTIONS", "value": r#"{"quotaBackend":"3Gi"}"#}]);
-        assert!(!fits(&older(|pod| pod["spec"]["containers"][0]["env"] = quota), &template));
+        let quota = json!(r#"{"quotaBackend":"3Gi"}"#);
+        assert!(!fits(&older(|pod| pod["spec"]["containers"][0]["env"][1]["value"] = quota), &template));
     }
 }

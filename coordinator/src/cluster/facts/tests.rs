@@ -14,7 +14,10 @@ pub fn pod(ordinal: u32, shape: &str) -> Pod {
         controller: Some("set".into()),
         shape: shape.into(),
         unmarked: false,
+        frame: None,
         agent: agent(),
+        etcd: swap::Container { image: "etcd:1".into(), id: Some(format!("etcd-{ordinal}")), swapped: None },
+        node: Some(format!("node-{ordinal}")),
         address: Some(format!("10.0.0.{ordinal}")),
         ready: true,
         deleting: false,
@@ -27,7 +30,8 @@ pub fn pod(ordinal: u32, shape: &str) -> Pod {
 /// A trial that this template has passed.
 pub fn passed(shape: &str) -> Trial {
     let (name, uid) = (format!("demo-rehearsal-{shape}"), format!("trial-{shape}"));
-    Trial { name, uid, shape: shape.into(), outcome: Outcome::Passed, deleting: false }
+    let (place, image) = (Place::Anywhere, String::new());
+    Trial { name, uid, shape: shape.into(), place, image, outcome: Outcome::Passed, deleting: false }
 }
 
 /// An agent that runs with the image that its pod was made with.
@@ -106,6 +110,7 @@ pub fn set(replicas: u32, newest: &str) -> Set {
         replicas,
         deleting: false,
         newest: Some(newest.into()),
+        frame: None,
         agent: Some("agent:1".into()),
         etcd: None,
         storage: Storage { size: "8Gi".into(), class: None },

@@ -1,6 +1,7 @@
 //! A trial: a throw-away pod in which the wanted etcd starts with the wanted flags, before a pod that serves is given up for one.
 //! What came of it is read from the pod itself, so nothing need be remembered.
 
+use etcd_operator_shared::names;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, PodStatus};
 use kube::ResourceExt;
@@ -17,6 +18,15 @@ pub const LABEL: &str = "etcd.etcd.io/trial-for";
 /// A pod goes within seconds of its deletion, unless its node is lost.
 const GOES: SignedDuration = SignedDuration::from_secs(60);
 
+/// Where a trial is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Wherever a new pod would find room.
+    Anywhere,
+    /// On the node of the pod of this ordinal, whose etcd is to be changed there: the image is on it then.
+    Beside(u32),
+}
+
 /// One trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
@@ -24,6 +34,9 @@ pub struct Trial {
     pub uid: String,
     /// Shape of the template that is tried.
     pub shape: String,
+    pub place: Place,
+    /// etcd's image as it stands in it: what admission has made of the template's.
+    pub image: String,
     pub outcome: Outcome,
     pub deleting: bool,
 }
@@ -47,13 +60,16 @@ impl Trial {
     /// `None` of a pod that is no trial. One that is on its way out is made again; where it does not go, no other can be made.
     #[must_use]
     pub fn of(pod: &Known, now: Timestamp) -> Option<Self> {
-        let Known { name, uid, shape, deleting, trial, .. } = pod;
+        let Known { name, uid, shape, deleting, trial, etcd, .. } = pod;
+        let place = names::trial_beside(name, shape).map_or(Place::Anywhere, Place::Beside);
+        let image = etcd.image.clone();
         let outcome = match trial.as_deref()? {
             Outcome::Going(by) if now > *by + GOES => Outcome::Unclear(format!("pod {name} does not go")),
             Outcome::Going(_) => Outcome::Lost,
             outcome => outcome.clone(),
         };
-        Some(Self { name: name.clone(), uid: uid.clone(), shape: shape.clone(), outcome, deleting: *deleting })
+        let (name, uid, shape) = (name.clone(), uid.clone(), shape.clone());
+        Some(Self { name, uid, shape, place, image, outcome, deleting: *deleting })
     }
 }
 

@@ -147,8 +147,9 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
             | Step::MakeMembers
             | Step::SetReplicas(_)
             | Step::Replace(_)
+            | Step::Swap(_)
             | Step::Refresh(_)
-            | Step::Try
+            | Step::Try(_)
             | Step::End(_)
             | Step::Nothing,
         ) => None,

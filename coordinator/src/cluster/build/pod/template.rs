@@ -30,7 +30,7 @@ struct Ours {
     encrypted: bool,
 }
 /// Labels and annotations that the operator sets.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "app.kubernetes.io/name",
     "app.kubernetes.io/instance",
     "app.kubernetes.io/managed-by",
@@ -40,6 +40,8 @@ const KEYS: [&str; 11] = [
     names::LABEL_CLUSTER_UID,
     names::LABEL_INCARNATION,
     names::ANNOTATION_SHAPE,
+    names::ANNOTATION_FRAME,
+    names::ANNOTATION_SWAP,
     names::ANNOTATION_AGENT,
     names::ANNOTATION_AGENT_IMAGE,
 ];

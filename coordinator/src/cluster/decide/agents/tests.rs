@@ -50,7 +50,7 @@ fn step(facts: &Facts) -> Step {
 }
 
 /// Who gets which image, and why.
-fn swaps(step: &Step) -> Vec<(&str, &str, Swap)> {
+fn updates(step: &Step) -> Vec<(&str, &str, Update)> {
     match step {
         Step::Refresh(all) => all.iter().map(|one| (one.name.as_str(), one.image.as_str(), one.why)).collect(),
         Step::Look(_)
@@ -58,7 +58,8 @@ fn swaps(step: &Step) -> Vec<(&str, &str, Swap)> {
         | Step::MakeMembers
         | Step::SetReplicas(_)
         | Step::Replace(_)
-        | Step::Try
+        | Step::Swap(_)
+        | Step::Try(_)
         | Step::End(_)
         | Step::Wait(_)
         | Step::Nothing => vec![],
@@ -73,8 +74,8 @@ fn words(step: Step) -> String {
 #[test]
 fn agents_are_changed_one_at_a_time_from_the_highest_and_the_leaders_last() {
     let mut facts = outdated(3);
-    for (ordinal, why) in [(2, Swap::Follower), (1, Swap::Follower), (0, Swap::LeaderLast)] {
-        assert_eq!(swaps(&step(&facts)), [(format!("demo-{ordinal}").as_str(), "agent:2", why)]);
+    for (ordinal, why) in [(2, Update::Follower), (1, Update::Follower), (0, Update::LeaderLast)] {
+        assert_eq!(updates(&step(&facts)), [(format!("demo-{ordinal}").as_str(), "agent:2", why)]);
         changed(&mut facts, ordinal);
         of(&mut facts, ordinal).agent.runs_for = SignedDuration::from_secs(3);
         assert_eq!(words(step(&facts)), format!("the new agent of demo-{ordinal} starts, etcd goes on"));
@@ -90,12 +91,12 @@ fn only_who_asks_for_it_keeps_old_agents_that_run() {
     of(&mut facts, 1).ready = false;
     assert_eq!(step_of(&facts, AgentUpdate::OnRestart), Step::Nothing);
     of(&mut facts, 1).agent.container = None;
-    assert_eq!(swaps(&step_of(&facts, AgentUpdate::OnRestart)), [("demo-1", "agent:2", Swap::NotServing)]);
+    assert_eq!(updates(&step_of(&facts, AgentUpdate::OnRestart)), [("demo-1", "agent:2", Update::NotServing)]);
 }
 
 #[test]
 fn an_only_member_gets_its_agent_in_its_pod() {
-    assert_eq!(swaps(&step(&outdated(1))), [("demo-0", "agent:2", Swap::LeaderLast)]);
+    assert_eq!(updates(&step(&outdated(1))), [("demo-0", "agent:2", Update::LeaderLast)]);
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn an_image_that_does_not_start_gives_way_to_the_former_and_nobody_else_gets_it(
     (pod.agent.container, pod.ready) = (None, false);
     pod.agent.trouble = Some(Trouble { reason: Reason::ImagePullFailed, message: "no such image".into() });
     pod.trouble = pod.agent.trouble.clone();
-    assert_eq!(swaps(&step(&facts)), [("demo-2", "agent:1", Swap::PutBack("ImagePullFailed"))]);
+    assert_eq!(updates(&step(&facts)), [("demo-2", "agent:1", Update::PutBack("ImagePullFailed"))]);
     let Step::Refresh(back) = step(&facts) else { unreachable!() };
     assert_eq!(back[0].write, "mirror/agent:1", "the very image that worked");
 
@@ -130,7 +131,7 @@ fn an_image_that_does_not_start_gives_way_to_the_former_and_nobody_else_gets_it(
     let said = words(step(&facts));
     assert!(said.contains("demo-2 did not work with image agent:2 (ImagePullFailed) and has agent:1 again"), "{said}");
     facts.set.as_mut().unwrap().agent = Some("agent:3".into());
-    assert_eq!(swaps(&step(&facts)), [("demo-2", "agent:3", Swap::Follower)], "another is tried at once");
+    assert_eq!(updates(&step(&facts)), [("demo-2", "agent:3", Update::Follower)], "another is tried at once");
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn an_image_that_is_named_again_is_put_back_by_itself() {
     let pod = of(&mut facts, 2);
     (pod.agent.container, pod.ready) = (None, false);
     facts.set.as_mut().unwrap().agent = Some("agent:1".into());
-    assert_eq!(swaps(&step(&facts)), [("demo-2", "agent:1", Swap::NotServing)]);
+    assert_eq!(updates(&step(&facts)), [("demo-2", "agent:1", Update::NotServing)]);
 }
 
 proptest! {
@@ -164,11 +165,11 @@ proptest! {
             }
         }
         let step = step(&facts);
-        let chosen = swaps(&step);
+        let chosen = updates(&step);
         let pod = |name: &str| facts.pods().map(|(_, pod)| pod).find(|pod| pod.name == name).unwrap();
         for (name, image, why) in &chosen {
             prop_assert!(pod(name).agent.image != *image);
-            if *why != Swap::NotServing {
+            if *why != Update::NotServing {
                 prop_assert_eq!(chosen.len(), 1);
                 let well = |slot: &crate::cluster::facts::Slot| slot.pod.as_ref().unwrap().agent.is_proven()
                     && matches!(slot.readiness(), crate::cluster::facts::Readiness::Ready(said) if said.settled);

@@ -1,12 +1,14 @@
 //! Claims about rolling, by example and against an oracle that knows only who serves.
 
+mod swaps;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::cluster::facts::rehearsal::Rehearsal;
 use crate::cluster::facts::tests::{healthy, member, passed, set, slot, status};
+use crate::cluster::facts::{rehearsal::Rehearsal, swap::Container, trial::Trial};
 
 fn roll(facts: &mut Facts) {
     facts.set = Some(set(u32::try_from(facts.slots.len()).unwrap(), "b"));
@@ -21,8 +23,9 @@ fn deletions(step: &Step) -> Vec<&str> {
         | Step::Begin(_)
         | Step::MakeMembers
         | Step::SetReplicas(_)
+        | Step::Swap(_)
         | Step::Refresh(_)
-        | Step::Try
+        | Step::Try(_)
         | Step::End(_)
         | Step::Wait(_)
         | Step::Nothing => vec![],

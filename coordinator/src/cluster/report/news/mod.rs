@@ -11,7 +11,7 @@ use etcd_operator_shared::api::{
 use crate::{
     apiserver::recorder::Note,
     cluster::{
-        decide::step::{Refresh, Swap, Why},
+        decide::step::{Refresh, Swap, Update, Why},
         report::status::{REFUSED, certificates, template},
     },
 };
@@ -78,13 +78,20 @@ impl Note {
     }
 
     #[must_use]
+    pub fn swapped(swap: &Swap) -> Self {
+        let Swap { name, etcd, write, why, .. } = swap;
+        let text = format!("etcd of {name} gets {} (image {write}) in its pod: {}", etcd.version, why.as_str());
+        Self::normal("EtcdUpdated", "Update", text)
+    }
+
+    #[must_use]
     pub fn refreshed(refresh: &Refresh) -> Self {
         let Refresh { name, image, former, why, .. } = refresh;
         match why {
-            Swap::NotServing | Swap::Follower | Swap::LeaderLast => {
+            Update::NotServing | Update::Follower | Update::LeaderLast => {
                 Self::normal("AgentUpdated", "Update", format!("the agent of {name} gets image {image}, etcd goes on"))
             }
-            Swap::PutBack(reason) => Self {
+            Update::PutBack(reason) => Self {
                 warns: true,
                 reason: "AgentRefused".to_owned(),
                 action: "Update",

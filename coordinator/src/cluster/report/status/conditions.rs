@@ -18,7 +18,7 @@ use super::{
     tally::{Serving, Tally},
     template,
 };
-use crate::cluster::decide::step::{Step, Waiting};
+use crate::cluster::decide::step::{Step, Swap, Waiting};
 
 /// Type of the condition that only a cluster has that rests.
 const PAUSED: &str = "Paused";
@@ -127,7 +127,10 @@ fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
             let names: Vec<&str> = pods.iter().map(|p| p.name.as_str()).collect();
             Some(because("AgentsUpdating", format!("new agents for {}", names.join(", "))))
         }
-        Step::Try => Some(because("Rehearsing", "a throw-away pod is to try the new template")),
+        Step::Swap(Swap { name, etcd, .. }) => {
+            Some(because("EtcdUpdating", format!("etcd of {name} gets {} in its pod", etcd.version)))
+        }
+        Step::Try(_) => Some(because("Rehearsing", "the new template is to be tried in throw-away pods")),
         Step::End(_) => Some(because("Ending", "no pod is left: the incarnation is over")),
         Step::Wait(Waiting { reason, message }) => Some(because(reason, message.clone())),
         Step::Begin(incarnation) => Some(because("Founding", format!("incarnation {} begins", incarnation.number))),
