@@ -299,6 +299,7 @@ impl Sidecar {
             endpoints: view.endpoints(),
             voters: voters.map(candidate).collect(),
             requests: self.hands.requests.clone(),
+            launcher: self.inputs.launcher.clone(),
             stopped: matches!(object, Object::Known(known) if known.stopped),
         };
         let peers = view.peers();

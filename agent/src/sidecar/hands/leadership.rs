@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tracing::{info, warn};
 
 use crate::{
     etcd::{member::Member, peers::Peers},
     launch::protocol::Request,
+    observe::launcher::Launcher,
     plan::handover::{Candidate, heirs},
 };
 
-/// What etcd gets to end by itself in a cluster that is stopped: it would wait 8 s for clients that nobody serves any more.
+/// What etcd gets to end by itself. What it has begun to answer takes milliseconds; then it would wait up to 8 s for clients that watch,
+/// and cut them off all the same, while the member is away.
 const DRAIN: Duration = Duration::from_secs(1);
 /// How long the others may take to say how far they are: each is one hop away and answers from memory.
 const HEIRS: Duration = Duration::from_millis(150);
@@ -25,20 +30,22 @@ pub(in crate::sidecar) struct HandOver {
     /// The other voters, and whether this member's etcd is connected to them.
     pub voters: Vec<Candidate>,
     pub requests: mpsc::Sender<Request>,
+    pub launcher: watch::Receiver<Launcher>,
     /// Whether the whole cluster is stopped: nobody takes leadership over then, and clients are not waited for.
     pub stopped: bool,
 }
 
 impl HandOver {
     /// Moves leadership away if this member leads, then lets the launcher go on. The launcher bounds the whole.
-    pub(in crate::sidecar) async fn perform(self) {
+    pub(in crate::sidecar) async fn perform(mut self) {
         if !self.stopped {
             self.move_away().await;
         }
         // Closed: the launcher's connection is gone, and it has gone on by itself.
         let _ = self.requests.send(Request::Release).await;
-        if self.stopped {
-            sleep(DRAIN).await;
+        // Its successor must not hear the word that is meant for this one.
+        let goes = self.launcher.wait_for(|launcher| !launcher.terminating);
+        if timeout(DRAIN, goes).await.is_err() {
             // What was acknowledged is on the disk. A launcher that does not know the word drops the connection, and goes on.
             let _ = self.requests.send(Request::Kill).await;
         }
