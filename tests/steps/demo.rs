@@ -92,8 +92,11 @@ fn install(teller: &Teller<'_>) -> Result<()> {
     };
     feed(&place, &["apply", "--server-side", "--force-conflicts", "-f", "-"], &manifest)?;
     teller.far(Far::Words("the kinds are being established".to_owned()));
-    let kinds = ["crd/etcdclusters.etcd.etcd.io", "crd/etcdmembers.etcd.etcd.io"];
-    ask(&place, &["wait", "--for=condition=Established", ESTABLISHED, kinds[0], kinds[1]])?;
+    let kinds = ["crd/etcdclusters.etcd.etcd.io", "crd/etcdmembers.etcd.etcd.io", "crd/etcdusers.etcd.etcd.io"];
+    // kubectl takes a kind that was made this moment, and has no conditions yet, for an error.
+    let established =
+        || ask(&place, &["wait", "--for=condition=Established", ESTABLISHED, kinds[0], kinds[1], kinds[2]]);
+    established().or_else(|_| established())?;
     teller.far(Far::Words("the coordinator starts".to_owned()));
     ask(&place, &["-n", "etcd-operator-system", "rollout", "status", "deployment/etcd-coordinator", ROLLOUT])?;
     Ok(())

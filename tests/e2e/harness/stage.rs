@@ -22,6 +22,8 @@ use tokio::sync::OnceCell;
 const AGENT_IMAGE: &str = "etcd-operator/agent:dev";
 /// Volumes are unmounted and their disks removed along the way.
 const STRIKE: Duration = Duration::from_secs(120);
+/// The API server needs a second.
+const ESTABLISHED: Duration = Duration::from_secs(30);
 /// How long pods that are killed may take to be gone.
 const GRACE: Duration = Duration::from_secs(10);
 /// Namespace and name of the coordinator that `manifests/install.yaml` installs.
@@ -300,16 +302,15 @@ pub async fn apply_kinds(kubectl: &Kubectl) -> Result<()> {
     let crds = tokio::process::Command::new(coordinator::program()?).arg("crds").output().await?;
     let crds = String::from_utf8(crds.stdout)?;
     kubectl.feed(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &crds).await?;
-    kubectl
-        .run(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=30s",
-            "crd/etcdclusters.etcd.etcd.io",
-            "crd/etcdmembers.etcd.etcd.io",
-        ])
-        .await?;
-    Ok(())
+    let kinds = ["crd/etcdclusters.etcd.etcd.io", "crd/etcdmembers.etcd.etcd.io", "crd/etcdusers.etcd.etcd.io"];
+    // kubectl takes a kind that was made this moment, and has no conditions yet, for an error.
+    until("the kinds are established", ESTABLISHED, async || {
+        kubectl
+            .run(&["wait", "--for=condition=Established", "--timeout=10s", kinds[0], kinds[1], kinds[2]])
+            .await
+            .map(drop)
+    })
+    .await
 }
 
 /// An installed operator looks after every namespace, and each test has a coordinator of its own.
