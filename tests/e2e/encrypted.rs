@@ -22,9 +22,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 /// Certificates of so short a life that a minute sees several.
-const LEAF: Duration = Duration::from_secs(10);
+const LEAF: Duration = Duration::from_secs(20);
 /// How long they are watched, under a client.
-const WATCHED: Duration = Duration::from_secs(60);
+const WATCHED: Duration = Duration::from_secs(70);
 
 #[test]
 fn nobody_gets_in_without_a_certificate_of_the_cluster_and_people_need_no_flags() {
@@ -65,7 +65,6 @@ fn certificates_are_renewed_under_a_client_without_a_restart() {
                 ensure!(said.rejected.is_none(), "certificates were rejected: {:?}", said.rejected);
                 seen.extend(said.key);
             }
-            client.renew(&demo).await?;
             if !lost && began.elapsed() > WATCHED / 2 {
                 demo.lose(faults, 1, Loss::Claim).await?;
                 lost = true;
@@ -73,7 +72,7 @@ fn certificates_are_renewed_under_a_client_without_a_restart() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         stage.say(format!("{:?} keys in {} s", keys.iter().map(BTreeSet::len).collect::<Vec<_>>(), WATCHED.as_secs()));
-        ensure!(keys.iter().all(|seen| seen.len() > 3), "certificates were not renewed");
+        ensure!(keys.iter().all(|seen| seen.len() > 2), "certificates were not renewed");
         demo.ready().await?;
         ensure!(demo.restarts().await? == 0, "a container was restarted");
         let report = client.finish(&demo).await?;

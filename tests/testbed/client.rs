@@ -128,12 +128,10 @@ impl Client {
         Ok(client)
     }
 
-    /// Gives it the user's newest certificate.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn renew(&self, user: &User) -> Result<()> {
-        self.files.as_ref().map_or(Ok(()), |files| write(files.path(), user))
+    /// Where it reads its certificate for each connection; see [`write`].
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.files.as_ref().map(|files| files.path().to_owned())
     }
 
     /// Begins an interval with a gap of its own.
@@ -222,7 +220,10 @@ impl Report {
 }
 
 /// A user's files, each named as the flag that takes it.
-fn write(folder: &Path, user: &User) -> Result<()> {
+///
+/// # Errors
+/// When one cannot be written.
+pub fn write(folder: &Path, user: &User) -> Result<()> {
     for (name, content) in [("cacert", &user.authority), ("cert", &user.certificate), ("key", &user.key)] {
         let beside = folder.join(format!("{name}.new"));
         std::fs::write(&beside, content)?;

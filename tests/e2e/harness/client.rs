@@ -1,14 +1,17 @@
 //! The application of the tests: it writes, reads and watches without end, and judges at its end whether etcd kept its promises.
 
-use super::{Demo, pods};
+use super::{Demo, pods, user};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 pub use testbed::client::Report;
 
 /// A client of one cluster.
 pub struct Client {
     inner: testbed::client::Client,
+    /// Gives it its user's newest certificate, as an application reads it from its Secret.
+    renewal: Option<JoinHandle<()>>,
 }
 
 impl Client {
@@ -19,15 +22,8 @@ impl Client {
     pub async fn start(demo: &Demo<'_>) -> Result<Self> {
         let user = demo.user().await?;
         let inner = testbed::client::Client::start(demo.stage.api(), &demo.selector(), user.as_ref()).await?;
-        Ok(Self { inner })
-    }
-
-    /// Gives it the newest certificate of its user, as an application reads it from its Secret.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub async fn renew(&self, demo: &Demo<'_>) -> Result<()> {
-        demo.user().await?.map_or(Ok(()), |user| self.inner.renew(&user))
+        let renewal = inner.folder().map(|folder| tokio::spawn(user::renew(demo.stage, &demo.name, folder)));
+        Ok(Self { inner, renewal })
     }
 
     /// Waits for a write that begins and is acknowledged after this call.
@@ -72,6 +68,7 @@ impl Client {
         let addresses: Vec<String> = demo.pods().await?.iter().filter_map(pods::ip).collect();
         ensure!(addresses.len() == demo.size as usize, "{} pods have an address", addresses.len());
         let report = self.inner.finish(&addresses).await?;
+        self.renewal.inspect(JoinHandle::abort);
         let verdict = report.ensure_ok();
         demo.stage.say(format!(
             "client: {} operations, {} writes acknowledged, {} unknown; longest gap {:.0} ms; checked in {:.1} s: {}",
