@@ -100,8 +100,9 @@ pub struct Sidecar {
     /// Version of etcd that the pod was made with: the image may have been changed in it since
     #[arg(long, env = env::ETCD_VERSION)]
     pub version: Version,
-    #[arg(long, env = env::ETCD_OPTIONS, value_parser = options)]
-    pub options: Flags,
+    /// Options of etcd that the pod was made with: others may have been told since
+    #[arg(long, env = env::ETCD_OPTIONS, value_parser = said)]
+    pub options: String,
     /// Whether traffic between members is encrypted
     #[arg(long, env = env::PEER_TLS)]
     pub peer_tls: bool,
@@ -170,7 +171,16 @@ pub fn search_path() -> Option<OsString> {
     std::env::var_os("PATH")
 }
 
-fn options(json: &str) -> Result<Flags, String> {
+/// Options of etcd as the coordinator says them, held against the rules and kept as they are.
+fn said(json: &str) -> Result<String, String> {
+    options(json).map(|_| json.to_owned())
+}
+
+/// What options mean for etcd's command line.
+///
+/// # Errors
+/// In a sentence, when they are none.
+pub fn options(json: &str) -> Result<Flags, String> {
     let raw: EtcdOptions = serde_json::from_str(json).map_err(|e| e.to_string())?;
     validate::options(&raw).map_err(|e| e.to_string())
 }

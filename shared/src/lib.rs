@@ -8,6 +8,7 @@ pub mod duration;
 pub mod ids;
 pub mod image;
 pub mod names;
+pub mod options;
 pub mod process;
 pub mod quantity;
 pub mod quorum;

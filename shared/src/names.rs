@@ -17,9 +17,11 @@ pub const ANNOTATION_APPLIED: &str = "etcd.etcd.io/applied";
 /// Annotation on pod templates and pods: a fingerprint of all that stays as it is for as long as a pod runs. Only a pod with
 /// another one is replaced.
 pub const ANNOTATION_SHAPE: &str = "etcd.etcd.io/shape";
-/// Annotation on pod templates and pods: a fingerprint of the same without the image and the version of etcd. Where it alone is the
-/// newest, etcd's image is changed in the pod.
+/// Annotation on pod templates and pods: a fingerprint of the same without the image, the version and the options of
+/// etcd. Where it is the newest, the rest is changed in the pod.
 pub const ANNOTATION_FRAME: &str = "etcd.etcd.io/frame";
+/// Annotation on pod templates and pods: the image of etcd as it was asked for.
+pub const ANNOTATION_ETCD_IMAGE: &str = "etcd.etcd.io/etcd-image";
 /// Annotation on pods whose etcd got another image while they ran: what they are by it.
 pub const ANNOTATION_SWAP: &str = "etcd.etcd.io/etcd-update";
 /// Annotation on pod templates and pods: the image of the agent as it was asked for. What a pod has may be another name of it, where

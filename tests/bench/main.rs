@@ -47,8 +47,8 @@ async fn measure(operator: &Operator, runs: usize, wanted: impl Fn(&str) -> bool
     if pod_delete::FIGURES.iter().any(|name| wanted(name)) {
         pod_delete::measure(operator, runs, &wanted).await?;
     }
-    if change::UPGRADE.iter().any(|name| wanted(name)) {
-        change::measure(operator, runs).await?;
+    if change::UPGRADE.iter().chain(&change::OPTIONS).any(|name| wanted(name)) {
+        change::measure(operator, runs, &wanted).await?;
     }
     if idle::FIGURES.iter().any(|name| wanted(name)) {
         operator.create("idle", 3).await?;

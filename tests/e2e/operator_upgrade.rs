@@ -96,7 +96,7 @@ async fn upgrade(stage: &Stage, image: &str) -> Result<()> {
     until("the template names the new image", PATIENCE, async || {
         for set in stage.api::<StatefulSet>().list(&kube::api::ListParams::default()).await? {
             let template = set.spec.context("a StatefulSet has a spec")?.template;
-            let [_, agent] = pods::made_of(template.metadata.as_ref(), template.spec.as_ref());
+            let [.., agent] = pods::made_of(template.metadata.as_ref(), template.spec.as_ref());
             let told = events::told(stage).await?.iter().any(|one| one.warns && one.text.contains(image));
             ensure!(told || agent.as_deref() == Some(image), "it names {agent:?}");
         }
@@ -109,10 +109,10 @@ async fn upgrade(stage: &Stage, image: &str) -> Result<()> {
 async fn image_is(demo: &Demo<'_>, image: &str) -> Result<()> {
     let set = demo.stage.api::<StatefulSet>().get(&demo.name).await?;
     let template = set.spec.context("a StatefulSet has a spec")?.template;
-    let [_, new] = pods::made_of(template.metadata.as_ref(), template.spec.as_ref());
+    let [.., new] = pods::made_of(template.metadata.as_ref(), template.spec.as_ref());
     ensure!(new.as_deref() == Some(image), "new pods would get {new:?}");
     for pod in demo.pods().await? {
-        let [_, agent] = pods::made_of(Some(&pod.metadata), pod.spec.as_ref());
+        let [.., agent] = pods::made_of(Some(&pod.metadata), pod.spec.as_ref());
         ensure!(agent.as_deref() == Some(image), "{} has {agent:?}", pod.name_any());
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Promise: another version of etcd comes into the pods that run, one member at a time and the leader last; nothing else of a pod is
-//! touched. Where that may not be, pods are replaced.
+//! Promise: another version of etcd comes into the pods that run, one member at a time and the leader last; nothing
+//! else of a pod is touched. Where that may not be, pods are replaced.
 
 use crate::harness::demo::{spec, spec_with};
 use crate::harness::{Client, Demo, Manner, PATIENCE, Stage, events, play, pods, until};

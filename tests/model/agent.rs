@@ -221,6 +221,7 @@ impl World {
             seats: &seats,
             wished_for,
             count_due: false,
+            options: running::Options::default(),
             may_write,
         });
         self.deed(place, leads, step)
@@ -255,6 +256,8 @@ impl World {
             | Running::Leave(Leave::Silent | Leave::After(_))
             | Running::Remove(_)
             | Running::Version { .. }
+            | Running::Options(_)
+            | Running::Hurry
             | Running::Downgrade(_)
             | Running::Count
             | Running::Nothing => None,

@@ -192,6 +192,7 @@ impl Sight {
             agent: Some(String::new()),
             deleting: false,
             etcd: None,
+            options: None,
             storage: Storage::default(),
         };
         let seat = |seat: usize| {
@@ -206,6 +207,8 @@ impl Sight {
                 frame: None,
                 agent: Agent::default(),
                 etcd: Container::default(),
+                asked: None,
+                options: None,
                 node: None,
                 address: None,
                 ready: serves,
@@ -245,6 +248,7 @@ impl Member {
             held: false,
             downgrade: None,
             certificates: None,
+            options: None,
             retiring: false,
         };
         let status = EtcdMemberStatus {
@@ -292,6 +296,7 @@ impl Orders {
             | Step::Begin(_)
             | Step::MakeMembers
             | Step::Swap(_)
+            | Step::Turn(_)
             | Step::Refresh(_)
             | Step::Try(_)
             | Step::Wait(_)

@@ -1,7 +1,7 @@
 //! One member's etcd as an application sees it, by the address of its pod. Every question is bounded.
 
 use anyhow::{Context, Error, Result};
-use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions};
+use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions, Txn, TxnOp};
 use std::time::{Duration, Instant};
 
 /// A member that serves answers in milliseconds; one that does not, never.
@@ -93,6 +93,15 @@ impl Etcd {
     /// Succeeds only when this member serves linearizable reads.
     pub async fn serves(&self) -> Result<()> {
         bounded(self.client.clone().get("\0", Some(GetOptions::new().with_limit(1).with_keys_only()))).await.map(drop)
+    }
+
+    /// A transaction of so many reads: etcd takes as many as `--max-txn-ops` says.
+    ///
+    /// # Errors
+    /// When it takes fewer.
+    pub async fn txn(&self, operations: usize) -> Result<()> {
+        let reads: Vec<TxnOp> = (0..operations).map(|_| TxnOp::get("\0", None)).collect();
+        bounded(self.client.clone().txn(Txn::new().and_then(reads))).await.map(drop)
     }
 
     /// The membership as this member knows it after a linearizable read.

@@ -62,7 +62,7 @@ mod tests {
 
     fn order() -> Order {
         let volume = serde_json::from_str(MARK).unwrap();
-        Order { number: 1, first: false, args: vec![], again: vec![], volume }
+        Order { number: 1, first: false, args: vec![], again: vec![], options: None, volume }
     }
 
     /// What is seen on a volume with this mark and a WAL.

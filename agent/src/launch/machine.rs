@@ -169,6 +169,7 @@ impl Machine {
             order: self.order.as_ref().map_or(0, |order| order.number),
             restarts: self.restarts,
             last_exit: self.last_exit.clone(),
+            options: self.order.as_ref().and_then(|order| order.options.clone()),
         }
     }
 

@@ -28,8 +28,8 @@ use super::{limits::Limits, threads};
 /// Looked through after PATH, which others may have changed: the official image, then Bitnami's.
 const USUAL: [&str; 4] = ["/usr/local/bin", "/opt/bitnami/etcd/bin", "/usr/bin", "/bin"];
 
-/// How long the image's etcd may take to say which version it is. Measured: 20 ms, and as much again from a cold disk. Another program
-/// that goes by its name must not keep the launcher from its work.
+/// How long the image's etcd may take to say which version it is. Measured: 20 ms, and as much again from a cold disk.
+/// Another program that goes by its name must not keep the launcher from its work.
 const SAYS_WITHIN: Duration = Duration::from_secs(2);
 
 /// The version that the image's etcd says it is, such as `3.5.21`; `None` where it says none, or not in time.

@@ -37,8 +37,8 @@ pub enum Message {
     Hello {
         protocol: u32,
         version: String,
-        /// Version that the image's etcd says it is, such as `3.5.21`: the image may be another than the one that the pod was made
-        /// with. Left out where it says none, and by launchers that do not ask.
+        /// Version that the image's etcd says it is, such as `3.5.21`: the image may be another than the one that the
+        /// pod was made with. Left out where it says none, and by launchers that do not ask.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         etcd: Option<String>,
     },
@@ -93,6 +93,10 @@ pub struct Order {
     /// With what the launcher starts etcd again by itself. Empty from an agent that knows no such field.
     #[serde(default)]
     pub again: Vec<String>,
+    /// Digest of the options that the arguments are made of: said again in states, for an agent that comes after this
+    /// one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
     /// Whose volume the order is for: the launcher starts nothing on another.
     #[serde(rename = "identity")]
     pub volume: Volume,
@@ -124,6 +128,9 @@ pub struct State {
     /// How often etcd was started again in this container.
     pub restarts: u32,
     pub last_exit: Option<Exit>,
+    /// Digest of the options of the last order, where it said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
 }
 
 /// What etcd's process is doing.
@@ -231,7 +238,14 @@ mod tests {
             claim: 2,
             member_id: Some("a".into()),
         };
-        let order = Order { number: 1, first: false, args: vec![], again: vec![], volume: Volume::from(&identity) };
+        let order = Order {
+            number: 1,
+            first: false,
+            args: vec![],
+            again: vec![],
+            options: None,
+            volume: Volume::from(&identity),
+        };
         let sent = serde_json::to_value(Request::Start(order)).unwrap();
         // Such a launcher reads it as the mark's own struct was then, and is now.
         assert_eq!(serde_json::from_value::<Identity>(sent["Start"]["identity"].clone()).unwrap(), identity);

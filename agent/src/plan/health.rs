@@ -47,6 +47,8 @@ pub struct Facts<'a> {
     pub alarms: &'a [String],
     /// What etcd refuses this agent, while it does: it serves all the same.
     pub refuses: Option<&'a str>,
+    /// That it refuses options, while others are in force for it.
+    pub refused_options: Option<String>,
     /// Why the last act on the membership failed.
     pub trouble: Option<&'a str>,
     /// Why the member is on its way out, while it is.
@@ -105,6 +107,7 @@ fn reason(notice: &str) -> Option<&'static str> {
         RIGHTS => Some("AuthenticationOn"),
         CERTIFICATES => Some("CertificateExpiring"),
         HANDSHAKES => Some("HandshakeFailed"),
+        OPTIONS => Some("OptionsRefused"),
         _ => None,
     }
 }
@@ -117,6 +120,7 @@ const DATA: &str = "data";
 const RIGHTS: &str = "rights";
 const CERTIFICATES: &str = "certificates";
 const HANDSHAKES: &str = "handshakes";
+const OPTIONS: &str = "options";
 
 /// etcd answers Status from memory: silence this long means that it hangs or is stopped. Above the 2 s bound of a
 /// question plus the pause between two.
@@ -191,6 +195,7 @@ fn notices(facts: &Facts<'_>) -> Vec<Check> {
         Check { name: RIGHTS, failed: facts.refuses.map(Into::into) },
         Check { name: CERTIFICATES, failed: facts.certificates.clone() },
         Check { name: HANDSHAKES, failed: facts.shut_out.clone() },
+        Check { name: OPTIONS, failed: facts.refused_options.clone() },
     ]
 }
 

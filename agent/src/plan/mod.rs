@@ -10,6 +10,7 @@ pub mod health;
 pub mod learn;
 pub mod leave;
 pub mod list;
+pub mod options;
 pub mod publish;
 pub mod running;
 pub mod start;

@@ -46,6 +46,9 @@ pub struct Inputs<'a> {
     pub restarts: u32,
     pub last_exit: Option<Exit>,
     pub agent_version: &'a str,
+    /// Digest of the options that etcd was last started with, and of those that it refuses.
+    pub options: Option<&'a str>,
+    pub refused_options: Option<&'a str>,
 }
 
 /// What there is to say of versions.
@@ -81,6 +84,8 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         restarts,
         last_exit,
         agent_version,
+        options,
+        refused_options,
     } = inputs;
     EtcdMemberStatus {
         observed_generation: *generation,
@@ -116,6 +121,8 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         last_exit: last_exit.clone(),
         agent_version: Some((*agent_version).to_owned()),
         swappable: true,
+        options: options.map(Into::into),
+        refused_options: refused_options.map(Into::into),
     }
 }
 

@@ -9,8 +9,9 @@
 //!   3  another volume speaks for the member                                                        Halt
 //!   4  etcd keeps ending, and the member is not wanted                                             Halt
 //!   4b a person holds it: leadership is handed over first                                          HandOver, Halt
-//!   5  the mark does not know the voters, or the versions; the counter is due; the claim is not
-//!      written yet                                                                        Record, Version, Count, Claim
+//!   5  the mark does not know the voters, the versions, or the options; the counter is due; the claim
+//!      is not written yet                                                        Record, Version, Options, Count, Claim
+//!   5b etcd runs with other options than it is to: as 4b, and it is started again                  HandOver, Halt, Hurry
 //!   6  the member is not wanted: room `leave`; it joined and does not vote: room `learn`;
 //!      etcd leads: room `steward`                                                                  Leave, Learn, Remove
 //! ```
@@ -35,7 +36,10 @@ use super::{
     trust::{self, Neighbours, Trust},
     version::{self, Ran},
 };
-use crate::volume::{Mark, mark::Suspicion, mark::Voter};
+use crate::volume::{
+    Mark,
+    mark::{self, Suspicion, Voter},
+};
 
 /// What etcd's process is doing while it is not at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,8 +99,20 @@ pub struct Facts<'a> {
     pub seats: &'a [Seat],
     pub wished_for: Duration,
     pub count_due: bool,
+    pub options: Options<'a>,
     /// Whether a write to the EtcdMember could begin now.
     pub may_write: bool,
+}
+
+/// What is to be done about etcd's options, see [`super::options`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Whether etcd runs with others than it is to.
+    pub due: bool,
+    /// What the mark is to keep of them.
+    pub news: Option<&'a mark::Options>,
+    /// For how long etcd has been stopping.
+    pub stopping_for: Duration,
 }
 
 /// The next step.
@@ -117,6 +133,10 @@ pub enum Running {
         version: String,
         cluster: Option<String>,
     },
+    /// The mark takes what is known of etcd's options.
+    Options(mark::Options),
+    /// End an etcd that was asked to, and waits for its clients: it comes back at once.
+    Hurry,
     /// Raise the counter.
     Count,
     /// Write the claim of a member that joined while the API server was away.
@@ -148,6 +168,8 @@ pub enum Why {
     Superseded,
     /// A person holds it (`spec.hold`).
     HeldBySpec,
+    /// It is started again at once, with other options.
+    OtherOptions,
     /// The member is on its way out and keeps ending: it is not brought back to be let go.
     EndsWhileLeaving,
 }
@@ -171,6 +193,9 @@ pub fn running(facts: Facts<'_>) -> Running {
     }
     if let Some(step) = written(facts) {
         return step;
+    }
+    if facts.options.due && surplus.is_none() {
+        return rest(facts, Why::OtherOptions);
     }
     match surplus {
         Some(known) => leaving(facts, known),
@@ -240,21 +265,27 @@ pub fn is_superseded(mark: &Mark, object: &Object) -> bool {
 /// A leader that nobody relieves within this is stopped all the same: etcd itself tries once more as it ends.
 const HAND_OVER: Duration = Duration::from_secs(5);
 
+/// How long etcd may wait for its clients when it is to come back at once. What was acknowledged is on the disk.
+const DRAIN: Duration = Duration::from_secs(1);
+
 /// What is due before a member rests that a person holds.
 fn held(facts: Facts<'_>) -> Option<Running> {
-    if !facts.object.wish(Some(facts.mark)).held {
-        return None;
-    }
-    let halt = Running::Halt(Why::HeldBySpec);
+    facts.object.wish(Some(facts.mark)).held.then(|| rest(facts, Why::HeldBySpec))
+}
+
+/// What is due before etcd is off for this reason.
+fn rest(facts: Facts<'_>, why: Why) -> Running {
+    let halt = Running::Halt(why);
     let waits = matches!(facts.object, Object::Known(_)) && facts.wished_for < HAND_OVER;
     match (facts.process, facts.etcd) {
-        (Process::Stopping, _) => Some(Running::Nothing),
+        (Process::Stopping, _) if why == Why::OtherOptions && facts.options.stopping_for >= DRAIN => Running::Hurry,
+        (Process::Stopping, _) => Running::Nothing,
         // Leadership may have come here since the last look.
-        (Process::Running, _) if waits && !facts.up_to_date => Some(Running::Nothing),
+        (Process::Running, _) if waits && !facts.up_to_date => Running::Nothing,
         (Process::Running, Some(Said { member_id, leads: true, .. })) if waits => {
-            Some(heir(facts.seats, member_id).map_or(halt, |to| Running::HandOver { to }))
+            heir(facts.seats, member_id).map_or(halt, |to| Running::HandOver { to })
         }
-        (Process::Running | Process::Pausing, _) => Some(halt),
+        (Process::Running | Process::Pausing, _) => halt,
     }
 }
 
@@ -280,6 +311,9 @@ fn written(facts: Facts<'_>) -> Option<Running> {
     }
     if let Some((version, cluster)) = facts.ran.and_then(|ran| version::note(ran, facts.mark)) {
         return Some(Running::Version { version, cluster });
+    }
+    if let Some(options) = facts.options.news {
+        return Some(Running::Options(options.clone()));
     }
     if facts.count_due {
         return Some(Running::Count);
@@ -343,6 +377,7 @@ impl Why {
         match self {
             Self::Superseded => "another volume speaks for this member now",
             Self::HeldBySpec => "spec.hold names the member",
+            Self::OtherOptions => "it is started again with other options",
             Self::EndsWhileLeaving => "the member is on its way out, and its etcd keeps ending",
         }
     }

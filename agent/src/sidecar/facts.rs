@@ -25,15 +25,19 @@ use crate::{
         exit::{Class, Verdict, classify},
         health::{self, Process},
         list::{self, Cluster},
+        options,
         running::Said,
         start::{Claim, Identity, Known},
         steward::Seat,
     },
     volume::{
         loss::loss,
-        mark::{Address, Wish},
+        mark::{Address, Options, Wish},
     },
 };
+
+/// What a volume without a mark keeps of options.
+static NOTHING: Options = Options { good: None, told: None, refused: None };
 
 /// The parts of an EtcdMember that a start depends on.
 /// `current` says whether the watch on it works.
@@ -114,11 +118,36 @@ impl View<'_> {
         }
     }
 
-    /// Which etcd is in the container, as far as its launcher says; one that does not know what the pod was made with. Nothing is known
-    /// before the launcher is heard: the image may have been changed in the pod.
+    /// Which etcd is in the container, as far as its launcher says; one that does not know what the pod was made with.
+    /// Nothing is known before the launcher is heard: the image may have been changed in the pod.
     pub(super) fn binary(&self) -> Option<Version> {
         let launcher = &self.told.launcher;
         launcher.connected.then(|| launcher.etcd.unwrap_or(self.config.version))
+    }
+
+    /// What etcd's options are chosen from. What is told in words that this agent does not understand is not told.
+    pub(super) fn options(&self) -> options::Facts<'_> {
+        let told =
+            |object: &'_ EtcdMember| object.spec.options.as_ref().is_some_and(|told| args::options(&told.said).is_ok());
+        let object = self.hands.object.object();
+        options::Facts {
+            pod_uid: &self.config.pod_uid,
+            born: &self.config.options,
+            told: object.map(|object| object.spec.options.as_ref().filter(|_| told(object))),
+            kept: self.hands.volume.mark().map_or(&NOTHING, |mark| &mark.options),
+            binary: self.binary().unwrap_or(self.config.version),
+        }
+    }
+
+    /// Digest of the options that etcd was last started with, where its launcher says it.
+    pub(super) fn started_with(&self) -> Option<&str> {
+        self.told.launcher.state.as_ref()?.options.as_deref()
+    }
+
+    /// Why etcd's options are not those that are wanted.
+    fn refused_options(&self) -> Option<String> {
+        let words = &options::refusal(self.options())?.words;
+        Some(format!("etcd refuses the options that are wanted, and goes on with the last good ones: {words}"))
     }
 
     /// The other members' addresses: from the EtcdMember, or as they were when the mark was last written.
@@ -223,6 +252,7 @@ impl View<'_> {
             cut_off_for: memory.membership.leaderless_for(self.now).filter(|_| self.others_serve(memory)),
             alarms: &observed.alarms,
             refuses: observed.refuses.as_deref(),
+            refused_options: self.refused_options(),
             voters: observed.members.iter().filter(|m| !m.learner).count(),
             connected: observed.links.as_ref().map(Links::connected),
         }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use etcd_operator_shared::options::digest;
 use tracing::{info, warn};
 
 use super::{
@@ -22,6 +23,7 @@ use crate::{
         addresses::Launch,
         learn::Learn,
         leave::Leave,
+        options,
         running::{Running, Wrong},
         start::{Identity, Start},
     },
@@ -73,6 +75,8 @@ impl Performer<'_> {
             Running::HandOver { to } => self.hands.membership.begin(Change::MoveLeader { to }, vec![], self.now),
             Running::Record(voters) => self.hands.volume.record(voters).await,
             Running::Version { version, cluster } => self.hands.volume.note_version(version, cluster).await,
+            Running::Options(options) => self.hands.volume.keep_options(options).await,
+            Running::Hurry => self.hands.request(Request::Kill),
             Running::Count => {
                 let peers = self.peers();
                 self.hands.volume.raise_counter(peers).await;
@@ -192,16 +196,18 @@ impl Performer<'_> {
         }
         let Some(volume) = self.hands.volume.mark().map(|mark| (&mark.identity).into()) else { return };
         let (number, first) = (state.order + 1, launch != Launch::Resume);
-        info!(order = number, first, "etcd is started");
+        let said = options::chosen(self.view().options()).to_owned();
+        let Some(Lines { now: args, again }) = self.arguments(launch, &said) else { return };
+        info!(order = number, first, options = said, "etcd is started");
         crash::point("before-order");
         self.memory.orders.give(number, self.now);
         // Full, or closed as the connection is gone: the order is given again when nothing was heard of it.
-        let Lines { now: args, again } = self.arguments(launch);
-        let _ = self.hands.requests.try_send(Request::Start(Order { number, first, args, again, volume }));
+        let order = Order { number, first, args, again, options: Some(digest(&said)), volume };
+        let _ = self.hands.requests.try_send(Request::Start(order));
         crash::point("after-order");
     }
 
-    fn arguments(&self, launch: Launch) -> Lines {
+    fn arguments(&self, launch: Launch, options: &str) -> Option<Lines> {
         let data_dir = self.hands.volume.store().data_dir();
         let (Pools { peer, client }, folder) = (self.hands.certificates.pools(), &self.config.tls);
         let whose = Whose {
@@ -223,7 +229,9 @@ impl Performer<'_> {
             (Launch::Join, _) => Entry::Added { members: &members },
             (Launch::Bootstrap, None) | (Launch::Resume, _) => Entry::OnDisk,
         };
-        lines(&whose, &self.config.options, &entry)
+        // Both were understood before: by this agent, or by the one that served with them.
+        let flags = args::options(options).or_else(|_| args::options(&self.config.options));
+        flags.map(|flags| lines(&whose, &flags, &entry)).ok()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     observe::links::Links,
     plan::{
         health::{Health, judge},
+        options,
         publish::{self, Due, Speaker, Versions},
         start::Start,
         steward::Seat,
@@ -111,6 +112,8 @@ impl Speech<'_> {
             restarts: state.map_or(0, |s| s.restarts),
             last_exit: state.and_then(|s| s.last_exit.as_ref()).map(facts::published),
             agent_version: env!("CARGO_PKG_VERSION"),
+            options: self.view.started_with(),
+            refused_options: options::refusal(self.view.options()).map(|refused| refused.digest.as_str()),
         })
     }
 

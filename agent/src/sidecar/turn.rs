@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use etcd_operator_shared::{names::ordinal, version::Version};
 use tokio::{sync::watch, time::sleep};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     facts::{self, View},
@@ -18,8 +18,10 @@ use crate::{
     args, crash, kube,
     observe::peers::Ask,
     plan::{
+        exit::Class,
         handover::Candidate,
         health::{self, judge},
+        options,
         running::{self, Process, Running},
         start::{self, Identity, Launcher, Object, Start},
         turn::{Turn, turn},
@@ -162,6 +164,7 @@ impl Sidecar {
     }
 
     async fn towards_a_start(&mut self, told: &Told, object: &Object, now: Instant) {
+        self.keep_refusal(told, now).await;
         let volume = self.hands.volume.look().await.clone();
         let launcher = match &told.launcher.state {
             Some(_) => Launcher::Rests,
@@ -190,7 +193,20 @@ impl Sidecar {
         self.performer(told, now).start(&step).await;
     }
 
-    /// The step, or why the etcd that is here may not take it. Before it is known which one that is, none is ordered either.
+    /// The mark keeps that etcd has refused its options: the last good ones come back, whoever looks after it by then.
+    async fn keep_refusal(&mut self, told: &Told, now: Instant) {
+        let Some(verdict) = facts::verdict(&told.launcher).filter(|verdict| verdict.class == Class::WrongFlags) else {
+            return;
+        };
+        let view = View { config: &self.config, me: &self.me, told, hands: &self.hands, now };
+        if let Some(options) = options::refused(view.options(), view.started_with(), &verdict.line) {
+            warn!(words = verdict.line, "etcd refuses its options; the last good ones come back");
+            self.hands.volume.keep_options(options).await;
+        }
+    }
+
+    /// The step, or why the etcd that is here may not take it. Before it is known which one that is, none is ordered
+    /// either.
     async fn guarded(&mut self, step: Start, binary: Option<Version>) -> Start {
         let volume = &mut self.hands.volume;
         let (Some(mark), Some(binary)) = (volume.mark().cloned(), binary) else { return step };
@@ -215,6 +231,13 @@ impl Sidecar {
         let membership = &mut self.memory.membership;
         let progress = membership.progress(own_id, &told.observed, listed, bytes, now);
         let (seats, said) = (view.seats(membership), view.said());
+        let (options, with) = (view.options(), view.started_with());
+        let news = options::news(options, with.filter(|_| told.observed.confirmed));
+        let options = running::Options {
+            due: options::is_due(options, with),
+            news: news.as_ref(),
+            stopping_for: self.memory.stopping.map(|since| now.duration_since(since)).unwrap_or_default(),
+        };
         let step = running::running(running::Facts {
             me: &self.me,
             cluster_id: &self.config.cluster_id,
@@ -233,6 +256,7 @@ impl Sidecar {
             seats: &seats,
             wished_for: membership.wished_for(now),
             count_due: self.hands.volume.is_counter_due(),
+            options,
             may_write: self.hands.object.is_free(),
         });
         let listed = said.is_some_and(|said| said.list.is_some());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use etcd_operator_shared::api::member::ToldOptions;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -46,6 +47,9 @@ pub struct Mark {
     /// Version of the cluster as that etcd last knew it, such as `3.6`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_version: Option<String>,
+    /// Options of etcd.
+    #[serde(default, skip_serializing_if = "Options::is_none")]
+    pub options: Options,
     /// What a newer agent wrote beside all this: kept as it is, since it may decide about data there.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -62,6 +66,38 @@ pub struct Wish {
 }
 
 impl Wish {
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What is known of etcd's options, as texts of the coordinator's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Options {
+    /// Those that etcd last served with here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub good: Option<String>,
+    /// What was told last, and to which pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<ToldOptions>,
+    /// Those that etcd has refused here last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedOptions>,
+}
+
+/// Options that etcd has refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RefusedOptions {
+    pub digest: String,
+    /// Version of the etcd that has.
+    pub version: String,
+    /// In etcd's words.
+    pub words: String,
+}
+
+impl Options {
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::default()
@@ -138,6 +174,7 @@ impl Mark {
             wish: Wish::default(),
             version: None,
             cluster_version: None,
+            options: Options::default(),
             unknown: BTreeMap::new(),
         }
     }

@@ -58,6 +58,12 @@ impl ApiServer {
         Ok(())
     }
 
+    /// Merge patch by which something that runs is restarted.
+    pub async fn merge_as_leader<K: Kind>(&self, namespace: &str, name: &str, patch: &Value) -> Result<(), Failed> {
+        self.may_take_away(|| say::<K>("patch", name))?;
+        self.merge::<K>(namespace, name, patch).await.map(drop)
+    }
+
     /// Evicts exactly the pod with this UID; `false` while its PodDisruptionBudget lets none go. Not kube's own `evict`,
     /// which sends its options under a name that the API server does not know (kube-core 5.0, `subresource.rs`).
     pub async fn evict(&self, namespace: &str, name: &str, uid: &str) -> Result<bool, Failed> {

@@ -110,6 +110,7 @@ async fn advance(ctx: &Context, mut seen: Seen) -> Outcome {
                 | Step::SetReplicas(_)
                 | Step::Replace(_)
                 | Step::Swap(_)
+                | Step::Turn(_)
                 | Step::Refresh(_)
                 | Step::Try(_)
                 | Step::End(_)

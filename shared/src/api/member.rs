@@ -128,9 +128,25 @@ pub struct EtcdMemberSpec {
     /// The certificates that the member's agent has asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<Issued>,
+    /// Options of etcd that are to come into force in the pod that runs, whatever it was made with: its agent starts etcd once more
+    /// with them. Left out, and for any other pod, what a pod was made with is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<ToldOptions>,
     /// Whether what the member has left is being cleared away: its place gets no pod before this object is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retiring: bool,
+}
+
+/// Options of etcd for one pod.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldOptions {
+    /// UID of the pod.
+    #[schemars(length(max = 64))]
+    pub pod: String,
+    /// The options as JSON: those of `EtcdCluster.spec.etcd` that differ from the defaults.
+    #[schemars(length(max = 65536))]
+    pub said: String,
 }
 
 /// A member's pod and its address.
@@ -268,6 +284,15 @@ pub struct EtcdMemberStatus {
     /// etcd's image be changed in the pod.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub swappable: bool,
+    /// Digest of the options that etcd was last started with in this pod. Agents and launchers that do not say it bring other options
+    /// into force in another pod only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub options: Option<String>,
+    /// Digest of options that etcd has refused, while they are wanted: it runs with the last good ones instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub refused_options: Option<String>,
 }
 
 /// Something to know of a member that serves.

@@ -5,8 +5,8 @@ use super::pods::{self, ReadyWatch};
 use super::process;
 use super::{Part, Stage, until, user};
 use anyhow::{Context, Result, bail, ensure};
-use etcd_operator_shared::api::EtcdCluster;
 use etcd_operator_shared::api::cluster::AgentUpdate;
+use etcd_operator_shared::api::{EtcdCluster, EtcdMember};
 use etcd_operator_shared::names::{self, PORT_CLIENT};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -129,9 +129,14 @@ impl<'a> Demo<'a> {
         let newest = pods::made_of(template.metadata.as_ref(), template.spec.as_ref());
         for pod in pods {
             let own = pods::made_of(Some(&pod.metadata), pod.spec.as_ref());
-            let same = own[0] == newest[0] && (keeps_agents || own[1] == newest[1]);
+            let same = own[..2] == newest[..2] && (keeps_agents || own[2] == newest[2]);
             ensure!(same, "pod {} is made of {own:?} and should be of {newest:?}", pod.name_any());
             ensure!(pods::is_ready(&pod), "pod {} is not Ready", pod.name_any());
+        }
+        let options = pods::options(template.spec.as_ref());
+        for member in self.members() {
+            let said = self.stage.api::<EtcdMember>().get(&member).await?.status.unwrap_or_default().options;
+            ensure!(said.is_none() || said == options, "{member} has options {said:?} and should have {options:?}");
         }
         Ok(())
     }
@@ -205,7 +210,7 @@ impl<'a> Demo<'a> {
         if !incarnation.context("it has not begun")?.encrypted.client {
             return Ok(None);
         }
-        let name = format!("{}-tester", self.name);
+        let name = user::tester(&self.name);
         user::make(self.stage, &self.name, &name).await?;
         Ok(Some(name))
     }

@@ -1,13 +1,13 @@
 //! Pods: what is asked of one, and a watch that misses no moment in which one was not Ready.
 
 use anyhow::Result;
-use etcd_operator_shared::names::{ANNOTATION_SHAPE, ANNOTATION_SWAP, CONTAINER_AGENT};
+use etcd_operator_shared::names::{ANNOTATION_FRAME, CONTAINER_AGENT, CONTAINER_ETCD, env};
+use etcd_operator_shared::options::digest;
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
@@ -29,14 +29,21 @@ pub fn runs(pod: &Pod, container: &str) -> bool {
         .any(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 
-/// What a pod, or a template of pods, is made of, or has come to since: its shape, and the image of its agent.
+/// What a pod, or a template of pods, is made of, or has come to since: its frame, and the images of its etcd and its
+/// agent.
 #[must_use]
-pub fn made_of(meta: Option<&ObjectMeta>, spec: Option<&PodSpec>) -> [Option<String>; 2] {
-    let note = |name: &str| meta.and_then(|meta| meta.annotations.as_ref()?.get(name).cloned());
-    let swapped = note(ANNOTATION_SWAP).and_then(|note| serde_json::from_str::<Value>(&note).ok());
-    let shape = swapped.and_then(|swapped| Some(swapped["shape"].as_str()?.to_owned()));
-    let agent = spec.and_then(|spec| spec.containers.iter().find(|one| one.name == CONTAINER_AGENT));
-    [shape.or_else(|| note(ANNOTATION_SHAPE)), agent.and_then(|agent| agent.image.clone())]
+pub fn made_of(meta: Option<&ObjectMeta>, spec: Option<&PodSpec>) -> [Option<String>; 3] {
+    let frame = meta.and_then(|meta| meta.annotations.as_ref()?.get(ANNOTATION_FRAME).cloned());
+    let image = |name: &str| spec?.containers.iter().find(|one| one.name == name)?.image.clone();
+    [frame, image(CONTAINER_ETCD), image(CONTAINER_AGENT)]
+}
+
+/// Digest of the options of etcd that a template of pods says.
+#[must_use]
+pub fn options(spec: Option<&PodSpec>) -> Option<String> {
+    let agent = spec?.containers.iter().find(|one| one.name == CONTAINER_AGENT)?;
+    let said = agent.env.as_ref()?.iter().find(|one| one.name == env::ETCD_OPTIONS)?;
+    Some(digest(said.value.as_ref()?))
 }
 
 /// Restarts of all its containers.

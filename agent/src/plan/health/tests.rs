@@ -41,6 +41,7 @@ fn serving(status: &Status) -> Facts<'_> {
         cut_off_for: None,
         alarms: &[],
         refuses: None,
+        refused_options: None,
         voters: 3,
         trouble: None,
         leaving: None,

@@ -118,12 +118,14 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
         last_exit,
         agent_version,
         swappable,
+        options,
+        refused_options,
     } = a;
     // The first one rides along. Another one is the word that this agent is heard again.
     let account = account.is_none() || *account == b.account;
     let notebook = *claim == b.claim && *counter == b.counter && *left_pod_uid == b.left_pod_uid;
     let pod = *pod_uid == b.pod_uid && *address == b.address && *agent_version == b.agent_version;
-    let pod = pod && *swappable == b.swappable;
+    let pod = pod && *swappable == b.swappable && *options == b.options && *refused_options == b.refused_options;
     let health = *phase == b.phase && *ready == b.ready && *settled == b.settled && *reason == b.reason;
     let cluster = *member_id == b.member_id && *cluster_id == b.cluster_id && *membership == b.membership;
     let raft = *role == b.role && *leader_id == b.leader_id && *term == b.term && *version == b.version;

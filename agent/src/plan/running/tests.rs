@@ -27,6 +27,7 @@ struct World {
     seats: Vec<Seat>,
     wished_for: Duration,
     count_due: bool,
+    options: (bool, Option<mark::Options>, Duration),
     may_write: bool,
 }
 
@@ -90,12 +91,14 @@ fn calm() -> World {
         seats: list(&[0, 1, 2]).into_iter().map(|entry| Seat { entry, away: None, mute: None }).collect(),
         wished_for: Duration::ZERO,
         count_due: false,
+        options: (false, None, Duration::ZERO),
         may_write: true,
     }
 }
 
 fn step(world: &World) -> Running {
-    let World { me, mark, process, object, neighbours, cluster, etcd, list, seats, progress, .. } = world;
+    let World { me, mark, process, object, neighbours, cluster, etcd, list, seats, progress, options, .. } = world;
+    let options = Options { due: options.0, news: options.1.as_ref(), stopping_for: options.2 };
     let World { trusted, up_to_date, votes, wished_for, count_due, may_write, ran, .. } = *world;
     let etcd = etcd.as_ref().map(|(member_id, cluster_id, leads)| Said {
         member_id,
@@ -121,6 +124,7 @@ fn step(world: &World) -> Running {
         seats,
         wished_for,
         count_due,
+        options,
         may_write,
     })
 }
@@ -376,4 +380,45 @@ fn another_version_goes_onto_the_mark_once() {
     assert_eq!(step(&world), Running::Version { version: "v3.6.16".into(), cluster: None });
     world.mark.version = Some("v3.6.16".into());
     assert_eq!(step(&world), Running::Nothing);
+}
+
+/// etcd runs with other options than it is to.
+fn outdated(mut world: World) -> World {
+    world.options.0 = true;
+    world
+}
+
+#[test]
+fn etcd_with_other_options_is_started_once_more_and_hands_over_before() {
+    let halt = Running::Halt(Why::OtherOptions);
+    assert_eq!(step(&outdated(calm())), halt);
+    assert_eq!(step(&outdated(leading(calm()))), Running::HandOver { to: "id1".into() });
+    let mut long = outdated(leading(calm()));
+    long.wished_for = HAND_OVER;
+    assert_eq!(step(&long), halt, "nobody takes it over");
+    let mut pauses = outdated(calm());
+    pauses.process = Process::Pausing;
+    assert_eq!(step(&pauses), halt, "it comes back as it is to be");
+}
+
+#[test]
+fn an_etcd_that_comes_back_at_once_does_not_wait_long_for_its_clients() {
+    let mut stops = outdated(calm());
+    stops.process = Process::Stopping;
+    assert_eq!(step(&stops), Running::Nothing);
+    stops.options.2 = DRAIN;
+    assert_eq!(step(&stops), Running::Hurry);
+    stops.options.0 = false;
+    assert_eq!(step(&stops), Running::Nothing, "it was asked to end for another reason");
+}
+
+#[test]
+fn options_are_kept_before_anything_is_done_about_them_and_nobody_leaving_or_held_is_started_again() {
+    let news = mark::Options { good: Some("{}".into()), ..mark::Options::default() };
+    let mut known = outdated(calm());
+    known.options.1 = Some(news.clone());
+    assert_eq!(step(&known), Running::Options(news));
+    assert!(matches!(step(&outdated(surplus(calm()))), Running::Leave(_)));
+    assert_eq!(step(&outdated(held(calm()))), Running::Halt(Why::HeldBySpec));
+    assert!(matches!(step(&outdated(says(calm(), "eeee", CLUSTER))), Running::Kill(_)));
 }

@@ -15,8 +15,8 @@ use crate::{
     plan::handover::{Candidate, heirs},
 };
 
-/// What etcd gets to end by itself. What it has begun to answer takes milliseconds; then it would wait up to 8 s for clients that watch,
-/// and cut them off all the same, while the member is away.
+/// What etcd gets to end by itself. What it has begun to answer takes milliseconds; then it would wait up to 8 s for
+/// clients that watch, and cut them off all the same, while the member is away.
 const DRAIN: Duration = Duration::from_secs(1);
 /// How long the others may take to say how far they are: each is one hop away and answers from memory.
 const HEIRS: Duration = Duration::from_millis(150);

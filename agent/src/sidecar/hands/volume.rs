@@ -176,6 +176,12 @@ impl Disk {
         self.write(Mark { version: Some(version), cluster_version, ..mark }).await;
     }
 
+    /// What is known of etcd's options.
+    pub(in crate::sidecar) async fn keep_options(&mut self, options: mark::Options) {
+        let Some(mark) = self.mark().cloned() else { return };
+        self.write(Mark { options, ..mark }).await;
+    }
+
     /// What etcd's log holds, for a version that may not be able to read it.
     pub(in crate::sidecar) async fn log(&mut self) -> Result<Log, String> {
         if let Some(log) = self.log {

@@ -24,6 +24,8 @@ pub(super) struct Memory {
     asking: Option<Instant>,
     /// etcd's process, and since when it was seen.
     pub running: Option<(i32, Instant)>,
+    /// Since when it has been stopping, while it is.
+    pub stopping: Option<Instant>,
     /// Whether the launcher that is there now was helped to stop etcd.
     pub handed_over: bool,
     /// Whether the EtcdMember is to be told something that it could not be told yet.
@@ -39,7 +41,10 @@ impl Memory {
         if observed.confirmed {
             self.orders.obeyed();
         }
-        let pid = launcher.state.as_ref().and_then(|state| match state.process {
+        let process = launcher.state.as_ref().map(|state| &state.process);
+        let stops = matches!(process, Some(Process::Stopping { .. }));
+        self.stopping = stops.then(|| self.stopping.unwrap_or(now));
+        let pid = process.and_then(|process| match *process {
             Process::Running { pid } => Some(pid),
             Process::Idle | Process::Stopping { .. } | Process::Pausing { .. } => None,
         });

@@ -79,6 +79,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
         | Step::MakeMembers
         | Step::Replace(_)
         | Step::Swap(_)
+        | Step::Turn(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::End(_)
@@ -134,6 +135,7 @@ async fn take(
     let pods::Replaced { failed: pods, waits } = match &decision.step {
         Step::Replace(deletions) if set == Written::Same => pods::replace(ctx, plan, deletions).await,
         Step::Swap(swap) if set == Written::Same => swaps::swap(ctx, plan, swap).await,
+        Step::Turn(turn) if set == Written::Same => swaps::turn(ctx, plan, facts, turn).await,
         Step::Refresh(refreshes) if set == Written::Same => pods::refresh(ctx, plan, refreshes).await,
         Step::Try(places) if set == Written::Same => {
             let failed = trials::begin(ctx, plan, facts, places).await;
@@ -141,6 +143,7 @@ async fn take(
         }
         Step::Replace(_)
         | Step::Swap(_)
+        | Step::Turn(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::SetReplicas(_)

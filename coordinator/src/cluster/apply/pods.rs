@@ -1,6 +1,8 @@
 //! Pods go by UID: those that serve through the PodDisruptionBudget, the others at once. One that has lost a label of
 //! ours gets it back.
 
+use std::collections::BTreeMap;
+
 use etcd_operator_shared::names;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +20,7 @@ use crate::{
         facts::{
             self, Facts, Stray,
             agent::{Change, Refused},
+            newest,
         },
     },
 };
@@ -112,22 +115,17 @@ fn change(refresh: &Refresh) -> Change {
     }
 }
 
-/// Writes shape and frame on each pod that is what the template says, and that was made before they were written on pods: from then on
-/// it is judged like any other.
+/// Writes on each pod that is what the template says, and that was made before such was written on pods, its shape and
+/// its frame: from then on it is judged like any other.
 pub async fn mark(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts) -> Vec<Failed> {
     let namespace = plan.cluster.namespace().unwrap_or_default();
-    let Some((shape, frame)) = facts.set.as_ref().and_then(|set| Some((set.newest.as_ref()?, set.frame.as_ref()?)))
-    else {
-        return vec![];
-    };
-    let lacks = |pod: &&facts::Pod| pod.shape == *shape && (pod.unmarked || pod.frame.is_none());
-    let one = async |pod: &facts::Pod| {
-        let notes = json!({names::ANNOTATION_SHAPE: shape, names::ANNOTATION_FRAME: frame});
+    let Some(set) = &facts.set else { return vec![] };
+    let one = async |(pod, notes): (&facts::Pod, BTreeMap<&'static str, String>)| {
         let note = json!({"metadata": {"uid": pod.uid, "annotations": notes}});
         gone(ctx.api.merge::<Pod>(&namespace, &pod.name, &note).await.map(drop))
     };
-    let pods = facts.pods().map(|(_, pod)| pod).filter(lacks);
-    join_all(pods.map(one)).await.into_iter().filter_map(Result::err).collect()
+    let lacking = facts.pods().filter_map(|(_, pod)| Some((pod, newest::marks(pod, set)?)));
+    join_all(lacking.map(one)).await.into_iter().filter_map(Result::err).collect()
 }
 
 /// Gives pods of ours their labels back. Without them no Service finds them, and the StatefulSet neither knows them nor

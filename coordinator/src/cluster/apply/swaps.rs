@@ -1,21 +1,24 @@
-//! A pod's etcd gets another image: kubelet restarts that container, and nothing else of the pod. Where the API server does not take
-//! the change, the pod is replaced.
+//! A pod's etcd gets another image: kubelet restarts that container, and nothing else of the pod. Where the API server
+//! does not take the change, the pod is replaced. Or it gets other options: its agent is told, and starts it once more.
 
-use etcd_operator_shared::names;
+use etcd_operator_shared::{api::EtcdMember, names};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::json;
 use tracing::info;
 
-use super::pods::{Replaced, for_budget, replace_one};
+use super::{
+    pods::{Replaced, for_budget, replace_one},
+    stateful_set::unless_told,
+};
 use crate::{
     apiserver::{Cause, Failed, gone, recorder::Note},
     cluster::{
-        build::Blueprint,
+        build::{Blueprint, member},
         context::Context,
-        decide::step::{Means, Swap, Waiting},
-        facts::{shape::CHANGED, swap::Swapped},
+        decide::step::{Deletion, Means, Swap, Turn, Waiting},
+        facts::{Facts, shape::CHANGED, swap::Swapped},
     },
 };
 
@@ -28,10 +31,9 @@ pub async fn swap(ctx: &Context, plan: &Blueprint<'_>, swap: &Swap) -> Replaced 
 }
 
 async fn attempt(ctx: &Context, plan: &Blueprint<'_>, swap: &Swap) -> Result<Option<Waiting>, Failed> {
-    let Swap { name, uid, .. } = swap;
+    let name = &swap.name;
     let namespace = plan.cluster.namespace().unwrap_or_default();
-    let asks = swap.instead().means(plan.voters) == Means::Eviction;
-    match if asks { ctx.api.may_evict(&namespace, name, uid).await } else { Ok(true) } {
+    match may_be_away(ctx, plan, &swap.instead()).await {
         Ok(true) => {}
         Ok(false) => return Ok(Some(for_budget(name))),
         Err(failed) => return gone(Err(failed)).map(|()| None),
@@ -51,11 +53,47 @@ async fn attempt(ctx: &Context, plan: &Blueprint<'_>, swap: &Swap) -> Result<Opt
     }
 }
 
+/// Whether the budget would let this pod go.
+async fn may_be_away(ctx: &Context, plan: &Blueprint<'_>, absence: &Deletion) -> Result<bool, Failed> {
+    let Deletion { name, uid, why: _ } = absence;
+    match absence.means(plan.voters) {
+        Means::Eviction => ctx.api.may_evict(&plan.cluster.namespace().unwrap_or_default(), name, uid).await,
+        Means::Deletion => Ok(true),
+    }
+}
+
+/// Tells a member its new options, if its PodDisruptionBudget would let the pod go, and nobody else has told it
+/// anything.
+pub async fn turn(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, turn: &Turn) -> Replaced {
+    let outcome = match may_be_away(ctx, plan, &turn.absence()).await {
+        Ok(true) => tell(ctx, plan, facts, turn).await.map(|()| None),
+        Ok(false) => Ok(Some(for_budget(&turn.name))),
+        Err(failed) => gone(Err(failed)).map(|()| None),
+    };
+    match outcome {
+        Ok(waits) => Replaced { waits, ..Replaced::default() },
+        Err(failed) => Replaced { failed: vec![failed], ..Replaced::default() },
+    }
+}
+
+async fn tell(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, turn: &Turn) -> Result<(), Failed> {
+    let namespace = plan.cluster.namespace().unwrap_or_default();
+    let Some(member) = facts.slot(turn.ordinal).member else { return Ok(()) };
+    let mut patch = member::turn(&member, turn);
+    while let Err(failed) = ctx.api.merge_as_leader::<EtcdMember>(&namespace, &turn.name, &patch).await {
+        let since = unless_told::<EtcdMember>(ctx, &namespace, &turn.name, &member.version, failed).await?;
+        patch["metadata"]["resourceVersion"] = json!(since);
+    }
+    info!(%namespace, pod = turn.name, options = turn.options, why = turn.why.as_str(), "etcd gets other options");
+    ctx.events.note(plan.cluster, Note::turned(turn));
+    Ok(())
+}
+
 /// The image, and what the pod is by it, in one write.
 fn patch(swap: &Swap) -> serde_json::Value {
-    let Swap { name: _, uid, etcd, write, shape, container, why: _ } = swap;
-    let (shape, container, version) = (shape.clone(), container.clone(), etcd.version.to_string());
-    let note = Swapped { shape, version, container, at: Timestamp::now() };
+    let Swap { name: _, uid, etcd, write, container, why: _ } = swap;
+    let (container, version, image) = (container.clone(), etcd.version.to_string(), etcd.image.clone());
+    let note = Swapped { version, image, container, at: Timestamp::now() };
     let notes = json!({names::ANNOTATION_SWAP: json!(note).to_string(), names::ANNOTATION_SHAPE: CHANGED});
     json!({
         "metadata": {"uid": uid, "annotations": notes},

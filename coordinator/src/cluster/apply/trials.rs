@@ -21,8 +21,8 @@ use crate::{
     },
 };
 
-/// Makes trials of the newest template at these places. One that is there already is as good, and one that may not be made holds nothing
-/// back.
+/// Makes trials of the newest template at these places. One that is there already is as good, and one that may not be
+/// made holds nothing back.
 pub async fn begin(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, places: &[Place]) -> Vec<Failed> {
     let (name, namespace) = (names::stateful_set(&plan.name()), plan.cluster.namespace().unwrap_or_default());
     let set = match ctx.api.get::<StatefulSet>(&namespace, &name).await {

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use etcd_operator_shared::{
-    api::{EtcdMember, EtcdMemberSpec},
+    api::{EtcdMember, EtcdMemberSpec, member::ToldOptions},
     names,
 };
 use serde_json::{Value, json};
 
 use super::{Blueprint, owner};
-use crate::cluster::facts::{Member, member::Marks};
+use crate::cluster::{
+    decide::step::Turn,
+    facts::{Member, member::Marks},
+};
 
 /// A new EtcdMember. Only one that is made before the StatefulSet exists is `initial`: the founding latch says so, and
 /// one that is made again after it never is.
@@ -31,6 +34,8 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         held: plan.desired.held.contains(&ordinal),
         downgrade: plan.desired.downgrade.map(|told| told.to_string()),
         certificates: None,
+        // Its pod is made with the newest.
+        options: None,
         retiring: false,
     };
     EtcdMember { metadata: plan.metadata(name), spec, status: None }
@@ -74,6 +79,13 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     let parts = [("metadata", metadata), ("spec", spec)];
     parts.into_iter().filter(|(_, part)| !part.is_empty()).for_each(|(name, part)| patch[name] = json!(part));
     Some(patch)
+}
+
+/// The merge patch that tells a member's pod its options, if nobody has told the member anything since it was read.
+#[must_use]
+pub fn turn(member: &Member, turn: &Turn) -> Value {
+    let told = ToldOptions { pod: turn.uid.clone(), said: turn.options.clone() };
+    json!({"metadata": {"resourceVersion": member.version.resource}, "spec": {"options": told}})
 }
 
 /// Whom the agents are to speak as: told with the addresses, so that it costs the birth of a cluster no write of its own.

@@ -31,7 +31,7 @@ impl<'a> Options<'a> {
     }
 
     /// Those that are not what an agent takes by itself, as JSON with sorted names. It stands in every template, and
-    /// another text replaces pods: so an option that is new here says nothing until a user sets it.
+    /// another text starts every etcd once more: so an option that is new here says nothing until a user sets it.
     #[must_use]
     pub fn said(&self) -> String {
         let default = EtcdOptions::default();

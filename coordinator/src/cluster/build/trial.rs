@@ -29,7 +29,8 @@ const NEVER_READY: &str = "etcd.etcd.io/trial";
 /// What the rehearsal must know of the member that it stands for.
 const KNOWN: [&str; 4] = [env::POD_NAMESPACE, env::CLUSTER_NAME, env::ETCD_VERSION, env::ETCD_OPTIONS];
 
-/// A trial of the newest template, on this node where it is held beside a member; `None` where the template is none of ours.
+/// A trial of the newest template, on this node where it is held beside a member; `None` where the template is none of
+/// ours.
 #[must_use]
 pub fn pod(cluster: &EtcdCluster, set: &StatefulSet, beside: Option<(u32, &str)>) -> Option<Pod> {
     let template = set.spec.as_ref()?.template.clone();

@@ -270,7 +270,7 @@ impl Decision {
 fn is_whole(size: u32, membership: &Membership, facts: &Facts) -> bool {
     let serves = |ordinal| {
         let slot = facts.slot(ordinal);
-        matches!(slot.readiness(), Readiness::Ready(said) if said.settled) && !slot.is_swapping()
+        matches!(slot.readiness(), Readiness::Ready(said) if said.settled) && !slot.is_changing()
     };
     waiting::pending(size, membership, facts).is_none() && (0..size).all(serves)
 }
@@ -306,6 +306,7 @@ fn members(target: Target, step: &Step, size: u32, facts: &Facts) -> u32 {
             | Step::MakeMembers
             | Step::Replace(_)
             | Step::Swap(_)
+            | Step::Turn(_)
             | Step::Refresh(_)
             | Step::Try(_)
             | Step::End(_)

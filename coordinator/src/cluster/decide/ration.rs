@@ -10,7 +10,7 @@
 use crate::cluster::{
     decide::{
         Decision,
-        step::{Deletion, Look, Refresh, Step, Swap, Update, Waiting, Why},
+        step::{Deletion, Look, Refresh, Step, Swap, Turn, Update, Waiting, Why},
     },
     facts::{Facts, Pod, Readiness},
 };
@@ -69,7 +69,7 @@ pub fn need(step: &Step) -> Need {
     };
     match step {
         Step::Replace(all) if all.iter().any(|Deletion { why, .. }| serves(*why)) => Need::Turn,
-        Step::Swap(Swap { why, .. }) if serves(*why) => Need::Turn,
+        Step::Swap(Swap { why, .. }) | Step::Turn(Turn { why, .. }) if serves(*why) => Need::Turn,
         Step::Refresh(all) if all.iter().any(|Refresh { why, .. }| changes(*why)) => Need::Turn,
         Step::Look(Look::Template) | Step::Try(_) => Need::Room,
         Step::Look(Look::Ground | Look::Places { .. } | Look::Live)
@@ -78,6 +78,7 @@ pub fn need(step: &Step) -> Need {
         | Step::SetReplicas(_)
         | Step::Replace(_)
         | Step::Swap(_)
+        | Step::Turn(_)
         | Step::Refresh(_)
         | Step::End(_)
         | Step::Wait(_)
@@ -101,7 +102,7 @@ pub fn is_under_way(facts: &Facts) -> bool {
         .map(|(_, pod)| pod)
         .filter(|pod| set.newest.as_ref() == Some(&pod.shape) && set.agent.as_ref() == Some(&pod.agent.image));
     let (new, all) = (new.count(), facts.pods().count());
-    let tried = facts.slots.values().any(|slot| slot.is_swapping() || slot.pod.as_ref().is_some_and(on_trial));
+    let tried = facts.slots.values().any(|slot| slot.is_changing() || slot.pod.as_ref().is_some_and(on_trial));
     tried || (0 < new && new < all)
 }
 
@@ -141,11 +142,16 @@ mod tests {
         assert_eq!([Why::Follower, Why::LeaderLast, Why::DoesNotServe].map(replace), [Need::Turn; 3]);
         assert_eq!([Why::CannotServe, Why::WantedAgain].map(replace), [Need::Nothing; 2]);
         let swap = |why| {
-            let (name, uid, write, shape, container) = Default::default();
+            let (name, uid, write, container) = Default::default();
             let etcd = Etcd { version: "v3.5.35".parse().unwrap(), image: String::new() };
-            need(&Step::Swap(Swap { name, uid, etcd, write, shape, container, why }))
+            need(&Step::Swap(Swap { name, uid, etcd, write, container, why }))
         };
         assert_eq!([Why::Follower, Why::LeaderLast].map(swap), [Need::Turn; 2]);
+        let turn = |why| {
+            let (name, ordinal, uid, options) = Default::default();
+            need(&Step::Turn(Turn { name, ordinal, uid, options, why }))
+        };
+        assert_eq!([Why::Follower, Why::LeaderLast].map(turn), [Need::Turn; 2]);
         let refresh = |why| {
             let (name, uid, image, write, former, written) = Default::default();
             need(&Step::Refresh(vec![Refresh { name, uid, image, write, former, written, container: None, why }]))

@@ -72,6 +72,11 @@ pub enum Refusal {
         "a member with the new template could not work, so no pod is replaced: {words} (pod {pod}; delete it to try again)"
     )]
     RehearsalFailed { pod: String, words: String },
+    #[error(
+        "etcd of {member} refuses spec.etcd and goes on with the last good options, no other member gets them: {words}; mend spec.etcd, or \
+         set it back"
+    )]
+    OptionsRefused { member: String, words: String },
     #[error("{0}")]
     OtherOperator(Rivals),
     #[error("spec.hold: {0}")]
@@ -90,7 +95,7 @@ pub enum Refusal {
 }
 
 /// All reasons.
-pub const REASONS: [&str; 19] = [
+pub const REASONS: [&str; 20] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -102,6 +107,7 @@ pub const REASONS: [&str; 19] = [
     "OldKinds",
     "TemplateRefused",
     "RehearsalFailed",
+    "OptionsRefused",
     "OtherOperator",
     "HoldRefused",
     "ShrinkUnsupported",
@@ -128,6 +134,7 @@ impl Refusal {
             | Self::OldKinds
             | Self::TemplateRefused(_)
             | Self::RehearsalFailed { .. }
+            | Self::OptionsRefused { .. }
             | Self::OtherOperator(_)
             | Self::HoldRefused(_)
             | Self::ShrinkUnsupported { .. }
@@ -152,6 +159,7 @@ impl Refusal {
             Self::OldKinds => "OldKinds",
             Self::TemplateRefused(_) => "TemplateRefused",
             Self::RehearsalFailed { .. } => "RehearsalFailed",
+            Self::OptionsRefused { .. } => "OptionsRefused",
             Self::OtherOperator(_) => "OtherOperator",
             Self::HoldRefused(_) => "HoldRefused",
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
@@ -199,6 +207,13 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     }
     if let Some((trial, words)) = trial::failure(facts) {
         return Some(Refusal::RehearsalFailed { pod: trial.name.clone(), words: words.to_owned() });
+    }
+    if let Some(slot) = facts.refusing() {
+        let member = slot.pod.as_ref().map_or_else(String::new, |pod| pod.name.clone());
+        let notices = slot.report().map(|said| said.notices.as_slice()).unwrap_or_default();
+        let words =
+            notices.iter().find(|notice| notice.reason == "OptionsRefused").map(|notice| notice.message.clone());
+        return Some(Refusal::OptionsRefused { member, words: words.unwrap_or_default() });
     }
     let made = &facts.set.as_ref()?.storage.size;
     let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage);

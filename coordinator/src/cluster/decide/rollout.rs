@@ -7,11 +7,12 @@
 //!                                            settled; the leader last
 //!   anything silent                       ─▶ waited for: silence is not death
 //! ```
-//! One that serves, and differs in its etcd alone, gets the new one in its pod where its agent can go on with it; all others are
-//! replaced. Before a pod goes in which etcd runs, the API server is asked once whether it would take one of the newest template; before
-//! one that serves, throw-away pods try it ([`trial`]): for a swap on its own node, so that the image is there.
-//! A pod whose member is held is not replaced, and neither are the others meanwhile that serve.
-//! Never two serving pods in one step, never a serving one while any member is not ready and settled.
+//! One that serves, and differs in its etcd alone, gets the new one in its pod where its agent can go on with it:
+//! another image by a swap of its container, other options by a turn, another start of etcd by its agent. All others
+//! are replaced. Before a pod goes in which etcd runs, the API server is asked once whether it would take one of the
+//! newest template; before one that serves, throw-away pods try it ([`trial`]): for a swap on its own node, so that the
+//! image is there. A pod whose member is held is not replaced, and neither are the others meanwhile that serve. Never
+//! two serving pods in one step, never a serving one while any member is not ready and settled.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,7 @@ use etcd_operator_shared::{
 use crate::cluster::{
     decide::{
         membership::Membership,
-        step::{Deletion, Look, Step, Swap, Waiting, Why},
+        step::{Deletion, Look, Step, Swap, Turn, Waiting, Why},
         trial,
     },
     facts::{Facts, Pod, Readiness, Set, Slot, Source, rehearsal::Answer, trial::Place},
@@ -70,7 +71,7 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
         .filter_map(|((pod, work), _)| Some((pod.filter(|p| is_old(p, *work, set) && !p.deleting)?, *work)))
         .collect();
     if old.is_empty() {
-        return pending.or_else(|| swapping(&slots)).map_or(Step::Nothing, Step::Wait);
+        return pending.or_else(|| changing(&slots)).map_or(Step::Nothing, Step::Wait);
     }
     let dead: Vec<Deletion> = pick(&old, Why::CannotServe, |work| work == Work::Dead);
     if !dead.is_empty() {
@@ -85,7 +86,7 @@ pub fn next(set: &Set, row: u32, membership: &Membership, facts: &Facts, pending
                 Some(taken @ (Answer::Taken | Answer::Unclear)) => trial::before(step, &places, taken, facts),
                 Some(Answer::Refused(_)) | None => rehearsed(step, facts),
             },
-            None => Step::Wait(swapping(&slots).unwrap_or_else(|| Waiting::new("RollWaits", waiting(&row)))),
+            None => Step::Wait(changing(&slots).unwrap_or_else(|| Waiting::new("RollWaits", waiting(&row)))),
         },
     }
 }
@@ -119,7 +120,8 @@ fn idle(old: &[(&Pod, Work)], works: &[Work]) -> Option<Step> {
     (!deletions.is_empty() && (alone || nobody)).then_some(Step::Replace(deletions))
 }
 
-/// The next serving pod: the highest follower, or the leader when no other is old. And where the template is tried before.
+/// The next serving pod: the highest follower, or the leader when no other is old. And where the template is tried
+/// before.
 fn serving(old: &[(&Pod, Work)], works: &[Work], set: &Set, facts: &Facts) -> Option<(Step, Vec<Place>)> {
     let all_settled = works.iter().all(|w| matches!(w, Work::Serves { settled: true, .. }));
     let leader_known = works.iter().any(|w| matches!(w, Work::Serves { leads: true, .. }));
@@ -135,30 +137,55 @@ fn serving(old: &[(&Pod, Work)], works: &[Work], set: &Set, facts: &Facts) -> Op
             let step = Step::Swap(Swap { why: deletion.why, ..swap.clone() });
             Some((step, swaps.iter().map(|(ordinal, _)| Place::Beside(*ordinal)).collect()))
         }
-        None => Some((Step::Replace(vec![deletion]), vec![Place::Anywhere])),
+        None => Some((turn(&deletion, set, facts).unwrap_or(Step::Replace(vec![deletion])), vec![Place::Anywhere])),
     }
 }
 
-/// How an old pod gets the newest etcd while it stays, with its ordinal; `None` where it must be replaced: more than that differs, or
-/// its agent would not go on with another etcd. Kubelet restarts nothing for an image that it has already.
+/// How the etcd of an old pod gets the newest options while it stays; `None` where the pod must be replaced. Options
+/// that one has refused are given to no other.
+fn turn(deletion: &Deletion, set: &Set, facts: &Facts) -> Option<Step> {
+    let ordinal = names::ordinal(&facts.cluster, &deletion.name)?;
+    let slot = facts.slots.get(&ordinal)?;
+    let pod = slot.pod.as_ref().filter(|pod| set.frame.is_some() && set.frame == pod.frame)?;
+    let (options, said) = (set.options.clone()?, slot.report()?);
+    if set.etcd.is_none() || pod.asked != set.etcd || said.options.is_none() {
+        return None;
+    }
+    if let Some(slot) = facts.refusing() {
+        let name = slot.pod.as_ref().map_or_else(String::new, |pod| pod.name.clone());
+        let message = format!("no other member gets the options that etcd of {name} has refused");
+        return Some(Step::Wait(Waiting::new("OptionsRefused", message)));
+    }
+    let (name, uid, why) = (deletion.name.clone(), deletion.uid.clone(), deletion.why);
+    Some(Step::Turn(Turn { name, ordinal, uid, options, why }))
+}
+
+/// How an old pod gets the newest etcd while it stays, with its ordinal; `None` where it must be replaced: more than
+/// that differs, or its agent would not go on with another etcd. Kubelet restarts nothing for an image that it has
+/// already. Where the options differ too, etcd would come back with the former ones, which the new one may not know.
 fn swap(pod: &Pod, set: &Set, facts: &Facts) -> Option<(u32, Swap)> {
-    let (etcd, shape) = (set.etcd.clone()?, set.newest.clone()?);
+    let etcd = set.etcd.clone()?;
     let container = pod.etcd.id.clone().filter(|_| set.frame.is_some() && set.frame == pod.frame)?;
     let ordinal = names::ordinal(&facts.cluster, &pod.name)?;
-    if !facts.slots.get(&ordinal)?.report()?.swappable {
+    let slot = facts.slots.get(&ordinal)?;
+    if !slot.report()?.swappable || !slot.has_options(set) {
         return None;
     }
     let trial = facts.trial(Place::Beside(ordinal)).map(|trial| trial.image.clone());
     let write = trial.filter(|image| !image.is_empty()).unwrap_or_else(|| etcd.image.clone());
     let (name, uid, why) = (pod.name.clone(), pod.uid.clone(), Why::Follower);
-    (pod.etcd.image != write).then_some((ordinal, Swap { name, uid, etcd, write, shape, container, why }))
+    (pod.etcd.image != write).then_some((ordinal, Swap { name, uid, etcd, write, container, why }))
 }
 
 /// The etcd that is being changed in its pod.
-fn swapping(slots: &[Slot]) -> Option<Waiting> {
-    let pod = slots.iter().find(|slot| slot.is_swapping())?.pod.as_ref()?;
-    let version = &pod.etcd.swapped.as_ref()?.version;
-    Some(Waiting::new("EtcdUpdating", format!("etcd of {} restarts as {version} in its pod", pod.name)))
+fn changing(slots: &[Slot]) -> Option<Waiting> {
+    let slot = slots.iter().find(|slot| slot.is_changing())?;
+    let pod = slot.pod.as_ref()?;
+    let as_what = match &pod.etcd.swapped {
+        Some(swapped) if slot.is_swapping() => format!("as {}", swapped.version),
+        Some(_) | None => "with its new options".to_owned(),
+    };
+    Some(Waiting::new("EtcdUpdating", format!("etcd of {} restarts {as_what} in its pod", pod.name)))
 }
 
 fn pick(old: &[(&Pod, Work)], why: Why, such: impl Fn(Work) -> bool) -> Vec<Deletion> {
@@ -172,7 +199,7 @@ pub fn work(slot: &Slot, voters: Option<&BTreeSet<&str>>) -> Work {
     match slot.readiness() {
         Readiness::Absent => Work::Absent,
         // Not the etcd that is meant: what is said of it says nothing of what comes.
-        Readiness::Ready(_) if slot.is_swapping() => Work::Silent,
+        Readiness::Ready(_) if slot.is_changing() => Work::Silent,
         Readiness::Ready(status) => {
             Work::Serves { leads: status.role == Some(Role::Leader), settled: status.settled && status.role.is_some() }
         }

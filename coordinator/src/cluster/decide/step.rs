@@ -28,6 +28,8 @@ pub enum Step {
     Replace(Vec<Deletion>),
     /// The etcd of this pod gets another image while the pod stays.
     Swap(Swap),
+    /// The etcd of this pod is started once more, with other options.
+    Turn(Turn),
     /// The agents of these pods get another image while the pods run.
     Refresh(Vec<Refresh>),
     /// Throw-away pods try the newest template there.
@@ -59,7 +61,7 @@ impl Step {
     pub fn is_final(&self, facts: &Facts) -> bool {
         match self {
             Self::SetReplicas(n) => *n < facts.replicas(),
-            Self::Replace(_) | Self::Swap(_) | Self::Refresh(_) | Self::End(_) => true,
+            Self::Replace(_) | Self::Swap(_) | Self::Turn(_) | Self::Refresh(_) | Self::End(_) => true,
             // The first one takes nothing away; a next one gives up whatever the former still had.
             Self::Begin(incarnation) => incarnation.number > 1,
             Self::Look(_) | Self::MakeMembers | Self::Try(_) | Self::Wait(_) | Self::Nothing => false,
@@ -99,10 +101,20 @@ pub struct Swap {
     pub etcd: Etcd,
     /// The image as it is written into the pod.
     pub write: String,
-    /// Shape that the pod has by it.
-    pub shape: String,
     /// ID of the container until now.
     pub container: String,
+    /// Why this one and why now.
+    pub why: Why,
+}
+
+/// A pod whose etcd gets other options. They are for the pod with this UID alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    pub name: String,
+    pub ordinal: u32,
+    pub uid: String,
+    /// As agents are told them.
+    pub options: String,
     /// Why this one and why now.
     pub why: Why,
 }
@@ -148,6 +160,14 @@ impl Swap {
     /// What is done instead where the API server refuses the change.
     #[must_use]
     pub fn instead(&self) -> Deletion {
+        Deletion { name: self.name.clone(), uid: self.uid.clone(), why: self.why }
+    }
+}
+
+impl Turn {
+    /// As what it is seen by its budget.
+    #[must_use]
+    pub fn absence(&self) -> Deletion {
         Deletion { name: self.name.clone(), uid: self.uid.clone(), why: self.why }
     }
 }

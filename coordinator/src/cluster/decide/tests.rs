@@ -18,6 +18,8 @@ enum Move {
     Kubernetes,
     Members { awake: u8, heard: u8 },
     Kill(u32),
+    Etcd(u8),
+    Options(u8),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -30,6 +32,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         4 => Just(Move::Kubernetes),
         6 => members,
         1 => (0u32..7).prop_map(Move::Kill),
+        1 => (21u8..24).prop_map(Move::Etcd),
+        1 => (0u8..3).prop_map(Move::Options),
     ];
     prop::collection::vec(one, 1..150)
 }
@@ -46,6 +50,8 @@ fn play(world: &mut World, moves: Vec<Move>) {
             Move::Kubernetes => world.kubernetes(),
             Move::Members { awake, heard } => world.members(awake, heard),
             Move::Kill(ordinal) => drop(world.pods.remove(&ordinal)),
+            Move::Etcd(etcd) => world.wish.etcd = etcd,
+            Move::Options(options) => world.wish.options = options,
         }
         past.push(world.clone());
     }
@@ -86,6 +92,17 @@ proptest! {
         (world.wanted, world.delete_at_stop) = (0, true);
         rest(&mut world);
         prop_assert_eq!(world.decision(&world.facts()).step, Step::End(End::Stopped));
+    }
+
+    /// Whoever is touched is touched alone ([`World::turn`] sees to it), and in the end all run what is wanted.
+    #[test]
+    fn whatever_is_wanted_of_etcd_comes_to_every_member(first in prop::sample::select(vec![1u32, 3, 5]), moves in moves()) {
+        let mut world = World::new(first);
+        play(&mut world, moves);
+        world.wanted = first;
+        rest(&mut world);
+        prop_assert_eq!(world.decision(&world.facts()).step, Step::Nothing);
+        prop_assert!(world.ordinals().iter().all(|ordinal| world.runs(*ordinal) == Some(world.wish)));
     }
 
     /// What is unknown, silent, old or missing: any part of what was known may be gone from what is seen.

@@ -9,8 +9,9 @@ use crate::cluster::{
     },
 };
 
-/// A step that touches a member which serves, once trials of the newest template have passed at these places, or none can be held.
-/// `taken`: what the API server says of a pod of the template: where it is not sure of one that comes, it may refuse one more.
+/// A step that touches a member which serves, once trials of the newest template have passed at these places, or none
+/// can be held. `taken`: what the API server says of a pod of the template: where it is not sure of one that comes, it
+/// may refuse one more.
 #[must_use]
 pub fn before(step: Step, places: &[Place], taken: &Answer, facts: &Facts) -> Step {
     match taken {

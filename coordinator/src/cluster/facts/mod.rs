@@ -12,6 +12,7 @@ pub mod etcd;
 pub mod findings;
 pub mod ground;
 pub mod member;
+pub mod newest;
 pub mod places;
 mod pod;
 pub mod pod_trouble;
@@ -178,7 +179,7 @@ impl Facts {
         }
         let ordinal = |claim: &Claim| names::ordinal(&names::volume_claim(cluster), &claim.name);
         facts.claims = claims.into_iter().filter_map(|claim| Some((ordinal(&claim)?, claim))).collect();
-        facts
+        facts.compared()
     }
 
     /// The same facts as those of an incarnation that has just begun: whoever is there was a member of another.
@@ -338,16 +339,6 @@ impl Slot {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.member.as_ref().is_some_and(|member| member.spec.held)
-    }
-
-    /// Whether its etcd was changed in its pod, and what serves there is not what it was changed to.
-    #[must_use]
-    pub fn is_swapping(&self) -> bool {
-        let serves = match self.readiness() {
-            Readiness::Ready(said) => said.version.as_deref(),
-            Readiness::Absent | Readiness::Down | Readiness::Unknown | Readiness::NotReady(_) => None,
-        };
-        self.pod.as_ref().is_some_and(|pod| pod.etcd.is_due(serves))
     }
 
     /// Whether its agent has not been heard since the ServiceAccount was made anew: the API server refuses the tokens of

@@ -1,12 +1,13 @@
 //! A pod, as far as it is read.
 
-use etcd_operator_shared::names;
+use etcd_operator_shared::{names, options};
 use k8s_openapi::api::core::v1 as core;
 use kube::ResourceExt;
 
 use super::{
-    Of,
+    Etcd, Of,
     agent::Agent,
+    etcd,
     pod_trouble::{self, Trouble},
     shape,
     swap::Container,
@@ -21,8 +22,8 @@ pub struct Pod {
     pub uid: String,
     /// UID of what controls it: that of the StatefulSet, if it is a member's.
     pub controller: Option<Box<str>>,
-    /// Shape of the template that it was made from, or that it has come to since; empty if none is written on it, and no live look
-    /// has found that it fits.
+    /// Shape of the template that it was made from, or the newest where it has come to that since ([`super::newest`]).
+    /// Empty if none is written on it, and no live look has found that it fits.
     pub shape: String,
     /// Whether no shape is written on it: it was made before shapes were.
     pub unmarked: bool,
@@ -30,6 +31,10 @@ pub struct Pod {
     pub frame: Option<String>,
     pub agent: Agent,
     pub etcd: Container,
+    /// The etcd that it was made with, or has come to since, and the digest of the options that it was made with, where
+    /// they are known.
+    pub asked: Option<Etcd>,
+    pub options: Option<String>,
     /// The node that it is on.
     pub node: Option<String>,
     pub address: Option<String>,
@@ -82,7 +87,6 @@ impl Pod {
     fn of(pod: &core::Pod) -> Self {
         let status = pod.status.as_ref();
         let (written, etcd) = (shape::written(&pod.metadata), Container::of(pod));
-        let swapped = etcd.swapped.as_ref().map(|swapped| swapped.shape.as_str());
         let condition = |kind: &str| status.and_then(|s| s.conditions.as_ref()?.iter().find(|c| c.type_ == kind));
         let containers = || status.into_iter().flat_map(|s| s.container_statuses.iter().flatten());
         let runs =
@@ -91,10 +95,12 @@ impl Pod {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
             controller: Marks::of(pod).controller.map(Into::into),
-            shape: swapped.or(written).unwrap_or_default().to_owned(),
+            shape: written.unwrap_or_default().to_owned(),
             unmarked: written.is_none(),
             frame: shape::frame(&pod.metadata).map(ToOwned::to_owned),
             agent: Agent::of(pod),
+            asked: Etcd::of_pod(pod, etcd.swapped.as_ref()),
+            options: pod.spec.as_ref().and_then(etcd::options).map(options::digest),
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
             address: status.and_then(|s| s.pod_ip.clone()).filter(|ip| !ip.is_empty()),
             ready: condition("Ready").is_some_and(|c| c.status == "True"),

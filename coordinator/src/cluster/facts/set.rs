@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 
-use super::{Etcd, Of, Version, agent, shape};
+use super::{Etcd, Of, Version, agent, etcd, shape};
 use crate::ownership::Marks;
 
 /// What the StatefulSet says.
@@ -19,8 +19,9 @@ pub struct Set {
     pub frame: Option<String>,
     /// Image of the agents of new pods, where that is known.
     pub agent: Option<String>,
-    /// The etcd of new pods, where the template says it.
+    /// The etcd of new pods and its options, where the template says them.
     pub etcd: Option<Etcd>,
+    pub options: Option<String>,
     /// What its claims were made with: a StatefulSet never changes that.
     pub storage: Storage,
 }
@@ -57,6 +58,7 @@ impl Set {
                 Some(agent::asked(template.metadata.as_ref()?, template.spec.as_ref())?.to_owned())
             }),
             etcd: spec.and_then(|spec| Etcd::of(&spec.template)),
+            options: spec.and_then(|spec| Some(etcd::options(spec.template.spec.as_ref()?)?.to_owned())),
             newest: seen.and_then(|_| Some(shape::written(spec?.template.metadata.as_ref()?)?.to_owned())),
             frame: seen.and_then(|_| Some(shape::frame(spec?.template.metadata.as_ref()?)?.to_owned())),
             storage: spec.map(Storage::of).unwrap_or_default(),

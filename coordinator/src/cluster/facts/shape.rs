@@ -1,18 +1,20 @@
-//! The shape of a pod: all of its template but what is changed in pods that run without any being old by it. A pod whose shape is
-//! old is replaced; where its frame, which is the same without the etcd in it, is the newest, etcd alone is changed.
+//! The shape of a pod: all of its template but what is changed in pods that run without any being old by it. A pod
+//! whose shape is old is replaced; where its frame, which is the same without the etcd in it, is the newest, etcd alone
+//! is changed.
 //!
 //! ```text
-//!   template ─▶ without the agent's image ────────────▶ fingerprint ─▶ annotation etcd.etcd.io/shape ─▶ (StatefulSet) ─▶ pod
-//!            ─▶ also without etcd's image and version ─▶ fingerprint ─▶ annotation etcd.etcd.io/frame ─▶ (StatefulSet) ─▶ pod
+//!   template ─▶ without the agent's image ───────────────────▶ fingerprint ─▶ annotation etcd.etcd.io/shape ─▶ (StatefulSet) ─▶ pod
+//!            ─▶ and etcd's image, version and options ───────▶ fingerprint ─▶ annotation etcd.etcd.io/frame ─▶ (StatefulSet) ─▶ pod
 //! ```
-//! A pod whose etcd was changed has the shape that is noted with the change ([`super::swap`]). Its own annotation then names none
-//! that any template has: a coordinator that knows nothing of such changes replaces the pod.
+//! A pod with the newest frame is what its etcd is: the one that is noted with its last change ([`super::swap`]), with
+//! the options that its agent says, or was told. The shape on a pod whose etcd was changed names none that any template
+//! has: a coordinator that knows nothing of such changes replaces the pod.
 
 use etcd_operator_shared::{
     api::EtcdOptions,
     names::{
-        ANNOTATION_AGENT, ANNOTATION_AGENT_IMAGE, ANNOTATION_FRAME, ANNOTATION_SHAPE, ANNOTATION_SWAP, CONTAINER_AGENT,
-        CONTAINER_ETCD,
+        ANNOTATION_AGENT, ANNOTATION_AGENT_IMAGE, ANNOTATION_ETCD_IMAGE, ANNOTATION_FRAME, ANNOTATION_SHAPE,
+        ANNOTATION_SWAP, CONTAINER_AGENT, CONTAINER_ETCD,
         env::{ETCD_OPTIONS, ETCD_VERSION},
     },
 };
@@ -23,26 +25,34 @@ use k8s_openapi::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::agent;
+use super::{agent, swap};
 use crate::print;
 
 /// Annotations that are no part of a shape.
-const NOTES: [&str; 5] =
-    [ANNOTATION_SHAPE, ANNOTATION_FRAME, ANNOTATION_AGENT, ANNOTATION_AGENT_IMAGE, ANNOTATION_SWAP];
+const NOTES: [&str; 6] = [
+    ANNOTATION_SHAPE,
+    ANNOTATION_FRAME,
+    ANNOTATION_AGENT,
+    ANNOTATION_AGENT_IMAGE,
+    ANNOTATION_ETCD_IMAGE,
+    ANNOTATION_SWAP,
+];
 
 /// The shape of a pod whose etcd was changed, for whoever does not know of such changes.
 pub const CHANGED: &str = "changed";
 
-/// Writes on a template its shape and its frame, and the image of its agent.
+/// Writes on a template its shape and its frame, and the images of its agent and its etcd.
 pub fn stamp(template: &mut PodTemplateSpec) {
     let lasting = lasting(template);
     let fingerprint = |all: &Value| format!("{:016x}", print::of(&all.to_string()));
     let (shape, frame) = (fingerprint(&lasting), fingerprint(&without_etcd(lasting)));
     let image = template.spec.as_ref().and_then(agent::image).map(ToOwned::to_owned);
+    let etcd = template.spec.as_ref().and_then(swap::image).map(ToOwned::to_owned);
     let notes = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
     notes.insert(ANNOTATION_SHAPE.to_owned(), shape);
     notes.insert(ANNOTATION_FRAME.to_owned(), frame);
     notes.extend(image.map(|image| (ANNOTATION_AGENT_IMAGE.to_owned(), image)));
+    notes.extend(etcd.map(|image| (ANNOTATION_ETCD_IMAGE.to_owned(), image)));
 }
 
 /// The shape that is written on a template or a pod.
@@ -85,7 +95,8 @@ fn without_etcd(mut all: Value) -> Value {
             container.as_object_mut().map(|fields| fields.remove("image"));
         } else if container["name"] == CONTAINER_AGENT {
             let variables = container.get_mut("env").and_then(Value::as_array_mut);
-            variables.into_iter().for_each(|all| all.retain(|one| one["name"] != ETCD_VERSION));
+            let is_etcds = |one: &Value| one["name"] == ETCD_VERSION || one["name"] == ETCD_OPTIONS;
+            variables.into_iter().for_each(|all| all.retain(|one| !is_etcds(one)));
         }
     }
     all
@@ -154,7 +165,10 @@ mod tests {
         let newer = |all: &mut Value| all["spec"]["containers"][0]["env"][1]["value"] = json!("v3.5.35");
         assert_eq!(frame(newer), plain);
         assert_ne!(shape(newer), shape(|_| ()));
-        assert_ne!(frame(|all| all["spec"]["containers"][0]["env"][0]["value"] = json!("{}")), plain);
+        let options = |all: &mut Value| all["spec"]["containers"][0]["env"][0]["value"] = json!("{}");
+        assert_eq!(frame(options), plain);
+        assert_ne!(shape(options), shape(|_| ()));
+        assert_ne!(frame(|all| all["spec"]["containers"][0]["env"][0]["name"] = json!("OTHER")), plain);
         assert_ne!(frame(|all| all["spec"]["containers"][1]["command"] = json!(["x"])), plain);
         assert_ne!(frame(|all| all["metadata"]["labels"]["team"] = json!("b")), plain);
     }

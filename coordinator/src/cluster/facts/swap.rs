@@ -29,10 +29,10 @@ pub struct Container {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Swapped {
-    /// Shape that the pod has by it.
-    pub shape: String,
     /// Version of etcd that the image is to hold.
     pub version: String,
+    /// The image as it was asked for.
+    pub image: String,
     /// ID of the container that ran before.
     pub container: String,
     pub at: Timestamp,
@@ -51,8 +51,8 @@ impl Container {
         }
     }
 
-    /// Whether it was changed, and what runs is not what it was changed to: kubelet has not come so far, or the image holds another
-    /// version. `version`: of the etcd that serves there, as its agent says.
+    /// Whether it was changed, and what runs is not what it was changed to: kubelet has not come so far, or the image
+    /// holds another version. `version`: of the etcd that serves there, as its agent says.
     #[must_use]
     pub fn is_due(&self, version: Option<&str>) -> bool {
         let Some(Swapped { version: wanted, container, .. }) = &self.swapped else { return false };
@@ -62,7 +62,9 @@ impl Container {
     }
 }
 
-fn image(spec: &PodSpec) -> Option<&str> {
+/// The image that stands in etcd's container.
+#[must_use]
+pub fn image(spec: &PodSpec) -> Option<&str> {
     spec.containers.iter().find(|one| one.name == CONTAINER_ETCD)?.image.as_deref()
 }
 
@@ -72,8 +74,8 @@ mod tests {
 
     fn container(id: Option<&str>, swapped: bool) -> Container {
         let swapped = swapped.then(|| Swapped {
-            shape: "b".into(),
             version: "v3.5.35".into(),
+            image: "etcd:2".into(),
             container: "old".into(),
             at: Timestamp::UNIX_EPOCH,
         });

@@ -17,6 +17,8 @@ pub fn pod(ordinal: u32, shape: &str) -> Pod {
         frame: None,
         agent: agent(),
         etcd: swap::Container { image: "etcd:1".into(), id: Some(format!("etcd-{ordinal}")), swapped: None },
+        asked: None,
+        options: None,
         node: Some(format!("node-{ordinal}")),
         address: Some(format!("10.0.0.{ordinal}")),
         ready: true,
@@ -82,6 +84,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         held: false,
         downgrade: None,
         certificates: None,
+        options: None,
         retiring: false,
     };
     Member::of(&EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) })
@@ -113,6 +116,7 @@ pub fn set(replicas: u32, newest: &str) -> Set {
         frame: None,
         agent: Some("agent:1".into()),
         etcd: None,
+        options: None,
         storage: Storage { size: "8Gi".into(), class: None },
     }
 }

@@ -136,6 +136,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::UnknownEnd { .. }
                 | Refusal::TemplateRefused(_)
                 | Refusal::RehearsalFailed { .. }
+                | Refusal::OptionsRefused { .. }
                 | Refusal::HoldRefused(_)
                 | Refusal::ShrinkUnsupported { .. }
                 | Refusal::VersionRefused(_)
@@ -148,6 +149,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
             | Step::SetReplicas(_)
             | Step::Replace(_)
             | Step::Swap(_)
+            | Step::Turn(_)
             | Step::Refresh(_)
             | Step::Try(_)
             | Step::End(_)

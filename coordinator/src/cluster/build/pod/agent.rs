@@ -107,7 +107,8 @@ pub fn http(path: &str) -> Probe {
     }
 }
 
-/// A change of any of these rolls through the members, as a change of options must.
+/// A change of any of these rolls through the members: that of version or options in their pods, any other by new
+/// pods.
 fn environment(plan: &Blueprint<'_>) -> Vec<EnvVar> {
     use etcd_operator_shared::names::env;
     let mut all = vec![

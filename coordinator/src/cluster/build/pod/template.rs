@@ -30,7 +30,7 @@ struct Ours {
     encrypted: bool,
 }
 /// Labels and annotations that the operator sets.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "app.kubernetes.io/name",
     "app.kubernetes.io/instance",
     "app.kubernetes.io/managed-by",
@@ -42,6 +42,7 @@ const KEYS: [&str; 13] = [
     names::ANNOTATION_SHAPE,
     names::ANNOTATION_FRAME,
     names::ANNOTATION_SWAP,
+    names::ANNOTATION_ETCD_IMAGE,
     names::ANNOTATION_AGENT,
     names::ANNOTATION_AGENT_IMAGE,
 ];

@@ -59,6 +59,7 @@ fn updates(step: &Step) -> Vec<(&str, &str, Update)> {
         | Step::SetReplicas(_)
         | Step::Replace(_)
         | Step::Swap(_)
+        | Step::Turn(_)
         | Step::Try(_)
         | Step::End(_)
         | Step::Wait(_)

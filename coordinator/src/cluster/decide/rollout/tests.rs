@@ -1,6 +1,7 @@
 //! Claims about rolling, by example and against an oracle that knows only who serves.
 
 mod swaps;
+mod turns;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ fn deletions(step: &Step) -> Vec<&str> {
         | Step::MakeMembers
         | Step::SetReplicas(_)
         | Step::Swap(_)
+        | Step::Turn(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::End(_)

@@ -1,15 +1,20 @@
 //! A small world with a coordinator in it: what is true, what is seen of it, and who does what.
 
+mod rolls;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 
-use etcd_operator_shared::api::{
-    EtcdCluster,
-    cluster::Incarnation,
-    member::{MemberPhase, Role},
+use etcd_operator_shared::{
+    api::{
+        EtcdCluster,
+        cluster::Incarnation,
+        member::{MemberPhase, Role},
+    },
+    options::digest,
 };
 use serde_json::json;
 
@@ -25,9 +30,14 @@ use crate::cluster::{
         Facts, Member, Pod, Slot, Version,
         ground::Ground,
         places::{Places, Taken},
-        tests::{claim, list, member, pod, set, status},
+        rehearsal::{Answer, Rehearsal},
+        swap::Container,
+        tests::{claim, list, member, passed, pod, set, status},
+        trial::{Place, Trial},
     },
 };
+
+pub use rolls::Made;
 
 /// The cluster as it is. `etcd` is what no coordinator can see: who is a member.
 #[derive(Debug, Clone)]
@@ -44,6 +54,12 @@ pub struct World {
     pub members: BTreeMap<u32, Member>,
     /// Volumes by ordinal: the UID of each.
     pub claims: BTreeMap<u32, u64>,
+    /// What is wanted, and what new pods are made with.
+    pub wish: Made,
+    template: Made,
+    /// What etcd runs in each pod, and those whose etcd is just being started once more.
+    runs: BTreeMap<u32, Made>,
+    down: BTreeSet<u32>,
     /// Rises with everything that is made or written.
     clock: u64,
 }
@@ -63,6 +79,10 @@ impl World {
             pods: BTreeMap::new(),
             members: BTreeMap::new(),
             claims: BTreeMap::new(),
+            wish: Made::FIRST,
+            template: Made::FIRST,
+            runs: BTreeMap::new(),
+            down: BTreeSet::new(),
             clock: 0,
         };
         let desired = Desired { size: wanted, ..Desired::default() };
@@ -87,8 +107,14 @@ impl World {
         let mut facts = Facts { cluster: "demo".into(), ..Facts::default() };
         facts.set = self.set.map(|(replicas, version)| crate::cluster::facts::Set {
             version: Version { resource: Some(version.to_string()), ..Version::default() },
-            ..set(replicas, "a")
+            frame: Some("f".into()),
+            etcd: Some(self.template.asked()),
+            options: Some(self.template.said()),
+            ..set(replicas, &self.template.shape())
         });
+        facts.rehearsal = Some(Rehearsal { shape: self.template.shape(), answer: Answer::Taken });
+        let places = std::iter::once(Place::Anywhere).chain((0..8).map(Place::Beside));
+        facts.trials = places.map(|place| Trial { place, ..passed(&self.template.shape()) }).collect();
         for (ordinal, member) in &self.members {
             facts.slots.insert(*ordinal, Slot { member: Some(Arc::new(member.clone())), pod: None });
         }
@@ -97,13 +123,13 @@ impl World {
         }
         facts.claims = self.claims.keys().map(|ordinal| (*ordinal, claim(*ordinal))).collect();
         facts.ground = Some(Ground::default());
-        facts
+        facts.compared()
     }
 
     fn cluster(&self) -> EtcdCluster {
         let stopped = if self.delete_at_stop { "Delete" } else { "Retain" };
         let spec = json!({
-            "version": "v3.5.21",
+            "version": self.wish.version(),
             "size": self.wanted,
             "storage": { "retention": { "whenStopped": stopped } },
         });
@@ -121,7 +147,7 @@ impl World {
 
     /// One turn of a coordinator that sees `cache`, and dies after `writes` writes.
     pub fn turn(&mut self, cache: &Self, writes: usize) {
-        let seen = Self { wanted: self.wanted, ..cache.clone() };
+        let seen = Self { wanted: self.wanted, wish: self.wish, ..cache.clone() };
         let (mut facts, mut decision) = (seen.facts(), seen.decision(&seen.facts()));
         if decision.is_final(&facts) {
             facts = self.facts();
@@ -156,9 +182,8 @@ impl World {
             assert!((0..replicas).all(seen), "a pod before its EtcdMember");
             self.scale(replicas);
         }
-        if let Step::Replace(deletions) = &decision.step {
-            let gone = |pod: &Pod| deletions.iter().any(|v| v.uid == pod.uid);
-            self.pods.retain(|_, pod| !gone(pod));
+        if std::mem::replace(&mut self.template, self.wish) == self.wish {
+            self.touch(&decision.step);
         }
         for departed in &care.departed {
             let steps = usize::from(may()) + usize::from(may()) + usize::from(may());
@@ -232,16 +257,28 @@ impl World {
                 assert!(!retiring, "a pod in place {ordinal}, which is being cleared away");
                 let uid = self.tick();
                 self.claims.entry(ordinal).or_insert(uid);
-                self.pods.insert(ordinal, Pod { uid: format!("pod-{uid}"), ..pod(ordinal, "a") });
+                self.runs.insert(ordinal, self.template);
+                self.down.remove(&ordinal);
+                let made = Pod {
+                    uid: format!("pod-{uid}"),
+                    frame: Some("f".into()),
+                    asked: Some(self.template.asked()),
+                    options: Some(digest(&self.template.said())),
+                    ..pod(ordinal, &self.template.shape())
+                };
+                let etcd = Container { image: self.template.image(), id: Some(uid.to_string()), swapped: None };
+                self.pods.insert(ordinal, Pod { etcd, ..made });
             }
         }
+        self.kubelets();
     }
 
     /// etcd and the agents, at most one thing each. Only those of `awake` act, and only those of `heard` reach the API
     /// server.
     pub fn members(&mut self, awake: u8, heard: u8) {
+        let down = self.down.clone();
         let majority = |of: &BTreeSet<u32>, pods: &BTreeMap<u32, Pod>| {
-            2 * of.iter().filter(|k| pods.contains_key(k)).count() > of.len()
+            2 * of.iter().filter(|k| pods.contains_key(k) && !down.contains(k)).count() > of.len()
         };
         if !self.formed {
             let founders: BTreeSet<u32> = (0..incarnation::founders(&self.incarnation)).collect();
@@ -249,12 +286,13 @@ impl World {
                 (self.etcd, self.formed) = (founders, true);
             }
         }
-        let lead = self.etcd.iter().copied().find(|k| self.pods.contains_key(k));
+        let lead = self.etcd.iter().copied().find(|k| self.pods.contains_key(k) && !self.down.contains(k));
         let lead = lead.filter(|_| majority(&self.etcd, &self.pods));
         self.term += i64::from(lead.is_some() && lead != self.leader);
         self.leader = lead;
         let known: Vec<u32> = self.pods.keys().copied().filter(|k| self.members.contains_key(k)).collect();
         let among = |mask: u8, ordinal: u32| mask & (1 << ordinal) != 0;
+        known.iter().filter(|k| among(awake, **k)).for_each(|k| self.turns(*k));
         known.iter().filter(|k| among(awake, **k)).for_each(|k| self.agent(*k));
         if self.leader.is_some_and(|leader| among(awake, leader)) {
             self.steward();
@@ -303,12 +341,15 @@ impl World {
         let mut said = status(ordinal, if leads { Role::Leader } else { Role::Follower });
         said.membership = leads.then(|| list(member.version.generation.unwrap(), &voters));
         said.term = Some(term);
-        said.ready = quorum && etcd.contains(&ordinal);
+        let serves = quorum && etcd.contains(&ordinal) && !self.down.contains(&ordinal);
+        let runs = self.runs[&ordinal];
+        (said.ready, said.swappable) = (serves, true);
+        (said.version, said.options) = (Some(runs.version()), Some(digest(&runs.said())));
         said.phase = Some(if left { MemberPhase::Left } else { MemberPhase::Running });
         said.left_pod_uid = left.then(|| uid.clone());
         said.pod_uid = Some(uid);
         member.status = Some(said);
-        self.pods.get_mut(&ordinal).unwrap().ready = quorum && etcd.contains(&ordinal);
+        self.pods.get_mut(&ordinal).unwrap().ready = serves;
     }
 
     pub fn ordinals(&self) -> BTreeSet<u32> {

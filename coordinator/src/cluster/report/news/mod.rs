@@ -11,7 +11,7 @@ use etcd_operator_shared::api::{
 use crate::{
     apiserver::recorder::Note,
     cluster::{
-        decide::step::{Refresh, Swap, Update, Why},
+        decide::step::{Refresh, Swap, Turn, Update, Why},
         report::status::{REFUSED, certificates, template},
     },
 };
@@ -81,6 +81,12 @@ impl Note {
     pub fn swapped(swap: &Swap) -> Self {
         let Swap { name, etcd, write, why, .. } = swap;
         let text = format!("etcd of {name} gets {} (image {write}) in its pod: {}", etcd.version, why.as_str());
+        Self::normal("EtcdUpdated", "Update", text)
+    }
+
+    #[must_use]
+    pub fn turned(turn: &Turn) -> Self {
+        let text = format!("etcd of {} is started once more with its new options: {}", turn.name, turn.why.as_str());
         Self::normal("EtcdUpdated", "Update", text)
     }
 

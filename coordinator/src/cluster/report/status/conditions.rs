@@ -130,6 +130,9 @@ fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
         Step::Swap(Swap { name, etcd, .. }) => {
             Some(because("EtcdUpdating", format!("etcd of {name} gets {} in its pod", etcd.version)))
         }
+        Step::Turn(turn) => {
+            Some(because("EtcdUpdating", format!("etcd of {} gets its new options in its pod", turn.name)))
+        }
         Step::Try(_) => Some(because("Rehearsing", "the new template is to be tried in throw-away pods")),
         Step::End(_) => Some(because("Ending", "no pod is left: the incarnation is over")),
         Step::Wait(Waiting { reason, message }) => Some(because(reason, message.clone())),

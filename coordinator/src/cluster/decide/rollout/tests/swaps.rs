@@ -1,5 +1,6 @@
 //! Claims about an etcd that is changed in its pod.
 
+use etcd_operator_shared::options::digest;
 use jiff::Timestamp;
 
 use super::*;
@@ -11,14 +12,20 @@ fn other_etcd(size: u32) -> Facts {
     roll(&mut facts);
     let set = facts.set.as_mut().unwrap();
     set.frame = Some("f".into());
-    set.etcd = Some(Etcd { version: "v3.5.35".parse().unwrap(), image: "etcd:2".into() });
+    set.etcd = etcd("v3.5.35", "etcd:2");
+    set.options = Some("x".into());
     for ordinal in 0..size {
-        of(&mut facts, ordinal).frame = Some("f".into());
+        let pod = of(&mut facts, ordinal);
+        (pod.frame, pod.asked, pod.options) = (Some("f".into()), etcd("v3.5.21", "etcd:1"), Some(digest("x")));
         let member = facts.slots.get_mut(&ordinal).unwrap().member.as_mut().unwrap();
         Arc::make_mut(member).status.as_mut().unwrap().swappable = true;
         facts.trials.push(Trial { place: Place::Beside(ordinal), image: "etcd:2".into(), ..passed("b") });
     }
     facts
+}
+
+fn etcd(version: &str, image: &str) -> Option<Etcd> {
+    Some(Etcd { version: version.parse().unwrap(), image: image.into() })
 }
 
 fn of(facts: &mut Facts, ordinal: u32) -> &mut Pod {
@@ -28,13 +35,13 @@ fn of(facts: &mut Facts, ordinal: u32) -> &mut Pod {
 /// As the API server has it after a swap; `container`: the one that runs.
 fn swapped(facts: &mut Facts, ordinal: u32, container: &str) {
     let note = Swapped {
-        shape: "b".into(),
+        image: "etcd:2".into(),
         version: "v3.5.35".into(),
         container: format!("etcd-{ordinal}"),
         at: Timestamp::UNIX_EPOCH,
     };
     let pod = of(facts, ordinal);
-    pod.shape = "b".into();
+    (pod.shape, pod.asked) = ("b".into(), etcd("v3.5.35", "etcd:2"));
     pod.etcd = Container { image: "etcd:2".into(), id: Some(container.into()), swapped: Some(note) };
 }
 
@@ -101,6 +108,7 @@ fn what_cannot_be_changed_in_the_pod_is_replaced() {
     replaced(|facts| facts.set.as_mut().unwrap().frame = None);
     replaced(|facts| of(facts, 2).etcd.image = "etcd:2".into());
     replaced(|facts| says(facts, 2, |said| said.swappable = false));
+    replaced(|facts| facts.set.as_mut().unwrap().options = Some("y".into()));
 }
 
 #[test]
