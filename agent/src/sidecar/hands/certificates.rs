@@ -191,7 +191,11 @@ impl Certificates {
             Ok(Some(bundle)) if self.is_mine(&bundle) => {
                 let not_after = bundle.not_after;
                 match self.expose(bundle).await {
-                    Ok(()) => info!(%not_after, "the certificates of before are in use again"),
+                    Ok(()) => {
+                        info!(%not_after, "the certificates of before are in use again");
+                        // They may be in memory alone: the agent may have died before it told the volume.
+                        self.owed = Some(Instant::now());
+                    }
                     Err(why) => warn!(why, "the certificates of before cannot be used; others are asked for"),
                 }
             }
@@ -298,8 +302,15 @@ impl Certificates {
         let due = self.owed.is_some_and(|due| Instant::now() >= due);
         let Some(bundle) = self.used.clone().filter(|_| due) else { return };
         let store = self.store.clone();
-        self.owed = match blocking(move || store.write_secret(bundle::FILE, &bundle.text()?)).await {
-            Ok(()) => {
+        let kept = blocking(move || {
+            if Bundle::read(&store.root()).is_ok_and(|there| there.as_ref() == Some(&bundle)) {
+                return Ok(false);
+            }
+            store.write_secret(bundle::FILE, &bundle.text()?).map(|()| true)
+        });
+        self.owed = match kept.await {
+            Ok(false) => None,
+            Ok(true) => {
                 crash::point("after-keep");
                 None
             }
@@ -349,6 +360,19 @@ mod tests {
             assert!(next.are_there(), "{ours}");
             assert_eq!(next.said().unwrap().request, None);
         }
+    }
+
+    #[tokio::test]
+    async fn what_an_agent_exposed_and_did_not_keep_its_successor_keeps() {
+        let (volume, memory, authority) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), authority());
+        let mut first = hand(volume.path(), memory.path());
+        first.turn(None, true, false).await;
+        let issued = answer(&authority, &first.said().and_then(|said| said.request).unwrap());
+        first.turn(Some(&issued), true, false).await;
+        std::fs::remove_file(volume.path().join(bundle::FILE)).unwrap();
+        let mut next = hand(volume.path(), memory.path());
+        next.turn(Some(&issued), true, false).await;
+        assert!(volume.path().join(bundle::FILE).exists());
     }
 
     #[tokio::test]
