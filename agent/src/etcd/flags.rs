@@ -116,8 +116,8 @@ impl Tls<'_> {
     }
 }
 
-/// Both sides show certificates. A member is who has one of the cluster's own authority with the name that all of them have: etcd
-/// would look up the caller's address as well, and turn away a member whose address no name shows yet.
+/// Both sides show certificates. A member is who has one of the cluster's own authority with the name that all of them
+/// have: etcd would look up the caller's address as well, and turn away a member whose address no name shows yet.
 /// Source: etcd `client/pkg/transport/listener_tls.go`, `checkSAN`, and `tlsListener.acceptLoop`.
 fn encryption(whose: &Whose<'_>) -> Vec<String> {
     let Whose { namespace, cluster, version, tls, .. } = *whose;

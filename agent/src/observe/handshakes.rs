@@ -1,5 +1,5 @@
-//! Whether the other members let this one in, tried now and then: kept connections hide every fault of certificates until they
-//! are cut.
+//! Whether the other members let this one in, tried now and then: kept connections hide every fault of certificates
+//! until they are cut.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 

@@ -6,8 +6,8 @@
 //!                               └──────────────────────── Ask, with another key ◀──┘
 //! ```
 //!
-//! What is in use stays in use until there is something better: late, rejected or missing answers cost nothing before the
-//! certificates end, and an etcd whose certificates have ended keeps the connections that it has.
+//! What is in use stays in use until there is something better: late, rejected or missing answers cost nothing before
+//! the certificates end, and an etcd whose certificates have ended keeps the connections that it has.
 
 use std::collections::BTreeMap;
 
@@ -68,8 +68,8 @@ pub fn certificates(facts: Facts<'_>) -> Step {
     }
 }
 
-/// When other certificates are asked for: after two thirds of the time, a tenth of it earlier or later. Counted from when they were
-/// taken, since they are valid from an hour earlier on.
+/// When other certificates are asked for: after two thirds of the time, a tenth of it earlier or later. Counted from
+/// when they were taken, since they are valid from an hour earlier on.
 #[must_use]
 pub fn due(used: Used<'_>, share: u32) -> Timestamp {
     let Used { issued: _, taken, not_after } = used;
