@@ -3,6 +3,7 @@
 //! Everything outside `process` is pure: types, names and arithmetic, no clock, no environment, no I/O.
 
 pub mod api;
+pub mod backup;
 pub mod certificates;
 pub mod duration;
 pub mod ids;
@@ -13,5 +14,6 @@ pub mod process;
 pub mod quantity;
 pub mod quorum;
 pub mod quota;
+pub mod schedule;
 pub mod validate;
 pub mod version;

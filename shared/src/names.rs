@@ -102,6 +102,8 @@ pub mod env {
     pub const ETCD_OPTIONS: &str = "ETCD_OPTIONS";
     /// `true` where traffic between members is encrypted; else not there.
     pub const PEER_TLS: &str = "PEER_TLS";
+    /// The authority of members, PEM: who has no certificate of it is not served what they begin with.
+    pub const PEER_AUTHORITY: &str = "PEER_AUTHORITY";
     /// `true` where traffic with clients is; else not there.
     pub const CLIENT_TLS: &str = "CLIENT_TLS";
 }
@@ -191,6 +193,12 @@ pub fn volume_claim(member: &str) -> String {
 pub fn trial(cluster: &str, shape: &str, beside: Option<u32>) -> String {
     let name = format!("{cluster}-rehearsal-{}", short(shape));
     beside.map_or(name.clone(), |ordinal| format!("{name}-{ordinal}"))
+}
+
+/// Throw-away pod in which another etcd opens a snapshot for the EtcdBackup or EtcdRestore of this UID.
+#[must_use]
+pub fn proof(cluster: &str, uid: &str) -> String {
+    format!("{cluster}-proof-{}", short(uid))
 }
 
 /// The ordinal in the name of a trial of this shape.

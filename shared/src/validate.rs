@@ -3,6 +3,7 @@
 //! A raw spec becomes a [`Wanted`] once, at the edge; everything behind it may trust its values. The first broken rule is
 //! returned as one sentence that names the field.
 
+pub mod backup;
 pub mod flags;
 mod security;
 mod service;
@@ -22,6 +23,7 @@ use crate::{
     version::{Version, VersionError},
 };
 
+pub use backup::{Backup, BackupError, Schedule, backup};
 pub use security::{Encryption, encryption};
 pub use template::{Template, TemplateError};
 
@@ -38,6 +40,8 @@ pub struct Wanted {
     pub etcd: Flags,
     pub template: Option<Box<Template>>,
     pub encryption: Encryption,
+    /// Where backups go and when they are taken, where they are wanted.
+    pub backup: Option<Backup>,
 }
 
 /// Options of etcd as numbers.
@@ -118,6 +122,8 @@ pub enum Invalid {
     TooShort { field: &'static str, least: Duration },
     #[error(transparent)]
     Template(#[from] TemplateError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
 }
 
 /// Checks a whole object.
@@ -129,6 +135,7 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
     }
     service::check(&spec.service)?;
     let encryption = encryption(spec.security.as_ref())?;
+    let backup = spec.backup.as_ref().map(backup).transpose()?;
     let version = spec.version.parse()?;
     let template = spec.pod.template.as_ref().map(template::template).transpose()?;
     let image = reference(&spec.repository, spec.image.as_deref(), version)?;
@@ -141,7 +148,7 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
         first(spec, storage, &etcd)?;
     }
     let (size, template) = (spec.size.unsigned_abs(), template.map(Box::new));
-    Ok(Wanted { size, version, image, storage, etcd, template, encryption })
+    Ok(Wanted { size, version, image, storage, etcd, template, encryption, backup })
 }
 
 /// What is asked of a cluster that has not begun yet: one that is there is not given up for a rule that came later.
@@ -346,6 +353,19 @@ mod tests {
             let spec = json!({"version": "v3.5.21", "etcd": {"autoCompaction": {"retention": zero}}});
             assert_eq!(cluster(&object(spec)).unwrap().etcd.compaction, Compaction::Off);
         }
+    }
+
+    #[test]
+    fn backups_are_checked_where_they_are_wanted() {
+        let spec = |cron: &str| {
+            json!({"version": "v3.5.21", "backup": {
+                "store": {"s3": {"bucket": "backups"}}, "schedules": [{"name": "hourly", "cron": cron}],
+            }})
+        };
+        let wanted = cluster(&object(spec("0 * * * *"))).unwrap();
+        assert_eq!(wanted.backup.map(|backup| backup.schedules.len()), Some(1));
+        assert!(sentence(spec("0 * * *")).starts_with("spec.backup.schedules: cron of hourly"));
+        assert_eq!(cluster(&object(json!({"version": "v3.5.21"}))).unwrap().backup, None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! EtcdCluster: what a user wants, and what the coordinator adds up from the members.
 
+mod backup;
 mod pod;
 mod security;
 mod service;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Amount;
 
+pub use backup::{Backup, BackupSummary, Bootstrap, Restored, S3, Schedule, Store};
 pub use pod::{AgentUpdate, DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
 pub use security::{Authority, ClientSecurity, Encrypted, PeerSecurity, Security, SecurityMode};
 pub use service::{IpFamilyPolicy, TrafficPolicy};
@@ -52,7 +54,7 @@ pub use status::{End, Etcd, EtcdClusterStatus, Incarnation, MemberSummary, Phase
     validation = Rule::new("(has(self.status) && has(self.status.incarnation)) || !has(self.spec.etcd.quotaBackend) || !isQuantity(string(self.spec.etcd.quotaBackend)) || !isQuantity(self.spec.storage.size) || quantity(string(self.spec.etcd.quotaBackend)).asApproximateFloat() * 4.0 <= quantity(self.spec.storage.size).asApproximateFloat() || quantity(string(self.spec.etcd.quotaBackend)).asApproximateFloat() * 2.2 + 469762048.0 <= quantity(self.spec.storage.size).asApproximateFloat()").message("etcd.quotaBackend is too much for storage.size, which must hold the log and a second copy of the database too: at most a quarter of it, or (storage.size - 448Mi) / 2.2; left out, it is chosen"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || (has(oldSelf.spec.etcd.quotaBackend) && has(self.spec.etcd.quotaBackend) && oldSelf.spec.etcd.quotaBackend == self.spec.etcd.quotaBackend) || !has(self.spec.etcd.quotaBackend) || !isQuantity(string(self.spec.etcd.quotaBackend)) || !isQuantity(self.spec.storage.size) || quantity(string(self.spec.etcd.quotaBackend)).asApproximateFloat() * 4.0 <= quantity(self.spec.storage.size).asApproximateFloat() || quantity(string(self.spec.etcd.quotaBackend)).asApproximateFloat() * 2.2 + 469762048.0 <= quantity(self.spec.storage.size).asApproximateFloat()").message("etcd.quotaBackend is too much for storage.size, which must hold the log and a second copy of the database too: at most a quarter of it, or (storage.size - 448Mi) / 2.2; left out, it is chosen"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || (has(self.status) && has(self.status.incarnation) && self.status.incarnation.number >= oldSelf.status.incarnation.number)").message("status.incarnation never vanishes, and its number never falls"),
-    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || !has(self.status) || !has(self.status.incarnation) || self.status.incarnation.number != oldSelf.status.incarnation.number || (self.status.incarnation.token == oldSelf.status.incarnation.token && self.status.incarnation.initialMembers == oldSelf.status.incarnation.initialMembers && (has(self.status.incarnation.encrypted) && self.status.incarnation.encrypted.peer) == (has(oldSelf.status.incarnation.encrypted) && oldSelf.status.incarnation.encrypted.peer) && (has(self.status.incarnation.encrypted) && self.status.incarnation.encrypted.client) == (has(oldSelf.status.incarnation.encrypted) && oldSelf.status.incarnation.encrypted.client) && (!oldSelf.status.incarnation.membersCreated || self.status.incarnation.membersCreated) && (!has(oldSelf.status.incarnation.ended) || (has(self.status.incarnation.ended) && self.status.incarnation.ended == oldSelf.status.incarnation.ended)))").message("within an incarnation, status.incarnation keeps its token, initialMembers and encrypted, and neither membersCreated nor ended is taken back"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || !has(self.status) || !has(self.status.incarnation) || self.status.incarnation.number != oldSelf.status.incarnation.number || (self.status.incarnation.token == oldSelf.status.incarnation.token && self.status.incarnation.initialMembers == oldSelf.status.incarnation.initialMembers && (has(self.status.incarnation.encrypted) && self.status.incarnation.encrypted.peer) == (has(oldSelf.status.incarnation.encrypted) && oldSelf.status.incarnation.encrypted.peer) && (has(self.status.incarnation.encrypted) && self.status.incarnation.encrypted.client) == (has(oldSelf.status.incarnation.encrypted) && oldSelf.status.incarnation.encrypted.client) && (has(self.status.incarnation.restored) ? (has(oldSelf.status.incarnation.restored) && self.status.incarnation.restored == oldSelf.status.incarnation.restored) : !has(oldSelf.status.incarnation.restored)) && (!oldSelf.status.incarnation.membersCreated || self.status.incarnation.membersCreated) && (!has(oldSelf.status.incarnation.ended) || (has(self.status.incarnation.ended) && self.status.incarnation.ended == oldSelf.status.incarnation.ended)))").message("within an incarnation, status.incarnation keeps its token, initialMembers, encrypted and restored, and neither membersCreated nor ended is taken back"),
     // Of a life that is over, or is being given up, nothing is left to keep.
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || has(oldSelf.status.incarnation.ended) || !(has(self.spec.security) && has(self.spec.security.peer) && has(self.spec.security.peer.mode)) || (has(self.spec.recovery) && self.spec.recovery.abandonIncarnation == oldSelf.status.incarnation.number) || (self.spec.security.peer.mode == 'Auto') == (has(oldSelf.status.incarnation.encrypted) && oldSelf.status.incarnation.encrypted.peer) || (has(oldSelf.spec.security) && has(oldSelf.spec.security.peer) && has(oldSelf.spec.security.peer.mode) && oldSelf.spec.security.peer.mode == self.spec.security.peer.mode)").message("security.peer.mode cannot be changed once the cluster exists: leave it out, or as it was when the cluster began"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.incarnation) || has(oldSelf.status.incarnation.ended) || !(has(self.spec.security) && has(self.spec.security.client) && has(self.spec.security.client.mode)) || (has(self.spec.recovery) && self.spec.recovery.abandonIncarnation == oldSelf.status.incarnation.number) || (self.spec.security.client.mode == 'Auto') == (has(oldSelf.status.incarnation.encrypted) && oldSelf.status.incarnation.encrypted.client) || (has(oldSelf.spec.security) && has(oldSelf.spec.security.client) && has(oldSelf.spec.security.client.mode) && oldSelf.spec.security.client.mode == self.spec.security.client.mode)").message("security.client.mode cannot be changed once the cluster exists: leave it out, or as it was when the cluster began"),
@@ -106,6 +108,14 @@ pub struct EtcdClusterSpec {
     /// Encryption of the traffic between members and with clients. It cannot be changed once the cluster exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security: Option<Security>,
+
+    /// Where backups go, and when they are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+
+    /// What the cluster begins with. Left out, it begins empty. Once the cluster exists it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<Bootstrap>,
 
     /// Whether all is left as it is: no member joins, leaves or is replaced, nothing rolls, no volume is deleted, no other object
     /// is made or changed. Pods and processes that end come back with what they had, and the status goes on being told.

@@ -4,6 +4,7 @@
 //! made before the pod, so that an agent needs no right to create one, and outlives the pod: `status` is also the agent's
 //! durable notebook, where the claim stands that keeps a twin pod or an old volume from speaking for the member.
 
+mod backup;
 mod security;
 
 use kube::{CustomResource, KubeSchema};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::word;
 
+pub use backup::{TakenBackup, ToldBackups, ToldRestore};
 pub use security::{Certificates, ClientCertificates, Issued, PeerCertificate};
 
 /// What one member must know of its cluster.
@@ -132,6 +134,12 @@ pub struct EtcdMemberSpec {
     /// with them. Left out, and for any other pod, what a pod was made with is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<ToldOptions>,
+    /// Where backups go, and when the member takes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backups: Option<ToldBackups>,
+    /// The data that a founder begins with. It is looked at only where the member would begin empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<ToldRestore>,
     /// Whether what the member has left is being cleared away: its place gets no pod before this object is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retiring: bool,
@@ -270,6 +278,10 @@ pub struct EtcdMemberStatus {
     /// What it asks and has of certificates, where traffic is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<Certificates>,
+    /// The last backups that the member's agent has taken or tried to, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub backups: Vec<TakenBackup>,
     /// How often etcd was started again in this pod.
     #[serde(default)]
     pub restarts: i32,

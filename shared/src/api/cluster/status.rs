@@ -4,7 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::security::Encrypted;
+use super::{
+    backup::{BackupSummary, Restored},
+    security::Encrypted,
+};
 use crate::api::word::{self, Word};
 
 /// What the coordinator adds up from the members.
@@ -71,6 +74,9 @@ pub struct EtcdClusterStatus {
     #[schemars(length(max = 24))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_size: Option<String>,
+    /// Its backups, where it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupSummary>,
     /// The members, by ordinal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -147,6 +153,12 @@ pub struct Incarnation {
     /// Which traffic is encrypted. Fixed for the incarnation, since etcd forms its IDs of URLs; left out, none is.
     #[serde(default, skip_serializing_if = "Encrypted::is_off")]
     pub encrypted: Encrypted,
+    /// The data that this life began with; left out, it began empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
+    /// Whether the pods have a place for the credentials of a store of backups from the beginning: adding one changes no pod then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_store: bool,
     /// Whether all of these members' EtcdMembers were made. From then on one made again can never bootstrap.
     #[serde(default)]
     pub members_created: bool,
