@@ -92,10 +92,12 @@ fn install(teller: &Teller<'_>) -> Result<()> {
     };
     feed(&place, &["apply", "--server-side", "--force-conflicts", "-f", "-"], &manifest)?;
     teller.far(Far::Words("the kinds are being established".to_owned()));
-    let kinds = ["crd/etcdclusters.etcd.etcd.io", "crd/etcdmembers.etcd.etcd.io", "crd/etcdusers.etcd.etcd.io"];
+    let kinds = ["etcdclusters", "etcdmembers", "etcdusers", "etcdbackups", "etcdrestores"];
+    let kinds = kinds.map(|kind| format!("crd/{kind}.etcd.etcd.io"));
     // kubectl takes a kind that was made this moment, and has no conditions yet, for an error.
-    let established =
-        || ask(&place, &["wait", "--for=condition=Established", ESTABLISHED, kinds[0], kinds[1], kinds[2]]);
+    let mut wait = vec!["wait", "--for=condition=Established", ESTABLISHED];
+    wait.extend(kinds.iter().map(String::as_str));
+    let established = || ask(&place, &wait);
     established().or_else(|_| established())?;
     teller.far(Far::Words("the coordinator starts".to_owned()));
     ask(&place, &["-n", "etcd-operator-system", "rollout", "status", "deployment/etcd-coordinator", ROLLOUT])?;

@@ -80,6 +80,15 @@ pub static COREDNS: Tool = Tool {
     ldflags: "-s -w",
 };
 
+/// An S3 server, for the tests of backups: built when the first of them needs it, no part of a testbed.
+pub static GATEWAY: Tool = Tool {
+    name: "versitygw-v1.8.0",
+    sources: sources!("../testbed/tools/versitygw", "go.mod" "go.sum" "main.go"),
+    programs: &[(".", "versitygw")],
+    aliases: &[],
+    ldflags: "-s -w",
+};
+
 /// The etcd versions that have an image in the testbed, oldest first.
 pub const ETCD_VERSIONS: [&str; 4] = ["v3.5.21", "v3.5.35", "v3.6.16", "v3.7.3"];
 pub static ETCDS: [Tool; 4] = [etcd!("v3.5.21"), etcd!("v3.5.35"), etcd!("v3.6.16"), etcd!("v3.7.3")];

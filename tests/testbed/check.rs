@@ -2,6 +2,7 @@
 
 mod faults;
 mod stage;
+mod store;
 mod volumes;
 
 use crate::bare_etcd::BareEtcd;
@@ -35,6 +36,7 @@ async fn perform(testbed: &Testbed, stage: &Stage) -> Result<()> {
     stage.say(format!("3 members on class {LOCAL} ready after {:.2} s", took.as_secs_f64()));
     stage.put_and_get(&etcd.pod(0), &etcd.pod(2), "hello").await?;
     reach_services(stage).await?;
+    store::reach(stage, &faults, &etcd).await?;
     faults::processes(stage, &faults, &etcd).await?;
     faults::pod_cut(stage, &faults, &etcd).await?;
     faults::node_cut(stage, &faults, &etcd).await?;

@@ -1,8 +1,12 @@
 //! One member's etcd as an application sees it, by the address of its pod. Every question is bounded.
 
+mod contents;
+
 use anyhow::{Context, Error, Result};
 use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions, Txn, TxnOp};
 use std::time::{Duration, Instant};
+
+pub use contents::{Contents, KvHash, Pair};
 
 /// A member that serves answers in milliseconds; one that does not, never.
 const PATIENCE: Duration = Duration::from_secs(2);

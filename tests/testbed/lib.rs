@@ -22,6 +22,7 @@ pub mod network;
 pub mod pki;
 pub mod progress;
 pub mod storage;
+pub mod store;
 pub mod sweep;
 pub mod template;
 pub mod worker;

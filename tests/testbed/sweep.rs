@@ -36,6 +36,7 @@ pub fn sweep(layout: &Layout) -> Result<()> {
         let _ = fs::remove_file(socket);
     }
     Host::restore(layout);
+    crate::store::leftovers::sweep();
     match fs::remove_dir_all(layout.root()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove {}", layout.root().display()))
