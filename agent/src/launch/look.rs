@@ -4,10 +4,7 @@ use std::io;
 
 use serde::Deserialize;
 
-use super::{
-    machine::Disk,
-    protocol::{Order, Volume},
-};
+use super::{machine::Disk, protocol::Volume};
 use crate::volume::Store;
 
 /// All that a launcher reads of a mark. Every layout of the mark keeps these two where they are.
@@ -20,18 +17,18 @@ pub struct Seal {
 }
 
 /// Looks. What cannot be read is unknown, never absent.
-pub(super) fn look(store: &Store, order: &Order) -> Disk {
-    match try_look(store, order) {
+pub(super) fn look(store: &Store, ordered: &Volume) -> Disk {
+    match try_look(store, ordered) {
         Ok(disk) => disk,
         Err(error) => Disk::Unreadable(error.to_string()),
     }
 }
 
-fn try_look(store: &Store, order: &Order) -> io::Result<Disk> {
+fn try_look(store: &Store, ordered: &Volume) -> io::Result<Disk> {
     let Some(text) = store.mark_text()? else { return Ok(Disk::Other) };
     let found: Seal = serde_json::from_slice(&text)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("cannot understand mark.json: {error}")))?;
-    if !fits(&found, &order.volume) {
+    if !fits(&found, ordered) {
         return Ok(Disk::Other);
     }
     Ok(match (store.has_wal()?, store.has_db()?) {
@@ -60,9 +57,8 @@ mod tests {
 
     const MARK: &str = r#"{"format":1,"clusterUid":"u","incarnation":1,"member":"demo-0","volumeId":"v","claim":1,"memberId":"a","counter":7}"#;
 
-    fn order() -> Order {
-        let volume = serde_json::from_str(MARK).unwrap();
-        Order { number: 1, first: false, args: vec![], again: vec![], options: None, volume }
+    fn ordered() -> Volume {
+        serde_json::from_str(MARK).unwrap()
     }
 
     /// What is seen on a volume with this mark and a WAL.
@@ -72,7 +68,7 @@ mod tests {
         fs::create_dir_all(&wal).unwrap();
         fs::write(wal.join("0.wal"), "").unwrap();
         fs::write(dir.path().join("mark.json"), mark).unwrap();
-        look(&Store::new(dir.path().to_owned()), &order())
+        look(&Store::new(dir.path().to_owned()), &ordered())
     }
 
     #[test]
@@ -100,13 +96,13 @@ mod tests {
         fs::write(dir.path().join("mark.json"), MARK).unwrap();
         fs::create_dir_all(dir.path().join("data/member/snap")).unwrap();
         fs::write(dir.path().join("data/member/snap/db"), "pages").unwrap();
-        assert_eq!(look(&Store::new(dir.path().to_owned()), &order()), Disk::Database);
+        assert_eq!(look(&Store::new(dir.path().to_owned()), &ordered()), Disk::Database);
     }
 
     #[test]
     fn a_volume_without_a_mark_is_another() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(look(&Store::new(dir.path().to_owned()), &order()), Disk::Other);
+        assert_eq!(look(&Store::new(dir.path().to_owned()), &ordered()), Disk::Other);
     }
 
     #[test]
@@ -115,10 +111,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("mark.json"), MARK).unwrap();
         let store = Store::new(dir.path().to_owned());
-        assert_eq!(look(&store, &order()), Disk::Empty);
+        assert_eq!(look(&store, &ordered()), Disk::Empty);
         fs::create_dir_all(dir.path().join("data/member")).unwrap();
         // Not a folder: reading it fails, as it would on a failing disk.
         fs::write(dir.path().join("data/member/wal"), "").unwrap();
-        assert!(matches!(look(&store, &order()), Disk::Unreadable(_)));
+        assert!(matches!(look(&store, &ordered()), Disk::Unreadable(_)));
     }
 }

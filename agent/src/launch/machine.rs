@@ -6,7 +6,8 @@
 //!    ▲ ▲                        │  ▲ └── ended, must ask ──▶ Idle     │
 //!    │ └── ended ── Stopping ◀──┘  └──────────── pause over ──────────┘
 //!    │                 Halt, or SIGTERM after the agent's Release
-//!    └─ SIGTERM while nothing runs: exit
+//!    ├─ SIGTERM while nothing runs: exit
+//!    └─ Restore: etcdutl works on the volume; no state is said, and nothing is started, until it has ended
 //! ```
 //!
 //! Guarantees: without an order nothing is started; a first start is done once per order; by itself etcd is started again
@@ -16,7 +17,7 @@
 
 use std::time::Duration;
 
-use super::protocol::{Exit, Message, Order, Process, Request, State, VERSION};
+use super::protocol::{Exit, Message, Order, Process, Request, Restore, State, VERSION, Volume};
 use crate::plan::exit::Ended;
 
 /// How long the agent may take to hand leadership over. Measured: 0.2 s; an unreachable cluster must not eat the grace
@@ -47,6 +48,10 @@ pub enum Event {
     SpawnFailed {
         why: String,
     },
+    /// etcdutl has ended, or could not be started; why it failed.
+    Restored {
+        failed: Option<String>,
+    },
     Ended(Exit),
     Terminate,
     /// Time has passed.
@@ -57,9 +62,11 @@ pub enum Event {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     Spawn(Order),
+    /// Start etcdutl.
+    Restore(Restore),
     /// SIGTERM to etcd.
     Stop,
-    /// SIGKILL to etcd.
+    /// SIGKILL to etcd, or to etcdutl.
     Kill,
     Send(Message),
     /// Give the volume's reserve up: etcd finds no room to start.
@@ -88,6 +95,8 @@ pub struct Machine {
     /// Version that the image's etcd says it is, where it says one.
     etcd: Option<String>,
     order: Option<Order>,
+    /// Number of the request that etcdutl works on.
+    restoring: Option<u64>,
     process: Process,
     started: Duration,
     /// When a pause is over, or a stop becomes a kill.
@@ -125,7 +134,7 @@ impl Machine {
     }
 
     /// Takes one event; `disk` is looked at only when a decision needs it.
-    pub fn step(&mut self, event: Event, now: Duration, disk: impl Fn(&Order) -> Disk) -> Vec<Action> {
+    pub fn step(&mut self, event: Event, now: Duration, disk: impl Fn(&Volume) -> Disk) -> Vec<Action> {
         let before = self.word();
         let mut actions = match event {
             Event::Connected => {
@@ -152,6 +161,7 @@ impl Machine {
             }
             Event::Spawned { pid } => self.spawned(pid, now),
             Event::SpawnFailed { why } => self.ended(ends::not_started(why), now, &disk),
+            Event::Restored { failed } => self.restored(failed),
             Event::Ended(exit) => self.ended(exit, now, &disk),
             Event::Terminate => self.terminate(now),
             Event::Tick => self.tick(now, &disk),
@@ -175,6 +185,9 @@ impl Machine {
 
     /// What an agent is told. Without the lock nothing is said that would let it touch the volume.
     fn word(&self) -> Option<Message> {
+        if self.restoring.is_some() {
+            return (self.agent >= 3).then(|| Message::Waiting { why: restores::AT_IT.into() });
+        }
         if self.locked || self.process != Process::Idle {
             return Some(Message::State(self.state()));
         }
@@ -187,7 +200,7 @@ impl Machine {
         self.word().map(Action::Send).into_iter().collect()
     }
 
-    fn asked(&mut self, request: Request, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
+    fn asked(&mut self, request: Request, now: Duration, disk: &impl Fn(&Volume) -> Disk) -> Vec<Action> {
         match request {
             Request::Hello { protocol } => {
                 self.agent = protocol;
@@ -196,6 +209,7 @@ impl Machine {
             Request::Release => self.release(now),
             Request::Halt => self.halt(now, Action::Stop),
             Request::Kill => self.halt(now, Action::Kill),
+            Request::Restore(request) => self.restore(request, disk),
             Request::Start(order) => self.ordered(order, disk),
         }
     }
@@ -227,6 +241,10 @@ impl Machine {
 
     fn terminate(&mut self, now: Duration) -> Vec<Action> {
         match (&self.process, self.terminating) {
+            _ if self.restoring.is_some() => {
+                self.terminating = Some(false);
+                vec![Action::Kill]
+            }
             (Process::Idle | Process::Pausing { .. }, _) => {
                 self.terminating = Some(false);
                 vec![Action::Leave]
@@ -266,7 +284,7 @@ impl Machine {
         self.deadline = Some(now + STOP_WITHIN);
     }
 
-    fn tick(&mut self, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
+    fn tick(&mut self, now: Duration, disk: &impl Fn(&Volume) -> Disk) -> Vec<Action> {
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return vec![];
         }
@@ -299,6 +317,7 @@ impl Exit {
 
 mod ends;
 mod orders;
+mod restores;
 
 pub use orders::mismatch;
 

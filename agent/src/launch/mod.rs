@@ -18,6 +18,7 @@ pub mod machine;
 pub(crate) mod output;
 pub(crate) mod program;
 pub mod protocol;
+mod restore;
 mod threads;
 
 use std::{
@@ -41,7 +42,7 @@ use self::{
     lived::{Look, Record},
     look::look,
     machine::{Action, Event, Machine},
-    protocol::{Message, Order},
+    protocol::{Message, Order, Restore},
     threads::{Input, keep_lock, listen, oom_kills, read_requests, wait_for, watch_signals},
 };
 use crate::{
@@ -157,7 +158,7 @@ impl Launcher {
         let mut pending = vec![event];
         while let Some(event) = pending.pop() {
             let store = self.store.clone();
-            for action in self.machine.step(event, self.epoch.elapsed(), |order| look(&store, order)) {
+            for action in self.machine.step(event, self.epoch.elapsed(), |ordered| look(&store, ordered)) {
                 match action {
                     Action::Leave => return true,
                     Action::Send(message) => self.send(&message),
@@ -165,6 +166,7 @@ impl Launcher {
                     Action::Kill => self.signal(Signal::SIGKILL),
                     Action::MakeRoom => self.make_room(),
                     Action::Spawn(order) => pending.push(self.spawn(&order)),
+                    Action::Restore(request) => pending.extend(self.restore(&request)),
                 }
             }
         }
@@ -189,6 +191,21 @@ impl Launcher {
                 let why = format!("cannot start etcd: {error}");
                 eprintln!("launcher: {why}");
                 Event::SpawnFailed { why }
+            }
+        }
+    }
+
+    /// Its end is an event; one that cannot begin has ended.
+    fn restore(&mut self, request: &Restore) -> Option<Event> {
+        match restore::begin(&request.args, self.path.as_deref(), self.tx.clone()) {
+            Ok(pid) => {
+                self.child = Some(pid);
+                None
+            }
+            Err(error) => {
+                let why = format!("cannot start etcdutl: {error}");
+                eprintln!("launcher: {why}");
+                Some(Event::Restored { failed: Some(why) })
             }
         }
     }

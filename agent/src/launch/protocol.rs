@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::volume::mark::Identity;
 
 /// Version of the protocol that this program speaks.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Longest frame in bytes that is read: an order with every flag has about 3 KiB.
 pub const MAX_FRAME: u32 = 1 << 20;
 
@@ -27,6 +27,9 @@ pub enum Request {
     /// The same at once, without etcd's own way out: it is out of its cluster and can finish nothing that it has begun. Since
     /// version 2.
     Kill,
+    /// Make a data directory of a snapshot, beside the place where etcd looks for one. While that goes on no state is
+    /// said. Answered by `Restored`. Since version 4.
+    Restore(Restore),
     /// Leadership is handed over (or need not be): go on with the termination.
     Release,
 }
@@ -49,6 +52,8 @@ pub enum Message {
     /// Nothing can be started, in a sentence: the volume's lock is not to be had. Instead of a state, which would say that
     /// nothing runs on the volume. Since version 3.
     Waiting { why: String },
+    /// What became of the request to restore with this number: why it failed, in a sentence. Since version 4.
+    Restored { number: u64, failed: Option<String> },
     /// The order with this number is not obeyed, in a sentence. Since version 3.
     Refused { order: u64, why: String },
 }
@@ -99,6 +104,17 @@ pub struct Order {
     pub options: Option<String>,
     /// Whose volume the order is for: the launcher starts nothing on another.
     #[serde(rename = "identity")]
+    pub volume: Volume,
+}
+
+/// How to make a data directory of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// Drawn at random: it is said again in the answer.
+    pub number: u64,
+    /// Arguments of the image's `etcdutl`.
+    pub args: Vec<String>,
+    /// Whose volume it is for: on another, and beside data, nothing is made.
     pub volume: Volume,
 }
 

@@ -178,3 +178,38 @@ fn an_image_without_etcd_is_named() {
     let exit = state.last_exit.unwrap();
     assert!(exit.tail[0].contains("the image has no etcd in its PATH"), "{exit:?}");
 }
+
+/// Asks for a data directory of a snapshot; the answer, once the launcher is at rest again.
+fn restored(pod: &Pod, agent: &mut Agent, script: Option<&str>) -> Option<String> {
+    if let Some(script) = script {
+        fs::write(pod.path("bin/etcdutl"), format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(pod.path("bin/etcdutl"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let Request::Start(Order { volume, .. }) = order(1, true) else { panic!("it is one") };
+    agent.says(&Request::Restore(Restore { number: 7, args: vec!["snapshot".into(), "restore".into()], volume }));
+    loop {
+        if let Message::Restored { number: 7, failed } = agent.hears() {
+            return failed;
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_is_restored_by_the_images_etcdutl_which_says_why_not() {
+    let pod = Pod::new();
+    let mut agent = pod.launch();
+    agent.rests();
+    let missing = restored(&pod, &mut agent, None).unwrap();
+    assert!(missing.contains("the image has no etcdutl in its PATH"), "{missing}");
+    let why = restored(&pod, &mut agent, Some("echo 'Error: no way' >&2; exit 1"));
+    assert_eq!(why.as_deref(), Some("etcdutl cannot restore the snapshot: no way"));
+    let (words, environment) = (pod.path("words"), pod.path("environment"));
+    let script = format!("echo \"$*\" > {}; env > {}", words.display(), environment.display());
+    assert_eq!(restored(&pod, &mut agent, Some(&script)), None);
+    assert_eq!(fs::read_to_string(words).unwrap(), "snapshot restore\n");
+    assert!(!fs::read_to_string(environment).unwrap().contains("HOME="), "the container's environment is not its own");
+    agent.says(&order(1, true));
+    agent.runs(0);
+    let beside = restored(&pod, &mut agent, None).unwrap();
+    assert_eq!(beside, "etcd runs");
+}

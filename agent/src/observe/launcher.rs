@@ -30,6 +30,8 @@ pub struct Launcher {
     pub waiting: Option<String>,
     /// The last order that it did not obey, and why, until it obeys one.
     pub refused: Option<(u64, String)>,
+    /// What became of the last request to restore, by its number: why it failed, or that it did not.
+    pub restored: Option<(u64, Option<String>)>,
     /// It got SIGTERM and waits for leadership to be handed over.
     pub terminating: bool,
 }
@@ -101,6 +103,7 @@ fn take(known: &mut Launcher, message: Message) {
             (known.state, known.waiting) = (Some(state), None);
         }
         Message::Waiting { why } => (known.state, known.waiting) = (None, Some(why)),
+        Message::Restored { number, failed } => known.restored = Some((number, failed)),
         Message::Refused { order, why } => known.refused = Some((order, why)),
         Message::Terminating => known.terminating = true,
     }

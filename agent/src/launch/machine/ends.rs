@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Action, BETWEEN, Disk, Machine};
 use crate::{
-    launch::protocol::{Exit, Order, Process},
+    launch::protocol::{Exit, Process, Volume},
     plan::exit::{Class, classify},
 };
 
@@ -14,7 +14,7 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Machine {
-    pub(super) fn ended(&mut self, exit: Exit, now: Duration, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
+    pub(super) fn ended(&mut self, exit: Exit, now: Duration, disk: &impl Fn(&Volume) -> Disk) -> Vec<Action> {
         let asked = matches!(self.process, Process::Stopping { .. });
         let lived = now.saturating_sub(self.started);
         self.last_exit = Some(Exit { ordered: asked, ..exit });
@@ -48,9 +48,9 @@ impl Machine {
     }
 
     /// Whether etcd may be started again without asking.
-    pub(super) fn may_go_on(&self, disk: &impl Fn(&Order) -> Disk) -> bool {
+    pub(super) fn may_go_on(&self, disk: &impl Fn(&Volume) -> Disk) -> bool {
         let curable = self.last_exit.as_ref().is_none_or(|exit| !classify(&exit.ended()).class.is_permanent());
-        curable && self.locked && self.order.as_ref().is_some_and(|order| disk(order) == Disk::Wal)
+        curable && self.locked && self.order.as_ref().is_some_and(|order| disk(&order.volume) == Disk::Wal)
     }
 
     pub(super) fn again(&mut self) -> Vec<Action> {

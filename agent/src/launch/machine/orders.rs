@@ -1,11 +1,11 @@
 //! Whether an order is obeyed, and why not.
 
-use super::{Action, BETWEEN, Disk, Machine};
-use crate::launch::protocol::{Message, Order, Process};
+use super::{Action, BETWEEN, Disk, Machine, restores};
+use crate::launch::protocol::{Message, Order, Process, Volume};
 
 impl Machine {
     /// An order is obeyed when nothing runs, it is new, and the volume is the one that it speaks of.
-    pub(super) fn ordered(&mut self, order: Order, disk: &impl Fn(&Order) -> Disk) -> Vec<Action> {
+    pub(super) fn ordered(&mut self, order: Order, disk: &impl Fn(&Volume) -> Disk) -> Vec<Action> {
         if let Some(why) = self.refusal(&order, disk) {
             let refused = Message::Refused { order: order.number, why };
             return (self.agent >= 3).then_some(Action::Send(refused)).into_iter().chain(self.tell()).collect();
@@ -17,7 +17,7 @@ impl Machine {
         vec![Action::Spawn(order)]
     }
 
-    fn refusal(&self, order: &Order, disk: &impl Fn(&Order) -> Disk) -> Option<String> {
+    fn refusal(&self, order: &Order, disk: &impl Fn(&Volume) -> Disk) -> Option<String> {
         let known = self.order.as_ref().map_or(0, |order| order.number);
         if self.terminating.is_some() {
             return Some("the container is being stopped".into());
@@ -25,13 +25,16 @@ impl Machine {
         if !self.locked {
             return Some(format!("the volume's lock is not held: {}", self.waits_for));
         }
+        if self.restoring.is_some() {
+            return Some(restores::AT_IT.into());
+        }
         if !matches!(self.process, Process::Idle | Process::Pausing { .. }) {
             return Some("etcd runs already".into());
         }
         if order.number <= known {
             return Some(format!("order {known} was given already"));
         }
-        mismatch(disk(order), order.first)
+        mismatch(disk(&order.volume), order.first)
     }
 }
 

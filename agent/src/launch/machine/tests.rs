@@ -275,3 +275,60 @@ proptest! {
         }
     }
 }
+
+fn restore(number: u64) -> Request {
+    Request::Restore(Restore { number, args: vec!["snapshot".into()], volume: order(1, true).volume })
+}
+
+/// A machine of a new agent's whose etcdutl is at work.
+fn restoring() -> Machine {
+    let mut m = locked();
+    m.step(Event::Connected, at(0), |_| EMPTY);
+    m.step(Event::Asked(Request::Hello { protocol: 4 }), at(0), |_| EMPTY);
+    let actions = m.step(Event::Asked(restore(9)), at(0), |_| EMPTY);
+    assert!(matches!(&actions[..], [Action::Restore(_), Action::Send(Message::Waiting { .. })]), "{actions:?}");
+    m
+}
+
+/// What it answers to a request that it does not obey.
+fn turned_down(actions: &[Action]) -> bool {
+    let [Action::Send(Message::Restored { failed: Some(_), .. }), ..] = actions else { return false };
+    !actions.iter().any(|action| matches!(action, Action::Restore(_)))
+}
+
+#[test]
+fn a_snapshot_is_restored_only_where_etcd_could_start_for_the_first_time() {
+    let disks = [Disk::Wal, Disk::Database, Disk::Other, Disk::Unreadable("io error".into())];
+    for disk in disks {
+        assert!(turned_down(&locked().step(Event::Asked(restore(9)), at(0), |_| disk.clone())), "{disk:?}");
+    }
+    assert!(turned_down(&Machine::default().step(Event::Asked(restore(9)), at(0), |_| EMPTY)), "without the lock");
+    assert!(turned_down(&running(&EMPTY).step(Event::Asked(restore(9)), at(0), |_| EMPTY)), "while etcd runs");
+}
+
+#[test]
+fn nothing_is_started_nor_said_to_rest_while_etcdutl_is_at_work() {
+    let mut m = restoring();
+    assert!(turned_down(&m.step(Event::Asked(restore(10)), at(1), |_| EMPTY)), "one at a time");
+    let Message::State(_) = m.word().unwrap_or(Message::Terminating) else {
+        let actions = m.step(Event::Asked(Request::Start(order(1, true))), at(1), |_| EMPTY);
+        assert!(!spawns(&actions) && matches!(actions[0], Action::Send(Message::Refused { order: 1, .. })));
+        // An agent that comes anew is told so as well.
+        m.step(Event::Connected, at(2), |_| EMPTY);
+        let said = m.step(Event::Asked(Request::Hello { protocol: 4 }), at(2), |_| EMPTY);
+        assert!(matches!(said[..], [Action::Send(Message::Waiting { .. })]), "{said:?}");
+        let ended = m.step(Event::Restored { failed: None }, at(3), |_| EMPTY);
+        assert_eq!(ended[0], Action::Send(Message::Restored { number: 9, failed: None }));
+        assert!(matches!(ended[1], Action::Send(Message::State(State { process: Process::Idle, .. }))), "{ended:?}");
+        return;
+    };
+    panic!("it says a state");
+}
+
+#[test]
+fn an_etcdutl_at_work_is_ended_before_the_launcher_leaves() {
+    let mut m = restoring();
+    assert!(m.step(Event::Terminate, at(1), |_| EMPTY).contains(&Action::Kill));
+    let ended = m.step(Event::Restored { failed: Some("killed".into()) }, at(1), |_| EMPTY);
+    assert_eq!(ended[0], Action::Leave);
+}
