@@ -33,6 +33,10 @@ pub enum Deed {
     Plan(Start),
     /// Only a planted mistake: the entry's ID goes onto the mark.
     Adopt(Id),
+    /// Only a planted mistake: the ID goes onto the mark, and nobody is asked.
+    Presume(Id),
+    /// Only a planted mistake: what was restored is put in place, whatever the plan says by now.
+    PlaceUnasked,
     /// etcd is not the mark's, or says that it is alone: it is stopped, and the mark says why.
     Suspect(world::Suspicion),
     /// The mark takes the voters.
@@ -121,6 +125,9 @@ impl World {
         steps
             .retain(|step| !(turned_away && *step == Start::Resume && self.pod(place).is_some_and(|pod| pod.expelled)));
         let mut deeds: Vec<Deed> = steps.into_iter().map(|step| self.twisted(place, step, rules)).collect();
+        if rules.mistake == Some(Mistake::PlacesUnasked) {
+            deeds.push(Deed::PlaceUnasked);
+        }
         if rules.mistake == Some(Mistake::IdAfterStart)
             && matches!(self.pod(place).and_then(|pod| pod.agent.answer), Some(Answer::Added(_)))
         {
@@ -140,8 +147,18 @@ impl World {
             (Some(Mistake::AdoptByList), Start::Remove { id }) if self.started & bit(id_of(id)) == 0 => {
                 Deed::Adopt(id_of(id))
             }
+            (Some(Mistake::RestoresUnclaimed), Start::Claim { member_id: Some(id), .. }) if self.begins(place) => {
+                Deed::Presume(id_of(id))
+            }
             _ => Deed::Plan(step),
         }
+    }
+
+    /// Whether the volume there has no data and no ID of its own yet.
+    fn begins(&self, place: usize) -> bool {
+        let blank =
+            |volume: &world::Volume| !volume.has_wal() && volume.mark.is_some_and(|mark| mark.ident.id.is_none());
+        self.volume(place).is_some_and(blank)
     }
 
     /// What is due while etcd runs or is about to be started again: the real plan's step, with every wait that may be over

@@ -5,7 +5,7 @@ use etcd_agent::plan::start::Start;
 use crate::{
     coordinator::Orders,
     mistake::{Mistake, Rules},
-    world::{Notes, Object, Pod, Told, View, Volume, World, bit, initial_id},
+    world::{Notes, Object, Pod, Server, Told, View, Volume, World, bit, initial_id},
 };
 
 impl World {
@@ -61,10 +61,15 @@ impl World {
         }
         let Orders { size, stopped, paused, .. } = self.orders(rules);
         let objects = self.seats.iter_mut().filter_map(|seat| seat.object.as_mut());
-        let wish = |notes: &Notes| (notes.size, notes.stopped, notes.paused);
-        let untold = objects.filter(|object| wish(&object.notes) != (size, stopped, paused));
+        let served = (self.server != Server::Untold).then_some(self.server != Server::Away);
+        let restore = self.lives.map(|life| served.filter(|_| life.restored));
+        let told = |notes: &Notes| {
+            let restore = restore[usize::from(notes.incarnation - 1)];
+            Notes { size, stopped, paused, restore, ..*notes }
+        };
+        let untold = objects.filter(|object| told(&object.notes) != object.notes);
         untold.fold(false, |_, object| {
-            (object.notes.size, object.notes.stopped, object.notes.paused) = (size, stopped, paused);
+            object.notes = told(&object.notes);
             object.told = object.told.map(|told| Told { fresh: false, ..told });
             true
         })

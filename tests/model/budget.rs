@@ -39,6 +39,8 @@ pub struct Budget {
     pub pauses: u8,
     /// Incarnations that a person gives up.
     pub ends: u8,
+    /// Times that nobody serves what a life begins with, or somebody else has the address.
+    pub serves: u8,
     /// Members whose etcd is made a cluster of its own.
     pub forced: u8,
 }

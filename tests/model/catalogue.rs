@@ -4,7 +4,7 @@ use crate::{
     budget::Budget,
     mistake::{Mistake, Rules},
     scenario::{
-        Begins::{self, Formed, Founded},
+        Begins::{self, Formed, Founded, Restored, RestoredLater},
         CALM, RULES, Scenario,
     },
 };
@@ -25,6 +25,7 @@ const fn sizes(sizes: &'static [u8]) -> Rules {
 pub fn short() -> Vec<Scenario> {
     let crash = Budget { crashes: 1, ..CALM };
     let disk = Budget { disks: 1, ..CALM };
+    let both = Budget { crashes: 1, disks: 1, ..CALM };
     vec![
         scenario("bootstrap of three", Founded(3), Budget { crashes: 2, disks: 1, ..CALM }, RULES),
         scenario("bootstrap of one", Founded(1), Budget { crashes: 2, writes: 1, ..CALM }, RULES),
@@ -51,6 +52,23 @@ pub fn short() -> Vec<Scenario> {
         scenario("a rest, and a disk lost", Formed(3), Budget { pauses: 1, ..disk }, RULES),
         scenario("late requests", Formed(1), Budget { late: 1, ..CALM }, sizes(&[3])),
         scenario("late lists", Formed(1), crash, Rules { late_lists: true, ..sizes(&[3]) }),
+        scenario("three begin with data", Restored(3), Budget { serves: 1, ..crash }, RULES),
+        scenario("three begin with data, a lost disk", Restored(3), Budget { serves: 1, ..disk }, RULES),
+        scenario(
+            "one begins with data",
+            Restored(1),
+            Budget { crashes: 2, data: 1, serves: 1, writes: 1, ..CALM },
+            RULES,
+        ),
+        scenario("emptied before it begins with data", Restored(3), Budget { emptied: 1, ..CALM }, RULES),
+        scenario("the next life begins with data", RestoredLater(1), Budget { ends: 1, serves: 1, ..both }, RULES),
+        // A blank twin that reaches the API server takes the claim, with data or without: see `limits`.
+        scenario(
+            "a twin as one begins with data",
+            Restored(1),
+            Budget { cuts: 1, crashes: 1, ..CALM },
+            Rules { only: Some('c'), ..RULES },
+        ),
     ]
 }
 
@@ -82,6 +100,10 @@ pub fn nightly() -> Vec<Scenario> {
         scenario("late requests and hanging watches", Formed(3), Budget { late: 1, blind: 1, ..CALM }, sizes(&[1])),
         scenario("twin and two crashes", Formed(3), Budget { cuts: 1, crashes: 2, ..CALM }, RULES),
         scenario("twin as three shrink", Formed(3), Budget { cuts: 1, ..crash }, sizes(&[1])),
+        scenario("three begin with data, a crash and a lost disk", Restored(3), Budget { serves: 1, ..both }, RULES),
+        scenario("three begin with data, lags", Restored(3), Budget { lags: 1, serves: 1, writes: 1, ..both }, RULES),
+        scenario("three begin with data, two crashes", Restored(3), Budget { serves: 1, ..back }, RULES),
+        scenario("three begin with data later", RestoredLater(3), Budget { ends: 1, serves: 1, ..crash }, RULES),
         scenario("two incarnations", Founded(3), Budget { ends: 1, ..both }, RULES),
     ]
 }
@@ -197,6 +219,11 @@ pub fn planted() -> Vec<(Mistake, char, Scenario)> {
         plant(Mistake::DatabaseIsNoData, 'c', Formed(3), Budget { data: 1, ends: 1, ..CALM }, RULES),
         plant(Mistake::AloneIsTrusted, 'b', Formed(3), Budget { forced: 1, ..CALM }, RECORDS),
         plant(Mistake::NoRest, 'g', Formed(3), Budget { pauses: 1, disks: 1, ..CALM }, RULES),
+        plant(Mistake::RestoresUnclaimed, 'c', Restored(1), Budget { cuts: 1, ..CALM }, RULES),
+        plant(Mistake::BeginsEmpty, 'h', Restored(1), CALM, RULES),
+        plant(Mistake::UntoldIsEmpty, 'h', Restored(1), Budget { serves: 1, ..CALM }, RULES),
+        plant(Mistake::AnyBytes, 'h', Restored(1), Budget { serves: 1, ..CALM }, RULES),
+        plant(Mistake::PlacesUnasked, 'd', Restored(3), Budget { emptied: 1, ..CALM }, RULES),
         plant(Mistake::MarkFromMemory, 'c', Formed(3), Budget { emptied: 1, crashes: 1, ..CALM }, RULES),
     ]
 }

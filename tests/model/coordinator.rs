@@ -169,6 +169,8 @@ impl Sight {
             token: String::new(),
             initial_members: initial_members("demo", self.founders.into()),
             data_uid: None,
+            restored: None,
+            has_store: false,
             members_created: true,
             quota_backend: None,
             encrypted: Encrypted::default(),
@@ -249,6 +251,8 @@ impl Member {
             downgrade: None,
             certificates: None,
             options: None,
+            backups: None,
+            restore: None,
             retiring: false,
         };
         let status = EtcdMemberStatus {

@@ -16,12 +16,14 @@ use etcd_agent::{
     },
 };
 
+use etcd_operator_shared::api::member::ToldRestore;
+
 use crate::{
     config::Config,
     hash::Memo,
     mistake::{Mistake, Rules},
     places::seats,
-    world::{GHOST, Id, Ids, Mark, Notes, SEATS, Suspicion, View, World, bit, ids, initial_id, seat_of},
+    world::{GHOST, Id, Ids, Life, Mark, Notes, SEATS, Suspicion, View, World, bit, ids, initial_id, seat_of},
 };
 
 /// Everything that [`start::start`] is asked with, as small values.
@@ -40,6 +42,8 @@ pub struct Question {
     awaited: bool,
     current: bool,
     founders: u8,
+    /// Whether the token says that the life begins with data.
+    restored: bool,
     list: Option<Config>,
     started: Ids,
     expelled: bool,
@@ -109,6 +113,8 @@ pub fn known(seat: usize, notes: Notes, founders: u8, current: bool) -> Known {
         initial: notes.initial,
         initial_members: (0..usize::from(founders)).map(member).collect(),
         initial_id: id_name(initial_id(notes.incarnation, seat)),
+        begins_with: None,
+        restore: notes.restore.map(|served| told_of_data(notes.incarnation, served)),
         claim: notes.claim.map(claim),
         counter: notes.counter.into(),
         stopped: notes.stopped,
@@ -117,6 +123,14 @@ pub fn known(seat: usize, notes: Notes, founders: u8, current: bool) -> Known {
         left: notes.left.map(|uid| format!("pod{uid}")),
         current,
     }
+}
+
+fn told_of_data(incarnation: u8, served: bool) -> ToldRestore {
+    ToldRestore { digest: digest(incarnation), size: 1, from: served.then(|| "there".into()) }
+}
+
+fn digest(incarnation: u8) -> String {
+    format!("life{incarnation}")
 }
 
 fn volume_name(volume_id: u8) -> String {
@@ -224,7 +238,7 @@ impl World {
         };
         let lived = volume.mark.is_some_and(|mark| volume.lived == Some(mark.ident.volume_id));
         let seat = self.ordinal(place);
-        let founders = self.life(pod.incarnation).founders;
+        let Life { founders, restored, .. } = *self.life(pod.incarnation);
         let mut question = Question {
             seat,
             uid: pod.uid,
@@ -238,6 +252,7 @@ impl World {
             awaited: object.is_none() && self.api,
             current: self.api,
             founders,
+            restored,
             list,
             started: list.map_or(0, |config| config.all() & self.started),
             expelled: pod.expelled,
@@ -257,6 +272,17 @@ impl Question {
             Some(Mistake::NoInitial) => {
                 if let Some(notes) = notes {
                     notes.initial = true;
+                }
+            }
+            Some(Mistake::BeginsEmpty) => {
+                notes.into_iter().for_each(|notes| notes.restore = None);
+                self.restored = false;
+            }
+            Some(Mistake::UntoldIsEmpty) => self.restored = false,
+            Some(Mistake::RestoresUnclaimed) => {
+                let presumed = self.mark.filter(|mark| mark.ident.id.is_some() && !mark.joined);
+                if let (Some(notes), Some(mark)) = (notes, presumed) {
+                    notes.claim = Some((mark.ident.claim, mark.ident.volume_id));
                 }
             }
             Some(Mistake::NoRest) => notes.into_iter().for_each(|notes| notes.paused = false),
@@ -304,7 +330,10 @@ impl Question {
             (Kind::Blank | Kind::Marked, _) => Volume::Blank,
         };
         let object = match self.object {
-            Some(Some(notes)) => Object::Known(known(self.seat, notes, self.founders, self.current)),
+            Some(Some(notes)) => {
+                let begins_with = self.restored.then(|| digest(notes.incarnation));
+                Object::Known(Known { begins_with, ..known(self.seat, notes, self.founders, self.current) })
+            }
             Some(None) => Object::Missing,
             None if self.awaited => Object::Awaited,
             None => Object::Away,

@@ -4,7 +4,7 @@ use crate::{
     budget::Budget,
     mistake::{Mistake, Rules},
     places::seats,
-    world::{Agent, Ghost, Mark, Process, Volume, World, bit},
+    world::{Agent, Ghost, Mark, Process, Server, Volume, World, bit},
 };
 
 /// A fault, or an act of a person.
@@ -44,6 +44,12 @@ pub enum Fault {
     Copied(usize),
     /// The copy is put back in place of the volume.
     PutBack,
+    /// Nobody serves what the life begins with any more.
+    Unserved,
+    /// The members are told of no data any more.
+    Untold,
+    /// Where it was served, others' bytes are.
+    Misserved,
     /// The etcd of this voter is started with `--force-new-cluster`.
     Forced(usize),
 }
@@ -186,6 +192,11 @@ impl World {
     }
 
     fn wonders(&self, faults: &mut Vec<(Fault, World)>) {
+        if self.life(self.incarnation).restored && self.server == Server::Serves {
+            self.fault(faults, Fault::Unserved, |b| &mut b.serves, |next| next.server = Server::Away);
+            self.fault(faults, Fault::Untold, |b| &mut b.serves, |next| next.server = Server::Untold);
+            self.fault(faults, Fault::Misserved, |b| &mut b.serves, |next| next.server = Server::Lies);
+        }
         if self.api {
             self.fault(faults, Fault::Outage, |b| &mut b.outages, |next| next.api = false);
         }

@@ -57,7 +57,7 @@ impl World {
     }
 
     /// What the real launcher finds when it looks at the volume for an order.
-    fn disk(&self, place: usize, ident: Ident) -> Disk {
+    pub fn disk(&self, place: usize, ident: Ident) -> Disk {
         let name = |ident: Ident| (ident.volume_id.to_string(), ident.id.map(id_name));
         let (volume_id, member_id) = name(ident);
         let ordered = protocol::Volume { volume_id, member_id, rest: protocol::Rest::default() };
@@ -76,17 +76,12 @@ impl World {
         match order.how {
             How::OnDisk => {
                 rules.judge(self.check_restart(place))?;
+                self.first_run(place, rules)?;
                 self.run(place, order);
             }
             How::New(incarnation) => {
-                let id = initial_id(incarnation, seat);
-                let life = self.life_mut(incarnation);
-                if life.len == 0 {
-                    (life.log[0], life.len) = (Entry::Founded, 1);
-                }
-                // Where the first entry stands for more by now, it has less than that.
-                let len = u8::from(!life.forgot);
-                let wal = Wal { incarnation, id, term: 1, len, knows: true, slow: false, forced: false };
+                rules.judge(self.check_begins_empty(incarnation))?;
+                let wal = self.founds(incarnation, seat);
                 self.first_start(place, order, wal, rules)?;
             }
             // etcd takes its ID from the list of a member that runs, by its URL; without one, or not on it, it ends.
@@ -94,12 +89,38 @@ impl World {
                 let incarnation = order.ident.incarnation;
                 let id = self.ids_of(incarnation, seat).filter(|_| self.answers(place, incarnation));
                 if let Some(id) = id {
-                    let wal = Wal { incarnation, id, term: 0, len: 0, knows: true, slow: false, forced: false };
+                    let wal =
+                        Wal { incarnation, id, term: 0, len: 0, knows: true, slow: false, forced: false, fresh: false };
                     self.first_start(place, order, wal, rules)?;
                 }
             }
         }
         Ok(self)
+    }
+
+    /// A founder's data as it begins; the life begins with the first one.
+    pub fn founds(&mut self, incarnation: u8, seat: usize) -> Wal {
+        let life = self.life_mut(incarnation);
+        if life.len == 0 {
+            (life.log[0], life.len) = (Entry::Founded, 1);
+        }
+        // Where the first entry stands for more by now, it has less than that.
+        let len = u8::from(!life.forgot);
+        let id = initial_id(incarnation, seat);
+        Wal { incarnation, id, term: 1, len, knows: true, slow: false, forced: false, fresh: false }
+    }
+
+    /// An etcd on data that was restored begins under its ID now, if it has not yet.
+    fn first_run(&mut self, place: usize, rules: &Rules) -> Result<(), Broken> {
+        let Some(id) = self.volume(place).and_then(|v| v.wal).filter(|wal| wal.fresh).map(|wal| wal.id) else {
+            return Ok(());
+        };
+        rules.judge(self.check_first_start(place, id))?;
+        self.ran |= bit(id);
+        if let Some(wal) = self.wal_mut(place) {
+            wal.fresh = false;
+        }
+        Ok(())
     }
 
     /// A first start writes a WAL, and the launcher records it: between the two is a millisecond that the model leaves out.

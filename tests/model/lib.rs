@@ -21,6 +21,7 @@ pub mod mistake;
 pub mod perform;
 pub mod places;
 pub mod property;
+mod restore;
 pub mod scenario;
 pub mod settle;
 pub mod step;

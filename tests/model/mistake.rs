@@ -89,6 +89,16 @@ pub enum Mistake {
     DatabaseIsNoData,
     /// An agent goes on while all rests.
     NoRest,
+    /// Data is restored before the claim is accepted.
+    RestoresUnclaimed,
+    /// A founder bootstraps although it is told of data to begin with.
+    BeginsEmpty,
+    /// A founder that is told of no data bootstraps, whatever the token says.
+    UntoldIsEmpty,
+    /// Whatever is served is taken.
+    AnyBytes,
+    /// What was restored is put in its place without another look.
+    PlacesUnasked,
 }
 
 impl Mistake {
@@ -119,6 +129,11 @@ impl Mistake {
             Self::RestartsAsFirst => "the launcher starts etcd again with the arguments of its first start",
             Self::DatabaseIsNoData => "a database without its WAL is left where etcd starts for the first time",
             Self::NoRest => "an agent goes on while all rests",
+            Self::RestoresUnclaimed => "data is restored before the claim is accepted",
+            Self::BeginsEmpty => "a founder bootstraps although its cluster begins with data",
+            Self::UntoldIsEmpty => "a founder that is told of no data bootstraps, whatever the token says",
+            Self::AnyBytes => "whatever is served is restored",
+            Self::PlacesUnasked => "what was restored is put in its place without another look at the facts",
             Self::AloneIsTrusted => "a member whose list has lost all other voters is trusted",
             Self::MarkFromMemory => "the mark is written from memory over whatever is on the volume",
         }

@@ -29,6 +29,10 @@ impl World {
                 replacing: false,
                 ..mark
             }),
+            Deed::Presume(id) => {
+                self.marked(place, |mark| Mark { ident: Ident { id: Some(*id), ..mark.ident }, ..mark })
+            }
+            Deed::PlaceUnasked => self.place_restored(place, rules),
             Deed::Suspect(suspicion) => self.with(|next| {
                 next.end_process(place, Process::Idle);
                 next.write_mark(place, false, |mark| Mark { suspicion: Some(*suspicion), ..mark });
@@ -66,6 +70,7 @@ impl World {
             Start::Claim { number, member_id } => {
                 self.claim(place, u8::try_from(*number).unwrap_or(u8::MAX), member_id.as_deref().map(id_of), rules)
             }
+            Start::Restore(_) => self.restored(place, rules),
             Start::Bootstrap => self.order(place, How::New(self.order_incarnation(place)), rules),
             Start::Resume => self.order(place, How::OnDisk, rules),
             Start::Join => self.order(place, How::Added, rules),
@@ -98,7 +103,7 @@ impl World {
     }
 
     /// The token is the object's.
-    fn order_incarnation(&self, place: usize) -> u8 {
+    pub fn order_incarnation(&self, place: usize) -> u8 {
         match self.pod(place).map(|pod| pod.agent.view) {
             Some(View::Seen(notes)) => notes.incarnation,
             _ => self.pod(place).map_or(1, |pod| pod.incarnation),

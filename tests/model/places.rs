@@ -1,8 +1,8 @@
 //! Ways to look at a world, and to make the first one.
 
 use crate::world::{
-    Agent, Entry, GHOST, GIVEN_OUT, Id, Ident, LOG, Life, Mark, Notes, Object, PLACES, Pod, Process, SEATS, Seat, View,
-    Volume, Wal, World,
+    Agent, Entry, GHOST, GIVEN_OUT, Id, Ident, LOG, Life, Mark, Notes, Object, PLACES, Pod, Process, SEATS, Seat,
+    Server, View, Volume, Wal, World,
 };
 use crate::{budget::Budget, config::Config};
 
@@ -16,6 +16,7 @@ impl World {
         };
         let life = Life {
             founders: size,
+            restored: false,
             base: Config::of_founders(1, size),
             log: [Entry::Founded; LOG],
             len: 0,
@@ -35,6 +36,7 @@ impl World {
             stray: None,
             copy: None,
             api: true,
+            server: Server::Serves,
             ran: 0,
             started: 0,
             lost: 0,
@@ -138,6 +140,7 @@ impl Object {
             size,
             stopped: false,
             paused: false,
+            restore: None,
             claim: None,
             counter: 0,
             left: None,
@@ -175,7 +178,16 @@ impl Pod {
 impl Agent {
     #[must_use]
     pub fn new() -> Self {
-        Self { view: View::Unheard, memory: None, answer: None, blind: false, deaf: false, mute: false, heard: None }
+        Self {
+            view: View::Unheard,
+            memory: None,
+            answer: None,
+            blind: false,
+            deaf: false,
+            mute: false,
+            heard: None,
+            half: None,
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Broken {
     TakenOut(String),
     /// (f) A pod whose member has left joins again.
     CameBack(String),
+    /// (h) A member begins with other data than its life.
+    OtherBytes(String),
     /// (g) The membership, or how many pods there are, changes while all rests.
     Stirred(String),
 }
@@ -38,6 +40,7 @@ impl Broken {
             Self::TakenOut(_) => 'e',
             Self::CameBack(_) => 'f',
             Self::Stirred(_) => 'g',
+            Self::OtherBytes(_) => 'h',
         }
     }
 
@@ -50,7 +53,8 @@ impl Broken {
             | Self::Stuck(why)
             | Self::TakenOut(why)
             | Self::CameBack(why)
-            | Self::Stirred(why) => why,
+            | Self::Stirred(why)
+            | Self::OtherBytes(why) => why,
         }
     }
 }
@@ -85,6 +89,22 @@ impl World {
         }
         let place = seat_of(id);
         Err(Broken::SecondLife(format!("etcd starts on an empty disk under an ID of demo-{place} that has run before")))
+    }
+
+    /// Checks that a founder may begin empty.
+    pub fn check_begins_empty(&self, incarnation: u8) -> Result<(), Broken> {
+        let broken = || Broken::OtherBytes("etcd begins empty in a life that begins with data".into());
+        if self.life(incarnation).restored { Err(broken()) } else { Ok(()) }
+    }
+
+    /// Checks that data that was restored may be put in place under this ID.
+    pub fn check_restored(&self, id: Id, right: bool) -> Result<(), Broken> {
+        if !right {
+            return Err(Broken::OtherBytes("a founder begins with other bytes than its life".into()));
+        }
+        let second =
+            || Broken::SecondLife(format!("data is restored under an ID of demo-{} that has run", seat_of(id)));
+        if self.ran & bit(id) == 0 { Ok(()) } else { Err(second()) }
     }
 
     /// Checks that the agent at this place may do what cannot wait for the end of a rest: it knows of none.

@@ -22,6 +22,10 @@ pub struct Scenario {
 pub enum Begins {
     /// Founded with this size: objects are there, pods are not.
     Founded(u8),
+    /// Founded with this size, in a life that begins with data.
+    Restored(u8),
+    /// Founded with this size; the life after that begins with data.
+    RestoredLater(u8),
     /// All its members run, and are about to elect a leader.
     Formed(u8),
 }
@@ -59,6 +63,7 @@ pub const CALM: Budget = Budget {
     edits: 0,
     pauses: 0,
     ends: 0,
+    serves: 0,
     forced: 0,
 };
 
@@ -69,6 +74,8 @@ impl Scenario {
         let budget = Budget { edits: self.rules.sizes.len() as u8, ..self.budget };
         let mut world = match self.begins {
             Begins::Founded(size) => World::founded(size, CALM),
+            Begins::Restored(size) => restored(size, 0),
+            Begins::RestoredLater(size) => restored(size, 1),
             Begins::Formed(size) => formed(size, &Rules { mistake: None, ..self.rules }),
         };
         world.budget = budget;
@@ -103,6 +110,7 @@ impl Scenario {
             edits: _,
             pauses,
             ends,
+            serves,
             forced,
         } = self.budget;
         let counted = [
@@ -123,12 +131,15 @@ impl Scenario {
             (writes, "writes of a client"),
             (pauses, "rests"),
             (ends, "incarnations given up"),
+            (serves, "times that nobody serves the data, or another"),
             (forced, "members forced to be alone"),
         ];
         let counted = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
         let edits = (!self.rules.sizes.is_empty()).then(|| format!("size edited to {:?}", self.rules.sizes));
         let begins = match self.begins {
             Begins::Founded(size) => format!("founded with {size}"),
+            Begins::Restored(size) => format!("founded with {size} on data"),
+            Begins::RestoredLater(size) => format!("founded with {size}, then on data"),
             Begins::Formed(size) => format!("formed with {size}"),
         };
         let late = self.rules.late_lists.then(|| "lists heard late".to_owned());
@@ -143,6 +154,13 @@ impl Scenario {
             .collect::<Vec<_>>()
             .join(", ")
     }
+}
+
+/// A cluster that was just founded, one of whose lives begins with data.
+fn restored(size: u8, life: usize) -> World {
+    let mut world = World::founded(size, CALM);
+    world.lives[life].restored = true;
+    world
 }
 
 /// The first settled state of a cluster to which nothing happens, without its leader.

@@ -6,7 +6,7 @@ use crate::{
     faults::Fault,
     mistake::Rules,
     perform::Outcome,
-    world::{GHOST, Ids, PLACES, World},
+    world::{GHOST, Ids, PLACES, Server, World},
 };
 
 /// Something that happens.
@@ -38,6 +38,8 @@ pub enum Action {
     Stray,
     /// The API server answers again.
     Return,
+    /// What a life begins with is served again.
+    Serve,
     /// The user lets all go on.
     Unpause,
     /// The node that was cut off is gone for good.
@@ -79,6 +81,9 @@ impl World {
         add(Action::Stray, self.stray_arrives(rules));
         if !self.api && rules.api_returns {
             add(Action::Return, self.with(|next| next.api = true));
+        }
+        if self.server != Server::Serves && self.api {
+            add(Action::Serve, self.with(|next| next.server = Server::Serves));
         }
         if self.paused && self.api {
             add(Action::Unpause, self.with(|next| next.paused = false));

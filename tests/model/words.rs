@@ -22,6 +22,7 @@ pub fn promise(property: char) -> &'static str {
         'b' => "there are never two clusters, or two leaders that can commit",
         'c' => "no ID runs whose volume was lost",
         'd' => "with a majority intact and nothing else failing, the wanted membership can be reached",
+        'h' => "nobody begins with other data than the life, nor empty where the life begins with data",
         'f' => "Left is final for a pod: the coordinator may take it away",
         _ => "a member that is wanted and has its volume stays a member",
     }
@@ -123,6 +124,7 @@ fn sentence(world: &World, action: &Action) -> String {
         Action::Write => "a client's write is acknowledged".into(),
         Action::Chore(chore) => chore_words(*chore),
         Action::Stray => "a request arrives late whose sender has given it up".into(),
+        Action::Serve => "what the life begins with is served again".into(),
         Action::Unpause => "USER: lets all go on".into(),
         Action::Return => "the API server answers again".into(),
         Action::Fenced => "the node that was cut off is switched off for good".into(),
@@ -134,6 +136,8 @@ fn deed_words(deed: &Deed) -> String {
     match deed {
         Deed::Plan(step) => step_words(step),
         Deed::Adopt(id) => format!("writes the listed ID of {} onto its mark", of(*id)),
+        Deed::Presume(id) => format!("writes the ID of {} onto its mark, unclaimed", of(*id)),
+        Deed::PlaceUnasked => "puts what was restored in its place".into(),
         Deed::Suspect(Suspicion::OtherId) => "stops an etcd that runs under another ID than the mark's".into(),
         Deed::Suspect(Suspicion::Forced) => "stops an etcd that says that it is alone".into(),
         Deed::Record(voters) => format!("writes the voters onto its mark: {}", all_of(*voters)),
@@ -154,6 +158,7 @@ fn step_words(step: &Start) -> String {
         Start::Trust => "forgets what it suspected: nobody holds the lost voters' IDs any more".into(),
         Start::SetLived => "records that a WAL is there".into(),
         Start::Bootstrap => "orders etcd to start with `new`".into(),
+        Start::Restore(_) => "comes a step nearer to the data that its cluster begins with".into(),
         Start::Resume => "orders etcd to start on its data".into(),
         Start::SetAside(why) => format!("sets the data aside ({why:?})"),
         Start::Renew { .. } => "writes a fresh mark with a new volume ID".into(),
@@ -212,6 +217,9 @@ fn fault_words(world: &World, fault: Fault) -> String {
         Fault::Forced(seat) => {
             format!("FAULT: demo-{seat}'s etcd is started with --force-new-cluster: it goes on alone")
         }
+        Fault::Unserved => "FAULT: nobody serves what the life begins with any more".into(),
+        Fault::Untold => "FAULT: the members are told of no data any more".into(),
+        Fault::Misserved => "FAULT: where that was served, other bytes are".into(),
         Fault::PutBack => "FAULT: the copy is put back in place of the volume".into(),
     }
 }

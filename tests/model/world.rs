@@ -76,6 +76,8 @@ pub struct World {
     /// A copy of a seat's volume that somebody took.
     pub copy: Option<(u8, Volume)>,
     pub api: bool,
+    /// Who serves what a life begins with.
+    pub server: Server,
     /// IDs that have run on a volume.
     pub ran: Ids,
     /// IDs that have told their cluster that they run.
@@ -89,6 +91,8 @@ pub struct World {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Life {
     pub founders: u8,
+    /// Whether it begins with data, and not empty.
+    pub restored: bool,
     /// The membership at the beginning of the log.
     pub base: Config,
     /// What was committed, in order, as far as not everybody has it; the first entry stands for all that everybody has.
@@ -97,6 +101,18 @@ pub struct Life {
     pub len: u8,
     /// Whether the first entry stands for more than the founding.
     pub forgot: bool,
+}
+
+/// Who serves what a life begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Server {
+    Serves,
+    /// Nobody, and the members are told so.
+    Away,
+    /// The members are told of no data at all, as by a coordinator of before.
+    Untold,
+    /// Somebody has the address who serves other bytes.
+    Lies,
 }
 
 /// An entry of the log.
@@ -155,6 +171,8 @@ pub struct Notes {
     pub size: u8,
     pub stopped: bool,
     pub paused: bool,
+    /// In a life that begins with data: whether it is told where that is served.
+    pub restore: Option<bool>,
     /// Number and volume ID.
     pub claim: Option<(u8, u8)>,
     pub counter: u8,
@@ -204,6 +222,20 @@ pub struct Agent {
     pub mute: bool,
     /// How much of the log the list shows that it heard and did not act on yet; only where answers are late.
     pub heard: Option<u8>,
+    /// How far the data is that its cluster begins with.
+    pub half: Option<Half>,
+}
+
+/// Data on its way; whether it is the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Half {
+    Fetched {
+        right: bool,
+    },
+    /// A data directory, beside its place.
+    Made {
+        right: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -304,6 +336,8 @@ pub struct Wal {
     pub slow: bool,
     /// Whether it was made the data of a cluster of this member alone.
     pub forced: bool,
+    /// Whether it was restored, and no etcd has run on it yet.
+    pub fresh: bool,
 }
 
 /// A request on its way.

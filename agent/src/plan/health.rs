@@ -19,6 +19,9 @@ pub struct Facts<'a> {
     pub process: Process,
     /// What the member's start waits for, when etcd does not run.
     pub start: Option<&'a Start>,
+    /// What is being done so that etcd begins with data, and why it failed last.
+    pub restoring: Option<String>,
+    pub not_restored: Option<&'a str>,
     /// Why the launcher did not obey the last order.
     pub refused: Option<&'a str>,
     /// Why the launcher can start nothing, while it cannot.
@@ -231,6 +234,8 @@ fn unheard(facts: &Facts<'_>) -> Problem {
     match (facts.start, facts.waiting) {
         (Some(Start::Hold(hold)), _) => problem(MemberPhase::Held, hold.reason(), hold.sentence()),
         (Some(Start::Wait(wait @ Wait::Volume)), _) => problem(wait.phase(), wait.reason(), wait.sentence()),
+        // It is silent because it is at it.
+        (Some(Start::Restore(_)), Some(_)) if facts.restoring.is_some() => restoring(facts),
         (_, Some(why)) => problem(MemberPhase::Waiting, "VolumeInUse", why.to_owned()),
         (_, None) => problem(MemberPhase::Waiting, "LauncherMissing", "the etcd container has not started".into()),
     }
@@ -249,6 +254,7 @@ fn idle(facts: &Facts<'_>) -> Problem {
             return problem(MemberPhase::Leaving, "Leaving", "the member has left the cluster".into());
         }
         Some(Start::SetAside(lost)) => return problem(MemberPhase::Joining, lost.reason(), lost.sentence()),
+        Some(Start::Restore(_)) => return restoring(facts),
         Some(Start::Add | Start::Remove { .. }) => return joining(facts.trouble),
         Some(Start::Renew { .. } | Start::Join) => return joining(None),
         Some(Start::Wait(wait @ (Wait::Acquaintance(_) | Wait::Unpaused))) => {
@@ -271,6 +277,20 @@ fn idle(facts: &Facts<'_>) -> Problem {
             problem(MemberPhase::Failing, class.as_str(), format!("etcd does not run: {line}"))
         }
         None => problem(phase, reason, message),
+    }
+}
+
+/// On the way to the data that the cluster begins with.
+fn restoring(facts: &Facts<'_>) -> Problem {
+    let problem = |phase, reason, message: String| Problem { check: "started", phase, reason, message };
+    match (facts.not_restored, &facts.restoring) {
+        (Some(why), _) => problem(MemberPhase::Failing, "RestoreFailed", format!("{why}; it is tried again")),
+        (None, Some(what)) => problem(MemberPhase::Waiting, "Restoring", what.clone()),
+        (None, None) => problem(
+            MemberPhase::Waiting,
+            "Restoring",
+            "the data that the cluster begins with is about to be fetched".into(),
+        ),
     }
 }
 

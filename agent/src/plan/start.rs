@@ -5,9 +5,11 @@
 //! asks again with fresh facts, so a crash between any two steps is only another beginning:
 //!
 //! ```text
-//! Blank ── Touch ──▶ marked ── Claim ──▶ claim and ID on the mark ── Bootstrap ──▶ etcd
-//!                      │                                               │ WAL seen: lived
-//!                      ├── WAL on a fitting mark ── Resume ──▶ etcd ◀──┘
+//! Blank ── Touch ──▶ marked ── Claim ──▶ claim and ID on the mark ─┬─ Bootstrap ──▶ etcd
+//!                      │                                           │               │ WAL seen: lived
+//!                      │                                           └─ Restore ─────┤ in a cluster that begins with data:
+//!                      │                                                           │ a WAL is there by one rename
+//!                      ├── WAL on a fitting mark ── Resume ──▶ etcd ◀──────────────┘
 //!                      │
 //!                      └── everything that needs a new ID, while the others answer (room `join`):
 //!                          SetAside ─▶ Renew ─▶ Claim ─▶ Remove (old entries) ─▶ Add, ID on the mark ── Join ──▶ etcd, a learner
@@ -21,13 +23,19 @@
 //! objects made before the StatefulSet existed); its claim is this volume's and was *accepted* by the API server (a read
 //! may be stale); no volume claimed it before; the mark is not `lived` and names no ID but the initial one. An ID that was
 //! added by this member itself needs no such proof: it is fresh, and the mark names it before etcd may start.
+//!
+//! A cluster may begin with data (`EtcdMember.spec.restore`). Then a founder restores exactly where it would
+//! bootstrap, under the same proof, and never bootstraps: all founders begin with the same bytes. From the rename on
+//! the data is like any other.
 
 mod facts;
 mod join;
 mod step;
 
 pub use facts::{Claim, Facts, Identity, Known, Launcher, Object};
-pub use step::{Hold, Lost, Start, Wait};
+pub use step::{Hold, Lost, Snapshot, Start, Wait};
+
+use etcd_operator_shared::api::member::ToldRestore;
 
 use crate::{
     plan::{
@@ -63,6 +71,7 @@ fn wait_for_peace(step: &Start, facts: Facts<'_>) -> Option<Wait> {
         | Start::SetLived
         | Start::Trust
         | Start::Bootstrap
+        | Start::Restore(_)
         | Start::Resume
         | Start::Join
         | Start::Left
@@ -90,8 +99,10 @@ fn wait_for_addresses(step: &Start, facts: Facts<'_>) -> Option<Wait> {
     let Facts { me, object, cluster, addresses, .. } = facts;
     let listed = || cluster.list().unwrap_or_default().iter().map(|entry| entry.member.clone()).collect();
     let (launch, wanted): (Launch, Vec<String>) = match (step, object) {
-        (Start::Bootstrap, Object::Known(known)) => (Launch::Bootstrap, known.initial_members.clone()),
-        (Start::Bootstrap, Object::Awaited | Object::Away | Object::Missing) => return None,
+        (Start::Bootstrap | Start::Restore(_), Object::Known(known)) => {
+            (Launch::Bootstrap, known.initial_members.clone())
+        }
+        (Start::Bootstrap | Start::Restore(_), Object::Awaited | Object::Away | Object::Missing) => return None,
         (Start::Resume, _) => (Launch::Resume, addresses.told.clone()),
         (Start::Join | Start::Add, _) => (Launch::Join, listed()),
         (
@@ -122,7 +133,9 @@ fn wait_for_addresses(step: &Start, facts: Facts<'_>) -> Option<Wait> {
 /// Last of all, so that they are awaited together with the addresses.
 fn wait_for_certificates(step: &Start, facts: Facts<'_>) -> Option<Wait> {
     match step {
-        Start::Bootstrap | Start::Resume | Start::Join | Start::Add => (!facts.certified).then_some(Wait::Certificates),
+        Start::Bootstrap | Start::Restore(_) | Start::Resume | Start::Join | Start::Add => {
+            (!facts.certified).then_some(Wait::Certificates)
+        }
         Start::Touch
         | Start::Claim { .. }
         | Start::SetLived
@@ -336,7 +349,26 @@ fn without_data(facts: Facts<'_>, marked: &Marked) -> Start {
         Some(number) => Start::Claim { number, member_id: Some(known.initial_id.clone()) },
         // etcd opens a database whether or not there is a WAL, and would take it for its own.
         None if *remains => Start::SetAside(Lost::Leftover),
-        None => Start::Bootstrap,
+        None => begin(known),
+    }
+}
+
+/// An ID begins: empty, or with the data that its cluster begins with; empty only where the token says so too, since a
+/// coordinator of before knows of no data. Where nobody serves it, it is waited for, also where others have begun with
+/// it and could give it on: who joins gives up the proof that its own ID never ran, and with it a place that nobody
+/// else may take from it.
+fn begin(known: &Known) -> Start {
+    let (told, said) = match (&known.restore, &known.begins_with) {
+        (None, None) => return Start::Bootstrap,
+        (None, Some(_)) => return Start::Wait(Wait::Snapshot),
+        (Some(told), said) => (told, said),
+    };
+    match told {
+        ToldRestore { digest, size, from: Some(from) } if said.as_ref().is_none_or(|said| said == digest) => {
+            let size = u64::try_from(*size).unwrap_or_default();
+            Start::Restore(Snapshot { digest: digest.clone(), size, from: from.clone() })
+        }
+        ToldRestore { .. } => Start::Wait(Wait::Snapshot),
     }
 }
 

@@ -100,6 +100,8 @@ mod tests {
             initial: false,
             initial_members: vec![],
             initial_id: "x".into(),
+            restore: None,
+            begins_with: None,
             claim: None::<Claim>,
             counter: 0,
             stopped: false,

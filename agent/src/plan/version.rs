@@ -48,6 +48,7 @@ pub fn guard(step: Start, binary: Version, mark: &Mark, log: Result<Log, String>
         }),
         // There is no data yet.
         Start::Bootstrap
+        | Start::Restore(_)
         | Start::Join
         | Start::Touch
         | Start::Claim { .. }
@@ -118,7 +119,7 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volume::mark::Identity;
+    use crate::{plan::start::Snapshot, volume::mark::Identity};
 
     fn mark(version: Option<&str>, cluster: Option<&str>) -> Mark {
         let identity = Identity {
@@ -198,7 +199,8 @@ mod tests {
     #[test]
     fn only_a_start_on_data_is_guarded() {
         let refused = mark(Some("v3.7.3"), Some("3.7"));
-        for step in [Start::Bootstrap, Start::Join, Start::Add, Start::Left] {
+        let restore = Start::Restore(Snapshot { digest: "d".into(), size: 1, from: "a:1".into() });
+        for step in [Start::Bootstrap, restore, Start::Join, Start::Add, Start::Left] {
             assert_eq!(guard(step.clone(), v("v3.5.35"), &refused, Err("x".into())), step);
         }
         assert!(!needs_log(&Start::Join, v("v3.7.3"), &refused));

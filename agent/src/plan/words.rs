@@ -21,7 +21,8 @@ impl Wait {
             | Self::Launcher
             | Self::Volume
             | Self::Addresses(_)
-            | Self::Certificates => MemberPhase::Waiting,
+            | Self::Certificates
+            | Self::Snapshot => MemberPhase::Waiting,
             Self::Acquaintance(_) => MemberPhase::Joining,
         }
     }
@@ -41,6 +42,7 @@ impl Wait {
             Self::Volume => "VolumeInUse",
             Self::Addresses(_) | Self::Acquaintance(_) => "WaitingForPeers",
             Self::Certificates => "WaitingForCertificate",
+            Self::Snapshot => "WaitingForSnapshot",
         }
     }
 
@@ -75,6 +77,7 @@ impl Wait {
                 format!("{} must learn this member's address before it is added", names.join(", "))
             }
             Self::Certificates => "the coordinator has not issued this member's certificates yet".into(),
+            Self::Snapshot => "nobody serves the data that the cluster begins with; the coordinator sees to it".into(),
         }
     }
 }

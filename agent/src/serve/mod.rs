@@ -4,8 +4,10 @@
 //! server. Only the readiness probe of a member that is just starting is held open, below the probe's timeout, so that
 //! Ready shows the moment it is true.
 
+pub mod bytes;
 pub mod metrics;
 pub mod page;
+pub mod snapshot;
 
 use std::time::{Duration, Instant};
 

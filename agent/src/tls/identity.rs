@@ -9,7 +9,7 @@ use rustls::{
     pki_types::{PrivateKeyDer, ServerName, pem::PemObject},
 };
 
-use super::{Bundle, check};
+use super::{Bundle, anyone, check};
 
 /// For one bundle: whoever holds connections made with another one makes new ones.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub struct Identity {
     pub client: Option<Client>,
     /// Towards the members' own ports, where they are.
     pub peer: Option<Arc<ClientConfig>>,
+    /// Towards whoever serves what the cluster begins with: as a member, and believing nobody, since the digest says
+    /// what is right.
+    pub anyone: Option<Arc<ClientConfig>>,
 }
 
 /// What a client is.
@@ -49,8 +52,9 @@ impl Identity {
             client = Some(Client { channel, http: config(key, &issued.root, &issued.trust)? });
         }
         let peer = issued.peer.as_ref().map(|issued| config(key, &issued.chain, &issued.trust)).transpose()?;
+        let anyone = issued.peer.as_ref().map(|issued| anyone::config(key, &issued.chain)).transpose()?;
         let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
-        Ok(Self { key: issued.key.clone(), name, client, peer })
+        Ok(Self { key: issued.key.clone(), name, client, peer, anyone })
     }
 }
 

@@ -13,11 +13,13 @@
 //! Invariants: nothing is exposed that was not checked against key, names, uses, time and the authorities that this member's
 //! etcd believes; a file changes by a rename, key and chain at once.
 
+mod anyone;
 pub mod bundle;
 pub mod check;
 pub mod handshake;
 pub mod identity;
 pub mod key;
+pub mod server;
 
 pub use bundle::Bundle;
 pub use identity::Identity;

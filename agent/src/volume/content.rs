@@ -24,6 +24,8 @@ pub enum Kind {
     Data,
     /// A data directory that is this member's no more.
     Aside,
+    /// What was fetched for a cluster to begin with: in its place, or thrown away, before etcd runs.
+    Restore,
     /// The agent's own files.
     Own,
     /// What no agent made.
@@ -48,7 +50,8 @@ impl Kind {
         let plain = name.strip_suffix(".new").unwrap_or(name);
         match plain {
             "data" => Self::Data,
-            "mark.json" | "lived" | "agent.lock" | "launcher.lock" | "canary" | "reserve" => Self::Own,
+            super::restore::FOLDER => Self::Restore,
+            "mark.json" | "lived" | "agent.lock" | "launcher.lock" | "canary" | "reserve" | "backup.json" => Self::Own,
             _ if is_aside(name) => Self::Aside,
             _ => Self::Other,
         }
@@ -122,7 +125,9 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
-        for folder in ["data/member/snap", "aside-1-1/member/snap", "lost+found", "aside-me", "aside-1-"] {
+        for folder in
+            ["data/member/snap", "restore/data", "aside-1-1/member/snap", "lost+found", "aside-me", "aside-1-"]
+        {
             fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
         fs::write(dir.path().join("data/member/snap/db"), vec![1; 10_000]).unwrap();
@@ -142,6 +147,7 @@ mod tests {
             [
                 ("data", Kind::Data),
                 ("aside-1-1", Kind::Aside),
+                ("restore", Kind::Restore),
                 ("mark.json", Kind::Own),
                 ("aside-1-", Kind::Other),
                 ("aside-me", Kind::Other),

@@ -11,7 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::store::Store;
+use etcd_operator_shared::ids::hex;
+
+use super::{restore::Owner, store::Store};
 
 /// What a log that is replayed holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,26 @@ impl Store {
         let files = named(&self.data_dir().join("member/snap"), "snap")?;
         Ok(files.iter().filter_map(|path| Snapshot::of(path.file_stem()?.to_str()?)).collect())
     }
+}
+
+/// Whose log is in a data directory, as its first records say; `None` where it does not say.
+/// Source: etcd `api/etcdserverpb/etcdserver.proto`, `Metadata`.
+pub(super) fn owner(data_dir: &Path) -> io::Result<Option<Owner>> {
+    let Some(first) = named(&data_dir.join("member/wal"), "wal")?.into_iter().min() else { return Ok(None) };
+    let (mut segment, mut bytes) = (BufReader::new(File::open(first)?), Vec::new());
+    while let Frame::Whole = record(&mut segment, &mut bytes)? {
+        if let Some(owner) = metadata(&bytes) {
+            return Ok(Some(owner));
+        }
+    }
+    Ok(None)
+}
+
+fn metadata(record: &[u8]) -> Option<Owner> {
+    let record = fields(record)?;
+    let metadata = fields(bytes(&record, 3).filter(|_| number(&record, 1) == Some(1))?)?;
+    let id = |field| number(&metadata, field).map(hex);
+    Some(Owner { member_id: id(1)?, cluster_id: id(2)? })
 }
 
 /// Files with this suffix.
@@ -257,4 +279,4 @@ fn malformed(why: String) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

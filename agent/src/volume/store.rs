@@ -122,7 +122,7 @@ impl Store {
     }
 
     /// Whether any file is in the data directory, however deep. A file system's own folder there is nobody's data.
-    fn has_remains(&self) -> io::Result<bool> {
+    pub(super) fn has_remains(&self) -> io::Result<bool> {
         let own = self.data_dir().join("lost+found");
         let mut folders = vec![self.data_dir()];
         while let Some(folder) = folders.pop() {

@@ -1,7 +1,7 @@
 //! Each check, and what it is told as.
 
 use super::*;
-use crate::plan::start::Lost;
+use crate::plan::start::{Lost, Snapshot};
 
 fn status() -> Status {
     Status {
@@ -25,6 +25,8 @@ fn serving(status: &Status) -> Facts<'_> {
     Facts {
         process: Process::Running,
         start: None,
+        restoring: None,
+        not_restored: None,
         refused: None,
         waiting: None,
         last_exit: None,
@@ -188,4 +190,24 @@ fn a_launcher_that_waits_for_the_volume_is_not_a_missing_one() {
     assert_eq!(unheard(Some(&Start::Wait(Wait::Volume)), None), (MemberPhase::Waiting, "VolumeInUse"));
     let hold = Start::Hold(Hold::Unmarked);
     assert_eq!(unheard(Some(&hold), None), (MemberPhase::Held, "VolumeNotMarked"));
+}
+
+#[test]
+fn a_member_on_the_way_to_the_data_that_its_cluster_begins_with_says_how_far_it_is_and_why_not() {
+    let step = Start::Restore(Snapshot { digest: "d".into(), size: 1, from: "a:1".into() });
+    let facts = || Facts {
+        process: Process::Idle,
+        start: Some(&step),
+        restoring: Some("1 of 2 MiB".into()),
+        ..Facts::default()
+    };
+    let said = |facts: &Facts<'_>| {
+        let health = judge(facts);
+        (health.reason, health.message)
+    };
+    assert_eq!(said(&facts()), ("Restoring", "1 of 2 MiB".into()));
+    let at_work = Facts { process: Process::Unknown, waiting: Some("etcdutl is at work"), ..facts() };
+    assert_eq!(said(&at_work).0, "Restoring", "the launcher is silent because of it");
+    let failed = Facts { not_restored: Some("no room"), ..facts() };
+    assert_eq!(said(&failed), ("RestoreFailed", "no room; it is tried again".into()));
 }

@@ -47,6 +47,8 @@ fn known() -> Known {
         initial: true,
         initial_members: vec![],
         initial_id: OWN.into(),
+        restore: None,
+        begins_with: None,
         claim: Some(Claim { number: 1, volume_id: "v".into() }),
         counter: 5,
         stopped: false,

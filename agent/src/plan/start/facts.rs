@@ -1,5 +1,7 @@
 //! What a start depends on.
 
+use etcd_operator_shared::api::member::ToldRestore;
+
 use crate::{
     plan::{addresses::Addresses, list::Cluster, trust::Neighbours},
     volume::{Mark, Volume, mark::Wish},
@@ -20,6 +22,7 @@ pub struct Identity {
 
 /// What is known of the member's EtcdMember.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub enum Object {
     /// The API server was not heard yet; it may answer any moment.
     Awaited,
@@ -39,6 +42,10 @@ pub struct Known {
     pub initial_members: Vec<String>,
     /// The ID that the member has as an initial member; depends on the token.
     pub initial_id: String,
+    /// The data that the member is to begin with where it would begin empty.
+    pub restore: Option<ToldRestore>,
+    /// Digest of the data that the life begins with, as its token says it.
+    pub begins_with: Option<String>,
     pub claim: Option<Claim>,
     pub counter: i64,
     pub stopped: bool,

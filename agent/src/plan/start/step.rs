@@ -16,6 +16,10 @@ pub enum Start {
     Trust,
     /// Start etcd with `new` and the static list of initial members.
     Bootstrap,
+    /// Put the data in place that the cluster begins with, where etcd would otherwise begin empty: fetch it, have a
+    /// data directory made of it beside the place, and rename that. Asked for until it is there; whatever was not
+    /// finished is begun anew.
+    Restore(Snapshot),
     /// Start etcd on its WAL.
     Resume,
     /// Rename the data away, fsync: it is not this member's any more, and nothing is deleted.
@@ -39,6 +43,17 @@ pub enum Start {
     Wait(Wait),
     /// Starting would endanger data.
     Hold(Hold),
+}
+
+/// The data that a founder begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    /// SHA-256 of the file, in hexadecimal: no other bytes will do.
+    pub digest: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Address and port where it is served.
+    pub from: String,
 }
 
 /// Why a member cannot start under the ID it had, or never had one.
@@ -94,6 +109,8 @@ pub enum Wait {
     /// Certificates: etcd ends when it starts without the files that it is told of, and a place in the membership is of no use
     /// before.
     Certificates,
+    /// The data that the cluster begins with: nobody serves it now.
+    Snapshot,
 }
 
 /// Why etcd stays off until a person acts: else starting would endanger data.
@@ -152,13 +169,15 @@ impl Start {
                 | Wait::Turn { .. }
                 | Wait::ApiServer
                 | Wait::Unpaused
-                | Wait::Acquaintance(_),
+                | Wait::Acquaintance(_)
+                | Wait::Snapshot,
             ) => true,
             Self::Touch
             | Self::Claim { .. }
             | Self::SetLived
             | Self::Trust
             | Self::Bootstrap
+            | Self::Restore(_)
             | Self::Resume
             | Self::Left
             | Self::Wait(

@@ -95,6 +95,8 @@ fn known() -> Known {
         initial: true,
         initial_members: vec!["demo-0".into(), "demo-1".into(), "demo-2".into()],
         initial_id: INITIAL_ID.into(),
+        restore: None,
+        begins_with: None,
         claim: Some(Claim { number: 1, volume_id: "mine".into() }),
         counter: 5,
         stopped: false,
@@ -242,6 +244,35 @@ fn etcd_starts_exactly_when_the_oracle_calls_it_proven() {
     assert!(seen.iter().all(|n| *n > 0), "the combinations must reach both starts: {seen:?}");
 }
 
+/// Told to begin with data that is served there, or nowhere.
+fn told_of_data(from: Option<&str>) -> Option<ToldRestore> {
+    Some(ToldRestore { digest: "d1".into(), size: 7, from: from.map(Into::into) })
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot { digest: "d1".into(), size: 7, from: "10.0.0.9:2383".into() }
+}
+
+#[test]
+fn in_a_cluster_that_begins_with_data_a_founder_restores_exactly_where_it_would_bootstrap() {
+    let mut seen = 0;
+    everywhere(|volume, object, cluster, before| {
+        let Object::Known(known) = object else { return };
+        let told = |from| Object::Known(Known { restore: told_of_data(from), ..known.clone() });
+        let facts = || format!("{volume:?}\n{object:?}\n{cluster:?}\n{before:?}");
+        let served = step(volume, &told(Some("10.0.0.9:2383")), cluster);
+        let unserved = step(volume, &told(None), cluster);
+        if *before != Start::Bootstrap {
+            assert_eq!((&served, &unserved), (before, before), "{}", facts());
+            return;
+        }
+        assert_eq!(served, Start::Restore(snapshot()), "{}", facts());
+        assert_eq!(unserved, Start::Wait(Wait::Snapshot), "{}", facts());
+        seen += 1;
+    });
+    assert!(seen > 0, "the combinations must reach it");
+}
+
 #[test]
 fn no_step_writes_on_a_volume_that_is_not_mine() {
     everywhere(|volume, object, cluster, step| {
@@ -322,6 +353,7 @@ impl Stage {
             let step = step(&self.volume, &Object::Known(self.known.clone()), &self.cluster);
             self.done.push(step.clone());
             match (&mut self.volume, &step) {
+                (Volume::Marked(m), Start::Restore(_)) => (m.wal, m.remains) = (true, true),
                 (volume, Start::Touch) => *volume = marked(blank(number, false), false, false),
                 (Volume::Marked(m), Start::Claim { number, member_id }) => {
                     self.known.claim = Some(Claim { number: *number, volume_id: m.mark.volume_id.clone() });
@@ -669,4 +701,54 @@ fn a_member_that_a_person_holds_is_not_started_and_its_volume_not_touched() {
         assert_eq!(step(&kept(held), &object, &list), Start::Hold(Hold::BySpec), "the mark keeps it: {object:?}");
     }
     assert_eq!(step(&kept(held), &Object::Known(known()), &list), Start::Resume, "it is released");
+}
+
+#[test]
+fn a_founder_that_restores_resumes_on_what_it_restored_and_never_bootstraps() {
+    let restore = told_of_data(Some("10.0.0.9:2383"));
+    let first = Known { restore: restore.clone(), claim: None, counter: 0, ..known() };
+    let mut stage = Stage::new(Volume::Blank, first, silent());
+    assert_eq!(stage.play(), Start::Resume);
+    let position = |wanted: &Start| stage.done.iter().position(|step| step == wanted).unwrap();
+    let restored = position(&Start::Restore(snapshot()));
+    assert!(restored < position(&Start::SetLived) && !stage.done.contains(&Start::Bootstrap), "{:?}", stage.done);
+    let claim = stage.done.iter().position(|step| matches!(step, Start::Claim { .. })).unwrap();
+    assert!(claim < restored, "{:?}", stage.done);
+    let told = Object::Known(Known { restore, ..known() });
+    assert_eq!(
+        step(&marked(mark(), true, false), &told, &silent()),
+        Start::Stranded(Lost::Data),
+        "lost later, it joins"
+    );
+}
+
+#[test]
+fn what_a_restore_needs_besides_is_what_a_first_start_needs() {
+    let (me, cluster, volume) = (me(), silent(), marked(mark(), false, false));
+    let object = |wish| Object::Known(Known { restore: told_of_data(Some("10.0.0.9:2383")), wish, ..known() });
+    let free = object(Wish::default());
+    let asked = Facts { certified: false, ..facts(&me, &volume, &free, &cluster) };
+    assert_eq!(start(asked), Start::Wait(Wait::Certificates));
+    let fresh = Addresses::default();
+    let asked = Facts { addresses: &fresh, ..facts(&me, &volume, &free, &cluster) };
+    assert_eq!(start(asked), Start::Wait(Wait::Addresses(vec!["demo-1".into(), "demo-2".into()])));
+    assert_eq!(step(&volume, &object(RESTS), &cluster), Start::Restore(snapshot()), "as a first start");
+    let held = Wish { held: true, ..Wish::default() };
+    assert_eq!(step(&volume, &object(held), &cluster), Start::Hold(Hold::BySpec));
+    for missing in [Object::Awaited, Object::Away, Object::Missing] {
+        assert!(matches!(step(&volume, &missing, &cluster), Start::Wait(_)), "{missing:?}");
+    }
+}
+
+#[test]
+fn where_the_token_says_that_the_life_begins_with_data_nobody_begins_empty_or_with_other_data() {
+    let served = told_of_data(Some("10.0.0.9:2383"));
+    let ask = |restore, says: &str| {
+        let known = Known { restore, begins_with: Some(says.into()), ..known() };
+        step(&marked(mark(), false, false), &Object::Known(known), &silent())
+    };
+    assert_eq!(ask(served.clone(), "d1"), Start::Restore(snapshot()));
+    for (restore, says) in [(None, "d1"), (told_of_data(None), "d1"), (served, "d2")] {
+        assert_eq!(ask(restore, says), Start::Wait(Wait::Snapshot));
+    }
 }

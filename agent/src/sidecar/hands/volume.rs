@@ -26,6 +26,8 @@ use crate::{
 /// How often the counter rises while nothing else makes it.
 const COUNTER: Duration = Duration::from_secs(15 * 60);
 
+mod place;
+
 pub(in crate::sidecar) struct Disk {
     store: Store,
     /// Held from the first look on.

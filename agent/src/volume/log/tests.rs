@@ -44,6 +44,12 @@ fn framed(kind: u64, data: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// How a log begins: a checksum, and whose it is.
+pub fn first_segment(member: u64, cluster: u64) -> Vec<u8> {
+    let metadata = message(&[(1, Field::Number(member)), (2, Field::Number(cluster))]);
+    [framed(4, vec![]), framed(1, metadata)].concat()
+}
+
 fn entry(index: u64, request: Vec<u8>) -> Vec<u8> {
     framed(
         2,
