@@ -1,7 +1,10 @@
 //! The command line and the environment: the only place that reads either.
 
+pub mod snapshot;
+
 use std::{ffi::OsString, path::PathBuf};
 
+use self::snapshot::SnapshotVerb;
 use clap::{Parser, Subcommand, ValueEnum};
 use etcd_operator_shared::{
     api::{EtcdOptions, cluster::Encrypted},
@@ -32,6 +35,11 @@ pub enum Command {
         volume: PathBuf,
         #[command(subcommand)]
         verb: VolumeVerb,
+    },
+    /// Save a snapshot of this member's etcd, and see which backups there are
+    Snapshot {
+        #[command(subcommand)]
+        verb: Box<SnapshotVerb>,
     },
     /// Print the version of the agent
     Version,

@@ -8,13 +8,16 @@
 //!  │                 probes :2382 ╪═════════╪═ orders, states               │
 //!  │ install (postStart) ─────────┼─────────┼─▶ /agent/etcd-agent, hosts    │
 //!  └──────────────────────────────┘         └───────────────────────────────┘
-//!  kubectl exec … status, volume            rehearse: etcd alone in a throw-away pod, before a roll
+//!  kubectl exec … status, volume, snapshot  rehearse, snapshot prove: etcd alone in a throw-away pod
+//!                                           snapshot serve: what a cluster begins with
 //! ```
 
 pub mod args;
+pub mod backup;
 mod cli;
 mod crash;
 pub mod etcd;
+mod fetch;
 mod hosts;
 mod http;
 mod install;
@@ -51,6 +54,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
             Ok(launch::run(&launch::Places { volume: VOLUME_DIR.into(), shared: AGENT_DIR.into(), path }, &ignored)?)
         }
         Command::Status { output } => cli::status::run(output),
+        Command::Snapshot { verb } => cli::snapshot::run(*verb),
         Command::Volume { volume, verb } => cli::volume::run(&volume, verb),
         Command::Version => {
             println!("etcd-agent {}", env!("CARGO_PKG_VERSION"));

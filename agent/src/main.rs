@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use etcd_agent::args::{self, Args};
+use etcd_agent::{
+    args::{self, Args},
+    backup::Failure,
+};
 
 fn main() -> ExitCode {
     let command = args::init().unwrap_or_else(|| Args::parse().command);
@@ -11,7 +14,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("etcd-agent: {error:#}");
-            ExitCode::FAILURE
+            error.downcast_ref::<Failure>().map_or(ExitCode::FAILURE, |failure| ExitCode::from(failure.code()))
         }
     }
 }

@@ -211,7 +211,7 @@ fn started(error: io::Error) -> Failure {
     if error.raw_os_error() == Some(ENOEXEC) { Failure::OtherProcessor } else { Failure::NoEtcd(error) }
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits::read(Path::new(CGROUP))
 }
 

@@ -1,4 +1,5 @@
 //! Commands for `kubectl exec POD -c agent --`.
 
+pub mod snapshot;
 pub mod status;
 pub mod volume;

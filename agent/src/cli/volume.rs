@@ -50,6 +50,7 @@ fn meaning(kind: Kind) -> &'static str {
     match kind {
         Kind::Data => "etcd's data",
         Kind::Aside => "set aside, not used any more; `volume discard` deletes it for good",
+        Kind::Restore => "fetched for the cluster to begin with; gone when etcd runs",
         Kind::Own => "the agent's",
         Kind::Other => "not made by an agent",
     }
@@ -75,6 +76,7 @@ fn machine(store: &Store) -> anyhow::Result<Value> {
     let kind = |kind| match kind {
         Kind::Data => "Data",
         Kind::Aside => "Aside",
+        Kind::Restore => "Restore",
         Kind::Own => "Own",
         Kind::Other => "Other",
     };

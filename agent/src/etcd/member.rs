@@ -38,6 +38,9 @@ const PONG: Duration = Duration::from_secs(3);
 pub enum EtcdError {
     #[error("etcd did not answer within {} s", PATIENCE.as_secs())]
     TimedOut,
+    /// The same for what takes as long as there are keys.
+    #[error("etcd did not answer within {} s", .0.as_secs())]
+    TooSlow(Duration),
     /// An answer that is no, in etcd's own words.
     #[error("{}", said(.0, .1))]
     Said(Refusal, String),
@@ -61,6 +64,7 @@ impl EtcdError {
         match self {
             Self::Said(refusal, _) => *refusal != Refusal::NotServing,
             Self::TimedOut
+            | Self::TooSlow(_)
             | Self::Unreachable(_)
             | Self::OtherCluster(_)
             | Self::NotVouched
@@ -153,7 +157,7 @@ impl Member {
     }
 
     /// The client, as whom the agent is now. What it was is good no longer than its certificate.
-    async fn client(&self) -> Result<Client, EtcdError> {
+    pub(super) async fn client(&self) -> Result<Client, EtcdError> {
         let identity = self.whose.access.identity()?;
         let key = identity.as_ref().map(|identity| identity.key.clone());
         if let Some(made) = self.made().as_ref().filter(|made| made.key == key) {
@@ -306,9 +310,20 @@ fn number(id: &str) -> Result<u64, EtcdError> {
     u64::from_str_radix(id, 16).map_err(|_| EtcdError::Unreachable(format!("{id} is no member ID")))
 }
 
-async fn bounded<T>(asked: impl Future<Output = Result<T, etcd_client::Error>>) -> Result<T, EtcdError> {
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Err(_) => Err(EtcdError::TimedOut),
+pub(super) async fn bounded<T>(asked: impl Future<Output = Result<T, etcd_client::Error>>) -> Result<T, EtcdError> {
+    within(PATIENCE, asked).await.map_err(|error| match error {
+        EtcdError::TooSlow(_) => EtcdError::TimedOut,
+        error => error,
+    })
+}
+
+/// An answer that takes as long as it takes, and not longer than this.
+pub(super) async fn within<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, etcd_client::Error>>,
+) -> Result<T, EtcdError> {
+    match tokio::time::timeout(patience, asked).await {
+        Err(_) => Err(EtcdError::TooSlow(patience)),
         Ok(Ok(said)) => Ok(said),
         Ok(Err(etcd_client::Error::GRpcStatus(status))) => Err(understood(status.message(), status.source())),
         Ok(Err(error)) => Err(EtcdError::Unreachable(error.to_string())),

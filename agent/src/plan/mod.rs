@@ -1,6 +1,7 @@
 //! Decisions, as values. Nothing here does I/O, reads a clock or waits: facts in, one step with its reason out.
 
 pub mod addresses;
+pub mod backup;
 pub mod certificates;
 pub mod downgrade;
 pub mod exit;
@@ -12,6 +13,7 @@ pub mod leave;
 pub mod list;
 pub mod options;
 pub mod publish;
+pub mod retention;
 pub mod running;
 pub mod start;
 pub mod steward;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use etcd_operator_shared::{
     api::{
         EtcdMemberStatus,
-        member::{Certificates, Claim, Exit, Membership, Notice},
+        member::{Certificates, Claim, Exit, Membership, Notice, TakenBackup},
     },
     version::{Minor, Version},
 };
@@ -41,6 +41,8 @@ pub struct Inputs<'a> {
     /// The alarms that are raised for this member.
     pub alarms: &'a [String],
     pub certificates: Option<Certificates>,
+    /// The last backups that were taken or tried.
+    pub backups: &'a [TakenBackup],
     /// The ID on the mark, known before etcd answers.
     pub member_id: Option<&'a str>,
     pub restarts: u32,
@@ -80,6 +82,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         versions,
         alarms,
         certificates,
+        backups,
         member_id,
         restarts,
         last_exit,
@@ -117,6 +120,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         alarms: alarms.to_vec(),
         notices: health.told().map(notice).collect(),
         certificates: certificates.clone(),
+        backups: backups.to_vec(),
         restarts: i32::try_from(*restarts).unwrap_or(i32::MAX),
         last_exit: last_exit.clone(),
         agent_version: Some((*agent_version).to_owned()),

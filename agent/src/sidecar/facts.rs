@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use etcd_operator_shared::{
     api::{EtcdMember, member::Exit as PublishedExit},
+    backup::begins_with,
     ids,
     names::{MAX_MEMBERS, PORT_CLIENT, Scheme, member, peer_host},
     version::Version,
@@ -21,7 +22,7 @@ use crate::{
     observe::{launcher::Launcher, links::Links},
     plan::{
         addresses::Addresses,
-        certificates,
+        backup, certificates,
         exit::{Class, Verdict, classify},
         health::{self, Process},
         list::{self, Cluster},
@@ -49,6 +50,8 @@ pub(super) fn known(object: &EtcdMember, config: &args::Sidecar, current: bool) 
         initial: object.spec.initial,
         initial_members: object.spec.initial_members.clone(),
         initial_id: ids::initial_member(&config.peer_url(), &object.spec.token),
+        restore: object.spec.restore.clone(),
+        begins_with: begins_with(&object.spec.token).map(ToOwned::to_owned),
         claim: status
             .and_then(|s| s.claim.as_ref())
             .map(|c| Claim { number: c.number, volume_id: c.volume_id.clone() }),
@@ -225,6 +228,22 @@ impl View<'_> {
         self.cluster(&memory.membership).list().is_some()
     }
 
+    /// The member's turn to take a backup: while its etcd serves, a quorum has confirmed what it says, and it votes.
+    pub(super) fn backup_turn(&self, memory: &Memory) -> Option<u32> {
+        let observed = &self.told.observed;
+        let verdict = verdict(&self.told.launcher);
+        let health = health::judge(&self.health(memory, verdict.as_ref()));
+        let serves = health.ready && observed.confirmed && observed.no_quorum.is_none();
+        let leader = observed.status.as_ref().filter(|_| serves)?.leader_id.clone()?;
+        let seats = self.seats(&memory.membership).into_iter().filter(|seat| !seat.entry.learner);
+        let voter = |seat: Seat| backup::Voter {
+            ordinal: seat.entry.ordinal.unwrap_or(u32::MAX),
+            leads: seat.entry.id == leader,
+            there: seat.away.is_none(),
+        };
+        backup::turn(self.me.ordinal, health.settled, &seats.map(voter).collect::<Vec<_>>())
+    }
+
     /// The facts that the member's health is judged by.
     pub(super) fn health<'a>(&'a self, memory: &'a Memory, verdict: Option<&'a Verdict>) -> health::Facts<'a> {
         let Told { launcher, observed, writable, .. } = self.told;
@@ -233,6 +252,8 @@ impl View<'_> {
         health::Facts {
             process: process(launcher),
             start: memory.step.as_ref(),
+            restoring: self.hands.restores.said(),
+            not_restored: self.hands.restores.trouble(),
             waiting: launcher.waiting.as_deref(),
             refused: launcher.refused.as_ref().map(|(_, why)| why.as_str()),
             trouble: self.hands.membership.trouble(),

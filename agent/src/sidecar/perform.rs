@@ -1,13 +1,15 @@
 //! Performs a step: two matches, without a rule of their own.
 
-use std::time::Instant;
+mod backups;
 
-use etcd_operator_shared::options::digest;
+use std::{path::Path, time::Instant};
+
+use etcd_operator_shared::{api::EtcdMemberSpec, options::digest};
 use tracing::{info, warn};
 
 use super::{
     facts::View,
-    hands::{Hands, membership::Change, object::Claiming},
+    hands::{Hands, membership::Change, object::Claiming, restore::Due},
     memory::Memory,
     publish,
     tasks::Told,
@@ -15,7 +17,7 @@ use super::{
 use crate::{
     args, crash,
     etcd::{
-        flags::{Entry, Lines, Tls, Whose, everywhere, lines},
+        flags::{self, Entry, Lines, Tls, Whose, everywhere, lines},
         peers::Act,
     },
     launch::protocol::{Order, Process, Request},
@@ -25,10 +27,10 @@ use crate::{
         leave::Leave,
         options,
         running::{Running, Wrong},
-        start::{Identity, Start},
+        start::{Identity, Snapshot, Start},
     },
     tls::bundle::Pools,
-    volume::mark::Address,
+    volume::{mark::Address, restore::Owner},
 };
 
 /// What performing takes, lent for one turn.
@@ -44,12 +46,16 @@ pub(super) struct Performer<'a> {
 impl Performer<'_> {
     /// A step towards a start.
     pub(super) async fn start(mut self, step: &Start) {
+        if !matches!(step, Start::Restore(_)) {
+            self.hands.restores.rest();
+        }
         match step {
             Start::Touch => self.hands.volume.touch(self.me).await,
             Start::SetLived => self.hands.volume.set_lived().await,
             Start::Trust => self.hands.volume.trust().await,
             Start::Claim { number, member_id } => self.claim(*number, member_id.clone()),
             Start::Bootstrap => self.order(Launch::Bootstrap).await,
+            Start::Restore(wanted) => self.restore(wanted).await,
             Start::Resume => self.order(Launch::Resume).await,
             Start::Join => self.order(Launch::Join).await,
             Start::SetAside(lost) => self.hands.volume.set_aside(*lost).await,
@@ -194,6 +200,7 @@ impl Performer<'_> {
         if !self.memory.orders.is_due(self.now) || !self.hands.volume.count_start(peers).await {
             return;
         }
+        self.hands.restores.clear().await;
         let Some(volume) = self.hands.volume.mark().map(|mark| (&mark.identity).into()) else { return };
         let (number, first) = (state.order + 1, launch != Launch::Resume);
         let said = options::chosen(self.view().options()).to_owned();
@@ -207,18 +214,49 @@ impl Performer<'_> {
         crash::point("after-order");
     }
 
-    fn arguments(&self, launch: Launch, options: &str) -> Option<Lines> {
-        let data_dir = self.hands.volume.store().data_dir();
-        let (Pools { peer, client }, folder) = (self.hands.certificates.pools(), &self.config.tls);
-        let whose = Whose {
+    /// One step further to the data that the cluster begins with. Only the last one touches what etcd looks at.
+    async fn restore(&mut self, wanted: &Snapshot) {
+        let Some(identity) = self.hands.volume.mark().map(|mark| mark.identity.clone()) else { return };
+        let Some(member_id) = identity.member_id.clone() else { return };
+        let owner = Owner { member_id, cluster_id: self.config.cluster_id.clone() };
+        match self.hands.restores.turn(wanted, &owner, &self.told.launcher, self.now) {
+            Due::Nothing => {}
+            Due::Ask(number) => {
+                let Some(args) = self.restore_arguments() else { return };
+                crash::point("before-restore");
+                // Full, or closed as the connection is gone: it is asked again when nothing was heard of it.
+                let request = self.hands.restores.request(number, args, (&identity).into()).await;
+                let _ = self.hands.requests.try_send(request);
+            }
+            Due::Place => {
+                let outcome = self.hands.volume.place_restored().await;
+                self.hands.restores.placed(outcome, self.now);
+            }
+        }
+    }
+
+    fn restore_arguments(&self) -> Option<Vec<String>> {
+        let (object, store) = (self.hands.object.object()?, self.hands.volume.store());
+        let (pools, data_dir) = (self.hands.certificates.pools(), store.restored_dir());
+        let EtcdMemberSpec { initial_members, token, .. } = &object.spec;
+        Some(flags::restore(&self.whose(&pools, &data_dir), &store.snapshot_path(), initial_members, token))
+    }
+
+    fn whose<'b>(&'b self, Pools { peer, client }: &'b Pools, data_dir: &'b Path) -> Whose<'b> {
+        Whose {
             namespace: &self.config.namespace,
             cluster: &self.config.cluster,
             member: &self.config.member,
             version: self.view().binary().unwrap_or(self.config.version),
-            data_dir: &data_dir,
+            data_dir,
             listen: everywhere(),
-            tls: Tls { folder: Some(folder), peer: peer.as_deref(), client: client.as_deref() },
-        };
+            tls: Tls { folder: Some(&self.config.tls), peer: peer.as_deref(), client: client.as_deref() },
+        }
+    }
+
+    fn arguments(&self, launch: Launch, options: &str) -> Option<Lines> {
+        let (pools, data_dir) = (self.hands.certificates.pools(), self.hands.volume.store().data_dir());
+        let whose = self.whose(&pools, &data_dir);
         let cluster = self.view().cluster(&self.memory.membership);
         let members: Vec<String> =
             cluster.list().unwrap_or_default().iter().map(|entry| entry.member.clone()).collect();

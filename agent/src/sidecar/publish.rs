@@ -104,6 +104,7 @@ impl Speech<'_> {
             versions: self.versions(),
             alarms: &told.observed.alarms,
             certificates: hands.certificates.said(),
+            backups: self.memory.backups.told(),
             member_id: hands
                 .volume
                 .mark()

@@ -11,9 +11,11 @@ use etcd_operator_shared::{
 
 use super::hands::{
     Hands,
+    backups::Backups,
     certificates::{Certificates, Name},
     membership::Changes,
     object::MemberObject,
+    restore::Restores,
     volume::Disk,
 };
 use crate::{
@@ -196,8 +198,10 @@ pub(super) fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Result<(Inp
     let hands = Hands {
         volume: Disk::new(store.clone()),
         object: MemberObject::new(api, doubt),
+        restores: Restores::new(store.clone(), certificates.identity(), config.peer_tls),
         certificates,
         membership: Changes::new(member.clone(), peers.clone()),
+        backups: Backups::new(store.clone()),
         member,
         peers,
         requests,

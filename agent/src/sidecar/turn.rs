@@ -85,6 +85,8 @@ impl Sidecar {
                     // Who leads, and who is a member, may be another thing now: etcd is asked at once.
                     self.outputs.hurry.send_modify(|_| {});
                 }
+                ended = self.hands.restores.ended() => self.hands.restores.finish(ended, Instant::now()),
+                taken = self.hands.backups.ended() => self.memory.backups.note(&taken, Instant::now()),
                 () = sleep(nap) => {}
             }
         }
@@ -92,7 +94,8 @@ impl Sidecar {
 
     /// Until the next turn, should nothing be told before.
     fn nap(&self, now: Instant) -> Duration {
-        match (self.memory.orders.is_startable(), self.memory.owes_word) {
+        let restores = matches!(self.memory.step, Some(Start::Restore(_))) && self.hands.restores.goes_on(now);
+        match (self.memory.orders.is_startable() && !restores, self.memory.owes_word) {
             (true, _) => EAGER,
             (false, true) => self.hands.object.pause(now).clamp(EAGER, CALM),
             (false, false) => CALM,
@@ -117,6 +120,7 @@ impl Sidecar {
             Turn::Unclear => {}
         }
         self.ask_others(&told, &object, now);
+        self.performer(&told, now).back_up().await;
         self.tell(&told, now);
     }
 

@@ -114,6 +114,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
         alarms,
         notices,
         certificates,
+        backups,
         restarts,
         last_exit,
         agent_version,
@@ -137,7 +138,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     // Their sentences count bytes.
     let reasons = |notices: &[Notice]| notices.iter().map(|notice| notice.reason.clone()).collect::<Vec<_>>();
     let known = reasons(notices) == reasons(&b.notices);
-    let certified = *certificates == b.certificates;
+    let certified = *certificates == b.certificates && *backups == b.backups;
     !(account && notebook && pod && health && cluster && raft && versions && past && known && certified)
         || shape(message) != shape(&b.message)
 }

@@ -1,17 +1,23 @@
-//! What the loop does things with: the volume, the EtcdMember, certificates, the membership, leadership, the launcher.
+//! What the loop does things with: the volume, the EtcdMember, certificates, what the cluster begins with, the
+//! membership, leadership, backups, the launcher.
 //!
 //! A hand performs and remembers how it went. It decides nothing, and none knows another.
 
+pub(super) mod backups;
 pub(super) mod certificates;
 mod lane;
 pub(super) mod leadership;
 pub(super) mod membership;
 pub(super) mod object;
+pub(super) mod restore;
 pub(super) mod volume;
 
 use tokio::sync::mpsc;
 
-use self::{certificates::Certificates, membership::Changes, object::MemberObject, volume::Disk};
+use self::{
+    backups::Backups, certificates::Certificates, membership::Changes, object::MemberObject, restore::Restores,
+    volume::Disk,
+};
 use crate::{
     etcd::{member::Member, peers::Peers},
     launch::protocol::Request,
@@ -22,7 +28,9 @@ pub(super) struct Hands {
     pub volume: Disk,
     pub object: MemberObject,
     pub certificates: Certificates,
+    pub restores: Restores,
     pub membership: Changes,
+    pub backups: Backups,
     pub member: Member,
     pub peers: Peers,
     pub requests: mpsc::Sender<Request>,

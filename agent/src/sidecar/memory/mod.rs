@@ -1,5 +1,6 @@
 //! What the loop remembers from turn to turn. Time is handed in, so that every rule of it can be tried without waiting.
 
+mod backups;
 mod membership;
 mod orders;
 
@@ -11,13 +12,14 @@ use crate::{
     plan::start::{Start, Wait},
 };
 
-pub(super) use self::{membership::Membership, orders::Orders};
+pub(super) use self::{backups::Backups, membership::Membership, orders::Orders};
 
 /// Everything that is remembered.
 #[derive(Default)]
 pub(super) struct Memory {
     pub orders: Orders,
     pub membership: Membership,
+    pub backups: Backups,
     /// The last step towards a start, while etcd does not run.
     pub step: Option<Start>,
     /// Since when that is to ask the others.
@@ -67,6 +69,7 @@ impl Memory {
             | Start::SetLived
             | Start::Trust
             | Start::Bootstrap
+            | Start::Restore(_)
             | Start::Resume
             | Start::SetAside(_)
             | Start::Renew { .. }
