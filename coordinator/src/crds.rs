@@ -2,7 +2,7 @@
 
 mod schema;
 
-use etcd_operator_shared::api::{EtcdCluster, EtcdMember, EtcdUser};
+use etcd_operator_shared::api::{EtcdBackup, EtcdCluster, EtcdMember, EtcdRestore, EtcdUser};
 use kube::CustomResourceExt;
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub fn yaml(without_cel: bool) -> anyhow::Result<String> {
 }
 
 fn kinds(without_cel: bool) -> anyhow::Result<Vec<Value>> {
-    let crds = [EtcdCluster::crd(), EtcdMember::crd(), EtcdUser::crd()];
+    let crds = [EtcdCluster::crd(), EtcdMember::crd(), EtcdUser::crd(), EtcdBackup::crd(), EtcdRestore::crd()];
     let mut kinds = crds.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
     for schema in kinds.iter_mut().filter_map(|kind| kind.pointer_mut("/spec/versions/0/schema/openAPIV3Schema")) {
         schema::finish(schema, without_cel);
@@ -39,10 +39,16 @@ mod tests {
             include_str!("../../shared/src/api/cluster.rs"),
             include_str!("../../shared/src/api/cluster/pod.rs"),
             include_str!("../../shared/src/api/cluster/security.rs"),
-            include_str!("../../shared/src/api/user.rs")
+            include_str!("../../shared/src/api/cluster/backup.rs"),
+            include_str!("../../shared/src/api/user.rs"),
+            include_str!("../../shared/src/api/backup.rs"),
+            include_str!("../../shared/src/api/restore.rs")
         );
         let rules = yaml(false).unwrap().matches("- message:").count();
-        assert_eq!(rules, source.matches("Rule::new(").count());
+        // A store is named by clusters, backups and restores.
+        let store = source.split("pub struct S3").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap_or_default();
+        let again = 2 * store.matches("Rule::new(").count();
+        assert_eq!(rules, source.matches("Rule::new(").count() + again);
         assert!(!yaml(true).unwrap().contains("x-kubernetes-validations"));
     }
 

@@ -7,6 +7,7 @@
 mod apiserver;
 pub mod args;
 mod authorities;
+mod backup;
 pub mod cluster;
 mod crds;
 mod metrics;
@@ -14,6 +15,8 @@ mod ownership;
 mod pki;
 mod print;
 mod process;
+mod proofs;
+mod restore;
 #[cfg(test)]
 mod rooms;
 mod user;

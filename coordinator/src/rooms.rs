@@ -7,7 +7,7 @@ use std::{
 };
 
 /// All rooms, the lowest first.
-const ROOMS: [&str; 39] = [
+const ROOMS: [&str; 53] = [
     "ownership",
     "print",
     "metrics",
@@ -44,13 +44,27 @@ const ROOMS: [&str; 39] = [
     "user/report",
     "user/reconcile",
     "user/controller",
+    "proofs",
+    "backup/facts",
+    "backup/decide",
+    "backup/context",
+    "backup/act",
+    "backup/report",
+    "backup/reconcile",
+    "backup/controller",
+    "restore/facts",
+    "restore/decide",
+    "restore/act",
+    "restore/report",
+    "restore/reconcile",
+    "restore/controller",
     "args",
     "crds",
     "process",
 ];
 
 /// These decide or derive, and do nothing.
-const PURE: [&str; 10] = [
+const PURE: [&str; 14] = [
     "ownership",
     "print",
     "pki",
@@ -61,6 +75,10 @@ const PURE: [&str; 10] = [
     "user/facts",
     "user/decide",
     "user/build",
+    "backup/facts",
+    "backup/decide",
+    "restore/facts",
+    "restore/decide",
 ];
 
 /// What a pure room has no word for.

@@ -5,13 +5,20 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use etcd_operator_shared::{api::EtcdCluster, names};
+use etcd_operator_shared::{
+    api::{EtcdBackup, EtcdCluster, EtcdRestore},
+    names,
+};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
-    apiserver::{cache::Cache, whole::Whole},
-    cluster::facts::{Claim, ClusterKey, Facts, Member, Of, Pod, Set, claim::Kept},
+    apiserver::{cache::Cache, lists::Lists, whole::Whole},
+    cluster::facts::{
+        Claim, ClusterKey, Facts, Member, Of, Pod, Set,
+        archive::{Backup, Restore},
+        claim::Kept,
+    },
     ownership::Owner,
 };
 
@@ -23,9 +30,45 @@ pub struct Caches {
     pub members: Cache<Member>,
     pub pods: Cache<Of<Pod>>,
     pub claims: Cache<Of<Kept>>,
+    pub archive: Archive,
     /// EtcdClusters as we wrote them last, until their watch has caught up: the next status would else be reckoned from
     /// the one before, and be refused.
     written: Arc<Mutex<HashMap<String, Arc<EtcdCluster>>>>,
+}
+
+/// Backups and restores. Their lists are lists of their own: a server without these kinds has clusters all the same.
+#[derive(Debug, Clone, Default)]
+pub struct Archive {
+    pub backups: Whole<EtcdBackup>,
+    pub restores: Whole<EtcdRestore>,
+    pub backup_lists: Lists,
+    pub restore_lists: Lists,
+}
+
+impl Archive {
+    /// Whether both kinds were listed.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.backup_lists.are_complete() && self.restore_lists.are_complete()
+    }
+
+    /// The backups of a cluster; `None` while they are not known.
+    fn backups_of(&self, cluster: &EtcdCluster) -> Option<Vec<Backup>> {
+        let name = cluster.name_any();
+        let its = |one: &EtcdBackup| one.metadata.namespace == cluster.metadata.namespace && one.spec.cluster == name;
+        let all = || self.backups.store().state();
+        self.backup_lists
+            .are_complete()
+            .then(|| all().iter().filter(|one| its(one)).map(|one| Backup::of(one)).collect())
+    }
+
+    /// The restore that a cluster names.
+    fn restore_of(&self, cluster: &EtcdCluster) -> Option<Restore> {
+        let named = cluster.spec.bootstrap.as_ref()?;
+        let restore = self.restores.get(&namespace(cluster), &named.restore)?;
+        let going = restore.metadata.deletion_timestamp.is_some();
+        (!going).then(|| Restore::of(&restore, &cluster.name_any()))
+    }
 }
 
 impl Caches {
@@ -77,7 +120,9 @@ impl Caches {
         let claims = self.claims.of(&namespace, &name);
         let ours = claims.iter().filter(|claim| claim.cluster.as_ref() == Some(&owner.life));
         let claims = ours.map(|claim| Claim::of(&claim.known, &owner.uid, now));
-        Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims, now)
+        let facts = Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims, now);
+        let (backups, restore) = (self.archive.backups_of(cluster), self.archive.restore_of(cluster));
+        Facts { backups, restore, ..facts }
     }
 }
 

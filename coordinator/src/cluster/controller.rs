@@ -5,6 +5,7 @@
 //!   StatefulSet, EtcdMember ───▶ label, ├─▶ queue (one entry a cluster) ─▶ reconcile, many clusters at a time
 //!   Pod, PersistentVolumeClaim ▶ owner  │
 //!   Service, ConfigMap, budget … ▶ both ┘      (metadata only: what was applied is known by version, not contents)
+//!   EtcdBackup, EtcdRestore ───▶ their own controllers, which tell of the cluster
 //! ```
 
 use std::{sync::Arc, time::Duration};
@@ -13,7 +14,7 @@ use etcd_operator_shared::{
     api::{EtcdCluster, EtcdMember},
     names::LABEL_CLUSTER,
 };
-use futures::{StreamExt, channel::mpsc};
+use futures::{StreamExt, channel::mpsc, stream};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{self as core, ConfigMap, PersistentVolumeClaim, Service, ServiceAccount},
@@ -25,6 +26,7 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{Config, Controller, reflector::ObjectRef},
 };
+use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -48,8 +50,14 @@ const CONCURRENCY: u16 = 100;
 /// Reconciliations under way at a shutdown get this long; each of their calls is bounded below it.
 const DRAIN: Duration = Duration::from_secs(12);
 
-/// Runs until `shutdown`. Reconciliations under way are finished then.
-pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
+/// Runs until `shutdown`. Reconciliations under way are finished then. `of_archive`: the clusters of which a backup or a restore was
+/// touched.
+pub async fn run(
+    scope: Scope,
+    ctx: Arc<Context>,
+    of_archive: Receiver<ObjectRef<EtcdCluster>>,
+    shutdown: CancellationToken,
+) {
     let Caches { clusters, sets, members, pods, claims, .. } = &ctx.caches;
     let (lists, words) = (ctx.lists.clone(), ctx.lists.words());
     let watches = Watches { scope, client: ctx.api.client(), applied: Arc::clone(&ctx.applied), lists: lists.clone() };
@@ -62,7 +70,9 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
     let all = all.inspect(move |cluster| {
         if let Ok(cluster) = cluster {
             memory.forget_if_gone(cluster);
-            let _ = memory.touched.try_send(ObjectRef::from_obj(cluster));
+            for touched in &memory.touched {
+                let _ = touched.try_send(ObjectRef::from_obj(cluster));
+            }
         }
     });
     let controller = Controller::for_stream(all, ctx.caches.clusters.store())
@@ -76,6 +86,7 @@ pub async fn run(scope: Scope, ctx: Arc<Context>, shutdown: CancellationToken) {
         .watches_stream(watches.noticed::<PodDisruptionBudget>(), |object| clusters_of(&object))
         .watches_stream(watches.noticed::<Role>(), |object| clusters_of(&object))
         .watches_stream(watches.noticed::<RoleBinding>(), |object| clusters_of(&object))
+        .reconcile_on(stream::unfold(of_archive, |mut of| async { Some((of.recv().await?, of)) }))
         .reconcile_all_on(words.inspect(move |()| whole.forget_the_gone()));
     let running = controller
         .with_config(Config::default().concurrency(CONCURRENCY))

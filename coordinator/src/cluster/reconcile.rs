@@ -188,9 +188,9 @@ async fn look_at(ctx: &Context, seen: &Seen, look: Look) -> Result<Seen, Failed>
         Look::Live => {
             // The cluster itself too: a cache that is behind may show an incarnation as ended after which another began.
             let cluster = fetch::cluster(&ctx.api, cluster).await?;
-            let Facts { ground, places, findings, rehearsal, authorities, .. } = facts.clone();
-            let facts =
-                Facts { ground, places, findings, rehearsal, authorities, ..fetch::live(&ctx.api, &cluster).await? };
+            let Facts { ground, places, findings, rehearsal, authorities, backups, restore, .. } = facts.clone();
+            let live = fetch::live(&ctx.api, &cluster).await?;
+            let facts = Facts { ground, places, findings, rehearsal, authorities, backups, restore, ..live };
             return Ok(Seen { cluster: Arc::new(cluster), facts });
         }
     };

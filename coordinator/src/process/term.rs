@@ -21,9 +21,11 @@ use crate::{
     },
     metrics::Metrics,
     process::senses::Senses,
+    proofs::Proofs,
 };
 
-/// As many clusters may wait to be looked up for their users. More are lost: a user that waits for one looks by itself.
+/// As many clusters may wait to be looked up for their users, backups and restores, or by these. More are lost: what waits for one looks
+/// by itself.
 const TOUCHED: usize = 1024;
 
 /// What acts.
@@ -49,6 +51,7 @@ impl<'a> Term<'a> {
         let events = Events::start(api.client(), args.identity.clone(), shutdown.clone());
         let (applied, installations) = (Arc::new(Applied::default()), Arc::new(Installations::new(mine)));
         let authorities = Arc::new(Authorities::new(own.to_owned()));
+        let proofs = Arc::<Proofs>::default();
         let turns = Turns::new(args.max_rolling, metrics.clone());
         let mut controllers = JoinSet::new();
         metrics.leads(true);
@@ -56,7 +59,10 @@ impl<'a> Term<'a> {
             let (caches, lists) = (Caches::default(), Lists::default());
             metrics.follow(caches.clusters.store());
             senses.expect(lists.clone());
-            let (touched, of_users) = mpsc::channel(TOUCHED);
+            let (to_users, of_users) = mpsc::channel(TOUCHED);
+            let (to_backups, of_backups) = mpsc::channel(TOUCHED);
+            let (to_restores, of_restores) = mpsc::channel(TOUCHED);
+            let (to_clusters, of_archive) = mpsc::channel(TOUCHED);
             let ctx = Arc::new(Context {
                 api: Arc::clone(api),
                 caches,
@@ -72,13 +78,21 @@ impl<'a> Term<'a> {
                 inquiries: Inquiries::default(),
                 rehearsals: Rehearsals::default(),
                 turns: turns.of(number),
-                touched,
+                touched: vec![to_users, to_backups, to_restores],
                 resumed: Once::new(),
             });
             let of_scope = Arc::new(crate::user::context::Context::new(Arc::clone(&ctx)));
             controllers.spawn(crate::user::controller::run(scope.clone(), of_scope, of_users, shutdown.clone()));
+            let archive = Arc::new(crate::backup::context::Context {
+                clusters: Arc::clone(&ctx),
+                proofs: Arc::clone(&proofs),
+                touched: to_clusters,
+            });
+            let (backups, restores) = (Arc::clone(&archive), archive);
+            controllers.spawn(crate::backup::controller::run(scope.clone(), backups, of_backups, shutdown.clone()));
+            controllers.spawn(crate::restore::controller::run(scope.clone(), restores, of_restores, shutdown.clone()));
             controllers.spawn(sweep::run(scope.clone(), Arc::clone(&ctx), shutdown.clone()));
-            controllers.spawn(controller::run(scope, ctx, shutdown.clone()));
+            controllers.spawn(controller::run(scope, ctx, of_archive, shutdown.clone()));
         }
         Self { controllers, shutdown, metrics, senses }
     }

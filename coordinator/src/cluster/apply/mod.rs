@@ -6,6 +6,7 @@
 //! Nothing here ends at the first failure: what failed is gathered, and everything that does not rest on it is done all
 //! the same. What rests on what is said by [`Trust`].
 
+mod backups;
 mod certificates;
 pub mod members;
 mod objects;
@@ -107,6 +108,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
     failed.extend(pods::mark(ctx, &plan, facts).await);
     failed.extend(trials::end(ctx, &plan, &care.trials).await);
     failed.extend(volumes::ownership(ctx, &plan, &care.volumes).await);
+    failed.extend(backups::keep(ctx, &plan, &care.backups).await);
     failed.extend(grow(ctx, &plan, &care.growth, trust).await);
     Acted { failed, waits }
 }

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 
 use etcd_operator_shared::{
-    api::{EtcdMember, EtcdMemberSpec, member::ToldOptions},
-    names,
+    api::{
+        EtcdMember, EtcdMemberSpec,
+        cluster::Restored,
+        member::{ToldBackups, ToldOptions, ToldRestore},
+    },
+    backup, names,
 };
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::{Blueprint, owner};
@@ -36,6 +41,8 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         certificates: None,
         // Its pod is made with the newest.
         options: None,
+        backups: backups(plan),
+        restore: restore(plan, &name),
         retiring: false,
     };
     EtcdMember { metadata: plan.metadata(name), spec, status: None }
@@ -67,6 +74,14 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
         }
         metadata.insert("resourceVersion", json!(member.version.resource));
     }
+    if let Some(told) = backups_anew(plan, have) {
+        spec.insert("backups", told);
+    }
+    // Nobody is told that nobody serves: they find out, and what was told last may serve again.
+    let restore = restore(plan, &member.name).filter(|told| told.from.is_some());
+    if restore.is_some() && restore != have.restore {
+        spec.insert("restore", json!(restore));
+    }
     let downgrade = desired.downgrade.map(|told| told.to_string());
     if downgrade.is_some() && downgrade != have.downgrade {
         spec.insert("downgrade", json!(downgrade));
@@ -86,6 +101,31 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
 pub fn turn(member: &Member, turn: &Turn) -> Value {
     let told = ToldOptions { pod: turn.uid.clone(), said: turn.options.clone() };
     json!({"metadata": {"resourceVersion": member.version.resource}, "spec": {"options": told}})
+}
+
+/// Where backups go and when they are taken; what of it is to be taken now is not said here.
+fn backups(plan: &Blueprint<'_>) -> Option<ToldBackups> {
+    let policy = serde_json::to_string(plan.cluster.spec.backup.as_ref()?).unwrap_or_default();
+    let path = backup::path(&plan.cluster.namespace().unwrap_or_default(), &plan.name(), &plan.life());
+    Some(ToldBackups { policy, path, now: None })
+}
+
+/// What is to be said of backups to a member that knows something else.
+fn backups_anew(plan: &Blueprint<'_>, have: &EtcdMemberSpec) -> Option<Value> {
+    match (backups(plan), &have.backups) {
+        (None, None) => None,
+        (None, Some(_)) => Some(Value::Null),
+        (Some(told), Some(have)) if have.policy == told.policy && have.path == told.path => None,
+        // In a merge, what is to be taken now stays.
+        (Some(ToldBackups { policy, path, now: _ }), Some(_) | None) => Some(json!({"policy": policy, "path": path})),
+    }
+}
+
+/// What a founder of a cluster that is restored begins with.
+fn restore(plan: &Blueprint<'_>, member: &str) -> Option<ToldRestore> {
+    let Restored { by: _, digest, size, revision: _ } = plan.incarnation.restored.clone()?;
+    let founder = plan.incarnation.initial_members.iter().any(|name| name == member);
+    founder.then(|| ToldRestore { digest, size, from: plan.desired.serves.clone() })
 }
 
 /// Whom the agents are to speak as: told with the addresses, so that it costs the birth of a cluster no write of its own.

@@ -6,11 +6,13 @@
 //! know are named only where [`ServerVersion`] says that they do (an unknown field makes the whole apply fail).
 
 pub mod access;
+mod alone;
 pub mod authority;
 pub mod budget;
 pub mod member;
 mod options;
 pub mod pod;
+pub mod proof;
 pub mod rehearsal;
 pub mod services;
 pub mod stateful_set;

@@ -15,6 +15,7 @@ pub(super) mod agent;
 mod etcd;
 mod placement;
 mod security;
+pub(super) mod store;
 pub mod template;
 pub(super) mod tls;
 
@@ -28,7 +29,7 @@ use k8s_openapi::{
 
 use super::{Blueprint, labels};
 use crate::cluster::facts::shape;
-use template::{Admitted, Mounts};
+use template::{Admitted, Mounts, Ours};
 
 /// Handing over leadership takes 0.2 s, etcd's own way out up to 8 s when a client watches.
 const GRACE_SECONDS: i64 = 60;
@@ -39,8 +40,11 @@ const EVICTABLE: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-vo
 
 #[must_use]
 pub fn template(plan: &Blueprint<'_>) -> PodTemplateSpec {
-    let Admitted { labels, annotations, rest, mounts, losses: _ } =
-        template::admit(plan.wanted.template.as_deref(), &plan.cluster.spec.pod, plan.incarnation.encrypted);
+    let Admitted { labels, annotations, rest, mounts, losses: _ } = template::admit(
+        plan.wanted.template.as_deref(),
+        &plan.cluster.spec.pod,
+        Ours::of(plan.cluster, plan.incarnation),
+    );
     let metadata = metadata(plan, labels, annotations);
     let mut template = PodTemplateSpec { metadata: Some(metadata), spec: Some(spec(plan, rest, mounts)) };
     shape::stamp(&mut template);
@@ -53,6 +57,7 @@ fn spec(plan: &Blueprint<'_>, rest: PodSpec, mounts: Mounts) -> PodSpec {
     containers.extend(rest.containers);
     let mut volumes = vec![shared_directory(), agent::token()];
     volumes.extend(tls::volume(plan.incarnation.encrypted));
+    volumes.extend(store::volume(plan));
     volumes.extend(rest.volumes.into_iter().flatten());
     let rest = PodSpec { containers, volumes: Some(volumes), ..rest };
     PodSpec {
@@ -94,7 +99,7 @@ fn shared_directory() -> Volume {
 }
 
 /// Where both containers see the member's volume and the shared directory.
-fn mounts() -> Vec<VolumeMount> {
+pub(super) fn mounts() -> Vec<VolumeMount> {
     vec![mount(names::VOLUME_DATA, names::VOLUME_DIR), mount(VOLUME_AGENT, names::AGENT_DIR)]
 }
 

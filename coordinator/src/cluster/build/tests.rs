@@ -30,6 +30,12 @@ pub fn plan(mut spec: Value) -> Plan {
 }
 
 impl Plan {
+    /// As of a cluster that began before there were backups.
+    pub fn older(mut self) -> Self {
+        self.incarnation.has_store = false;
+        self
+    }
+
     pub fn blueprint(&self) -> Blueprint<'_> {
         Blueprint {
             cluster: &self.cluster,

@@ -7,8 +7,8 @@ use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
         core::v1::{
-            Affinity, Container, EmptyDirVolumeSource, EnvVar, NodeAffinity, NodeSelector, NodeSelectorRequirement,
-            NodeSelectorTerm, Pod, PodReadinessGate, PodSpec, Volume, VolumeMount,
+            Affinity, Container, EnvVar, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod,
+            PodReadinessGate, PodSpec,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
@@ -16,8 +16,9 @@ use k8s_openapi::{
 use kube::ResourceExt;
 
 use super::{
+    alone::{Parts, alone, installs},
     owner,
-    pod::{VOLUME_AGENT, agent::BINARY, tls},
+    pod::tls,
 };
 use crate::cluster::facts::{shape, trial};
 use etcd_operator_shared::api::EtcdCluster;
@@ -81,57 +82,13 @@ fn pinned(mut spec: PodSpec, node: &str) -> PodSpec {
 
 /// etcd alone, with the agent's binary beside it. It may go wherever a member may, and takes nobody's place for it.
 fn stripped(spec: PodSpec) -> Option<PodSpec> {
-    let container = |name: &str| spec.containers.iter().find(|one| one.name == name).cloned();
-    let (agent, etcd) = (container(names::CONTAINER_AGENT)?, container(names::CONTAINER_ETCD)?);
+    let Parts { agent, etcd } = Parts::of(&spec)?;
     let containers = vec![rehearses(etcd, agent.env.as_deref().unwrap_or_default())];
-    let before = vec![installs(agent)];
-    let mounted: Vec<&str> = containers
-        .iter()
-        .chain(&before)
-        .flat_map(|one| one.volume_mounts.iter().flatten())
-        .map(|m| m.name.as_str())
-        .collect();
-    let mut volumes: Vec<Volume> =
-        spec.volumes.into_iter().flatten().filter(|volume| mounted.contains(&volume.name.as_str())).collect();
-    volumes.push(Volume {
-        name: names::VOLUME_DATA.into(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
-        ..Volume::default()
-    });
-    let affinity = spec.affinity.and_then(|affinity| affinity.node_affinity);
     Some(PodSpec {
-        containers,
-        init_containers: Some(before),
-        volumes: Some(volumes),
-        affinity: affinity.map(|node_affinity| Affinity { node_affinity: Some(node_affinity), ..Affinity::default() }),
-        restart_policy: Some("Never".into()),
         active_deadline_seconds: Some(LONGEST),
-        termination_grace_period_seconds: Some(1),
         readiness_gates: Some(vec![PodReadinessGate { condition_type: NEVER_READY.into() }]),
-        topology_spread_constraints: None,
-        priority_class_name: None,
-        priority: None,
-        preemption_policy: None,
-        ..spec
+        ..alone(spec, vec![installs(agent)], containers, vec![])
     })
-}
-
-/// Puts the agent's binary, and a hosts file, where etcd's container has them.
-fn installs(agent: Container) -> Container {
-    Container {
-        name: "install".into(),
-        image: agent.image,
-        image_pull_policy: agent.image_pull_policy,
-        command: Some(vec![BINARY.into(), "install".into()]),
-        resources: agent.resources,
-        security_context: agent.security_context,
-        volume_mounts: Some(vec![VolumeMount {
-            name: VOLUME_AGENT.into(),
-            mount_path: names::AGENT_DIR.into(),
-            ..VolumeMount::default()
-        }]),
-        ..Container::default()
-    }
 }
 
 /// Its member is alone on loopback, without certificates: those of a cluster are for its members.

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use etcd_operator_shared::{
     api::{EtcdCluster, cluster::Incarnation},
-    names,
+    backup, names,
     validate::Wanted,
 };
 use kube::ResourceExt;
@@ -85,7 +85,7 @@ fn noted(cluster: &EtcdCluster, life: &str, claim: &FoundVolumeClaim) -> Option<
     let (name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
     let token = names::token(&namespace, &name, life, noted.number);
     let members = noted.initial_members.iter().all(|member| names::ordinal(&name, member).is_some());
-    let right = noted.token == token && noted.data_uid.as_deref() == Some(life);
+    let right = backup::life_of(&noted.token) == token && noted.data_uid.as_deref() == Some(life);
     let whole = Incarnation { members_created: true, ended: None, ..noted };
     (right && members && !whole.initial_members.is_empty()).then_some(whole)
 }

@@ -16,7 +16,7 @@ use etcd_operator_shared::{
         EtcdCluster, Word,
         cluster::{Encrypted, End, Incarnation},
     },
-    names, quota,
+    backup, names, quota,
     validate::{Encryption, Wanted},
 };
 use kube::ResourceExt;
@@ -30,6 +30,7 @@ use crate::{
         },
         facts::{
             Facts, Source,
+            archive::Restore,
             ground::{Class, FoundSet, FoundVolumeClaim, Ground},
         },
     },
@@ -98,10 +99,46 @@ pub fn stage(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
         }
     }
     match present {
-        None => Stage::Begins(first(cluster, wanted)),
+        None => begins(cluster, wanted, facts),
         Some(over) if over.ended.is_some() => Stage::Begins(next(cluster, wanted, &over)),
         Some(present) => Stage::Present(present),
     }
+}
+
+/// The first life, empty or with the data that the spec names, once another etcd has opened that.
+fn begins(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
+    let first = first(cluster, wanted);
+    let Some(named) = cluster.spec.bootstrap.as_ref().map(|bootstrap| &bootstrap.restore) else {
+        return Stage::Begins(first);
+    };
+    match &facts.restore {
+        Some(Restore { found: Some(found), .. }) => {
+            let token = backup::token(&first.token, &found.digest);
+            Stage::Begins(Incarnation { token, restored: Some(found.clone()), ..first })
+        }
+        Some(Restore { trouble: Some((_, words)), .. }) => {
+            Stage::Refused(Refusal::RestoreFailed { restore: named.clone(), words: words.clone() })
+        }
+        Some(_) => {
+            let message =
+                format!("another etcd opens the data of EtcdRestore {named} before the cluster begins with it");
+            Stage::Waits(Waiting::new("Rehearsing", message))
+        }
+        None => {
+            let name = &facts.cluster;
+            let message = format!("there is no EtcdRestore {named} for EtcdCluster {name}, which is to begin with it");
+            Stage::Waits(Waiting::new("RestoreNotFound", message))
+        }
+    }
+}
+
+/// Where the founders of this life fetch what they begin with, while somebody serves it.
+#[must_use]
+pub fn serves(incarnation: &Incarnation, facts: &Facts) -> Option<String> {
+    let restored = incarnation.restored.as_ref()?;
+    let restore = facts.restore.as_ref().filter(|restore| restore.name == restored.by);
+    // Other bytes would be refused by their digest; nobody is sent to them.
+    restore.filter(|one| one.found.as_ref().is_some_and(|found| found.digest == restored.digest))?.from.clone()
 }
 
 /// What there is of the cluster that cannot be, if its status were whole. An incarnation is written before anything of it
@@ -206,6 +243,8 @@ fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64, before: Encr
         token: names::token(&namespace, &name, &life, number),
         data_uid: (life != uid).then_some(life),
         initial_members: initial_members(&name, wanted.size),
+        restored: None,
+        has_store: true,
         members_created: false,
         quota_backend: Some(quota::text(quota::of(wanted.storage))),
         encrypted: encrypted(&wanted.encryption, before),

@@ -36,6 +36,8 @@ pub struct Desired {
     pub held: BTreeSet<u32>,
     /// What of etcd's downgrades; `None`: nothing new.
     pub downgrade: Option<Downgrade>,
+    /// Where the founders of a cluster that is restored fetch what they begin with; `None`: nothing new.
+    pub serves: Option<String>,
 }
 
 /// The membership as known.

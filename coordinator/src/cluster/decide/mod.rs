@@ -12,6 +12,7 @@
 pub mod addresses;
 pub mod adoption;
 pub mod agents;
+pub mod backups;
 pub mod certificates;
 pub mod cleanup;
 pub mod growth;
@@ -91,6 +92,8 @@ pub struct Care {
     pub trials: Vec<Trial>,
     /// Which members get certificates.
     pub certificates: certificates::Due,
+    /// Which EtcdBackups are due.
+    pub backups: backups::Due,
     /// Which etcd pods are made with; `wanted` says the same.
     pub course: Course,
     /// Ordinals below this have an EtcdMember.
@@ -241,12 +244,13 @@ impl Decision {
                 Some(_) => certificates::Due::default(),
                 None => certificates::due(cluster, &wanted.encryption, &incarnation, facts),
             },
+            backups: backups::due(cluster, facts),
             course,
             members: members(target, &step, size, facts),
             wanted,
+            desired: Desired { held: hold.held, serves: incarnation::serves(&incarnation, facts), ..desired },
             incarnation,
             target,
-            desired: Desired { held: hold.held, ..desired },
         };
         let size = if target.runs() { size } else { 0 };
         Self { step, refusal, membership, size, care: Some(care), paused: None, again }

@@ -92,10 +92,12 @@ pub enum Refusal {
     SecurityFixed { traffic: &'static str, encrypted: bool },
     #[error("{0}")]
     Unvouched(Unvouched),
+    #[error("the data of EtcdRestore {restore}, which the cluster is to begin with, cannot be had: {words}")]
+    RestoreFailed { restore: String, words: String },
 }
 
 /// All reasons.
-pub const REASONS: [&str; 20] = [
+pub const REASONS: [&str; 21] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -116,6 +118,7 @@ pub const REASONS: [&str; 20] = [
     "AuthorityLost",
     "AuthorityExchanged",
     "AuthorityExpired",
+    "RestoreFailed",
 ];
 
 impl Refusal {
@@ -140,7 +143,8 @@ impl Refusal {
             | Self::ShrinkUnsupported { .. }
             | Self::VersionRefused(_)
             | Self::SecurityFixed { .. }
-            | Self::Unvouched(_) => false,
+            | Self::Unvouched(_)
+            | Self::RestoreFailed { .. } => false,
         }
     }
 
@@ -166,6 +170,7 @@ impl Refusal {
             Self::VersionRefused(_) => "VersionRefused",
             Self::SecurityFixed { .. } => "SecurityFixed",
             Self::Unvouched(why) => why.reason(),
+            Self::RestoreFailed { .. } => "RestoreFailed",
         }
     }
 }

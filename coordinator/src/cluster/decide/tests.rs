@@ -144,6 +144,8 @@ pub fn begun(founders: u32) -> Incarnation {
         token: "t".into(),
         initial_members: incarnation::initial_members("demo", founders),
         data_uid: None,
+        restored: None,
+        has_store: false,
         members_created: true,
         ended: None,
         quota_backend: None,

@@ -5,6 +5,7 @@
 //! kubelet agrees.
 
 pub mod agent;
+pub mod archive;
 pub mod certificates;
 pub mod claim;
 pub mod denial;
@@ -16,6 +17,7 @@ pub mod newest;
 pub mod places;
 mod pod;
 pub mod pod_trouble;
+pub mod proof;
 pub mod rehearsal;
 mod set;
 pub mod shape;
@@ -76,6 +78,10 @@ pub struct Facts {
     pub strays: Vec<Stray>,
     /// What is known of the cluster's authorities; `None` until they were looked at, which is only where that is needed.
     pub authorities: Option<Known>,
+    /// The cluster's EtcdBackups; `None` where they are not known.
+    pub backups: Option<Vec<archive::Backup>>,
+    /// The EtcdRestore that the cluster names, where there is one.
+    pub restore: Option<archive::Restore>,
 }
 
 /// Who says so.

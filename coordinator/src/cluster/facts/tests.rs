@@ -85,6 +85,8 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         downgrade: None,
         certificates: None,
         options: None,
+        backups: None,
+        restore: None,
         retiring: false,
     };
     Member::of(&EtcdMember { status, ..EtcdMember::new(&names::member("demo", ordinal), spec) })

@@ -104,6 +104,8 @@ async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) 
     let mut status = json!({ "incarnation": incarnation });
     // In a merge, what is left out stays.
     status["incarnation"]["ended"] = json!(incarnation.ended);
+    status["incarnation"]["restored"] = json!(incarnation.restored);
+    status["incarnation"]["hasStore"] = json!(incarnation.has_store.then_some(true));
     if incarnation.encrypted.is_off() {
         status["incarnation"]["encrypted"] = json!(null);
     }

@@ -123,6 +123,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::OtherOperator(_)
                 | Refusal::NotAdoptable(_)
                 | Refusal::Unvouched(_)
+                | Refusal::RestoreFailed { .. }
                 | Refusal::OldKinds),
             ),
             _,

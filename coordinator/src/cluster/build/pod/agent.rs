@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
 
-use super::{Blueprint, mount, mounts, named, tls};
+use super::{Blueprint, mount, mounts, named, store, tls};
 
 /// The program in the agent's image.
 pub const BINARY: &str = "/etcd-agent";
@@ -28,6 +28,7 @@ pub fn container(plan: &Blueprint<'_>, further: Vec<VolumeMount>) -> Container {
     let mut mounts = mounts();
     mounts.push(VolumeMount { read_only: Some(true), ..mount(VOLUME_TOKEN, names::TOKEN_DIR) });
     mounts.extend(tls::written(plan.incarnation.encrypted));
+    mounts.extend(store::read(plan));
     mounts.extend(further);
     Container {
         image: Some(plan.agent_image.to_owned()),
@@ -136,7 +137,7 @@ fn cluster_id(plan: &Blueprint<'_>) -> String {
     ids::cluster(urls.iter().map(String::as_str), &plan.incarnation.token)
 }
 
-pub(super) fn literal(name: &str, value: String) -> EnvVar {
+pub fn literal(name: &str, value: String) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value), value_from: None }
 }
 

@@ -11,13 +11,16 @@ mod containers;
 use std::{collections::BTreeMap, fmt};
 
 use etcd_operator_shared::{
-    api::cluster::{Encrypted, PodTemplate},
-    names,
+    api::{
+        EtcdCluster,
+        cluster::{Incarnation, PodTemplate},
+    },
+    backup, names,
     validate::Template,
 };
 use k8s_openapi::api::core::v1::{PodSpec, VolumeMount};
 
-use super::{VOLUME_AGENT, agent, tls};
+use super::{VOLUME_AGENT, agent, store, tls};
 
 /// Where the template stands in the object.
 const PATH: &str = "spec.pod.template";
@@ -26,8 +29,9 @@ const VOLUMES: [&str; 3] = [names::VOLUME_DATA, VOLUME_AGENT, agent::VOLUME_TOKE
 
 /// What the operator has in the pods of one cluster: users of plain ones may well have a volume `tls` of their own.
 #[derive(Debug, Clone, Copy)]
-struct Ours {
+pub struct Ours {
     encrypted: bool,
+    store: bool,
 }
 /// Labels and annotations that the operator sets.
 const KEYS: [&str; 14] = [
@@ -98,21 +102,27 @@ pub enum Why {
 }
 
 impl Ours {
-    /// Whether a volume of this name is the operator's.
-    fn has(self, volume: &str) -> bool {
-        VOLUMES.contains(&volume) || (self.encrypted && volume == tls::VOLUME)
+    #[must_use]
+    pub fn of(cluster: &EtcdCluster, incarnation: &Incarnation) -> Self {
+        Self { encrypted: !incarnation.encrypted.is_off(), store: store::is_there(cluster, incarnation) }
     }
 
-    /// Where the directory of what is encrypted is mounted, if it is.
-    fn directory(self) -> Option<&'static str> {
-        self.encrypted.then_some(names::TLS_DIR)
+    /// Whether a volume of this name is the operator's.
+    fn has(self, volume: &str) -> bool {
+        let some = [(self.encrypted, tls::VOLUME), (self.store, store::VOLUME)];
+        VOLUMES.contains(&volume) || some.into_iter().any(|(there, name)| there && volume == name)
+    }
+
+    /// What only some pods have, and where it is mounted.
+    fn directories(self) -> impl Iterator<Item = &'static str> + use<> {
+        let some = [(self.encrypted, names::TLS_DIR), (self.store, backup::CREDENTIALS_DIR)];
+        some.into_iter().filter(|(there, _)| *there).map(|(_, path)| path)
     }
 }
 
 /// Sorts out what is used of a template; `pod`: the fields that win over it.
 #[must_use]
-pub fn admit(template: Option<&Template>, pod: &PodTemplate, encrypted: Encrypted) -> Admitted {
-    let ours = Ours { encrypted: !encrypted.is_off() };
+pub fn admit(template: Option<&Template>, pod: &PodTemplate, ours: Ours) -> Admitted {
     let Some(Template { labels, annotations, spec }) = template else { return Admitted::default() };
     let (mut rest, mut losses) = (spec.clone(), Losses(vec![]));
     let labels = losses.keys("labels", labels, &pod.labels);

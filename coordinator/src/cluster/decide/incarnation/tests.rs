@@ -108,6 +108,8 @@ fn present(members_created: bool, ended: Option<End>) -> Incarnation {
     let initial_members = initial_members("demo", 3);
     let ended = ended.map(Word::Known);
     Incarnation {
+        restored: None,
+        has_store: true,
         number: 1,
         token: "t".into(),
         initial_members,

@@ -103,6 +103,8 @@ mod tests {
                 token,
                 initial_members,
                 data_uid: None,
+                restored: None,
+                has_store: false,
                 members_created: true,
                 ended: None,
                 quota_backend: None,

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    Derived, Input, certificates,
+    Derived, Input, backups, certificates,
     condition::{self, ConditionUpdate, Status},
     tally::{Serving, Tally},
     template,
@@ -51,6 +51,10 @@ pub fn of(
         match template::applied(derived.input, care) {
             Some(says) => condition::upsert(&mut conditions, says, generation, now),
             None => conditions.retain(|condition| condition.type_ != template::KIND),
+        }
+        match backups::healthy(derived.input, now) {
+            Some(says) => condition::upsert(&mut conditions, says, generation, now),
+            None => conditions.retain(|condition| condition.type_ != backups::KIND),
         }
         match certificates::certified(derived.input, care, now) {
             Some(says) => condition::upsert(&mut conditions, says, generation, now),
@@ -92,7 +96,27 @@ fn ready(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
         };
     }
     let status = if tally.serving() == Serving::Unclear { Status::Unknown } else { Status::False };
-    update("Ready", status, culprit(derived).unwrap_or_else(|| waiting(derived, phase)))
+    let why = culprit(derived).or_else(|| unbegun(derived)).unwrap_or_else(|| waiting(derived, phase));
+    update("Ready", status, why)
+}
+
+/// What a cluster waits for before it begins: it has no members yet that could say why they do not serve.
+fn unbegun(derived: &Derived<'_>) -> Option<Reason> {
+    match &derived.input.decision.step {
+        Step::Wait(Waiting { reason, message }) if !derived.founded => Some(because(reason, message.clone())),
+        Step::Wait(_)
+        | Step::Look(_)
+        | Step::Begin(_)
+        | Step::MakeMembers
+        | Step::SetReplicas(_)
+        | Step::Replace(_)
+        | Step::Swap(_)
+        | Step::Turn(_)
+        | Step::Refresh(_)
+        | Step::Try(_)
+        | Step::End(_)
+        | Step::Nothing => None,
+    }
 }
 
 /// The first notice that says that not everything goes: etcd serves, and something must be done.

@@ -6,6 +6,7 @@
 //! ```
 //! Pure: the same facts give the same status, so nothing is written when nothing changed. Unknown is shown as unknown.
 
+pub mod backups;
 pub mod certificates;
 pub mod condition;
 mod conditions;
@@ -83,6 +84,7 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     let told = |course: &Course| (Some(course.etcd.told()), course.roll.as_ref().map(Roll::told));
     let (etcd, roll) = course.map_or((before.etcd, before.roll), told);
     EtcdClusterStatus {
+        backup: backups::summary(input, before.backup),
         observed_generation: generation,
         phase: Some(phase),
         conditions,

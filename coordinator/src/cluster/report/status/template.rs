@@ -5,7 +5,7 @@ use super::{
     condition::{ConditionUpdate, Status},
 };
 use crate::cluster::{
-    build::pod::template::{Admitted, Loss, admit},
+    build::pod::template::{Admitted, Loss, Ours, admit},
     decide::Care,
 };
 
@@ -17,7 +17,8 @@ const TOLD: usize = 5;
 /// What to say, or `None` where there is no template. `care`: what the spec was found to say.
 pub fn applied(input: Input<'_>, care: &Care) -> Option<ConditionUpdate> {
     let template = care.wanted.template.as_deref()?;
-    let Admitted { losses, .. } = admit(Some(template), &input.cluster.spec.pod, care.incarnation.encrypted);
+    let ours = Ours::of(input.cluster, &care.incarnation);
+    let Admitted { losses, .. } = admit(Some(template), &input.cluster.spec.pod, ours);
     let (status, reason, message) = match losses.as_slice() {
         [] => (Status::True, "AllFieldsUsed", "all of spec.pod.template is used".to_owned()),
         losses => (Status::False, "FieldsNotUsed", sentence(losses)),

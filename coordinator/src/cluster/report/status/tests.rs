@@ -35,6 +35,8 @@ fn founded(cluster: &EtcdCluster) -> EtcdCluster {
         token: "t".into(),
         initial_members: crate::cluster::decide::incarnation::initial_members("demo", 3),
         data_uid: None,
+        restored: None,
+        has_store: false,
         members_created: true,
         quota_backend: None,
         encrypted: Default::default(),

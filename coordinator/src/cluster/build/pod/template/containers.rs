@@ -45,7 +45,11 @@ fn own(
     let kept = mounts.into_iter().filter(|mount| {
         let why = match mount {
             _ if ours.has(&mount.name) => Why::Private,
-            _ if paths.iter().copied().chain(ours.directory()).any(|path| meet(path, &mount.mount_path)) => Why::Covers,
+            _ if paths.iter().any(|path| meet(path, &mount.mount_path))
+                || ours.directories().any(|path| meet(path, &mount.mount_path)) =>
+            {
+                Why::Covers
+            }
             _ => return true,
         };
         losses.add(format_args!("{at}.volumeMounts[{}]", mount.mount_path), why);

@@ -17,7 +17,7 @@ fn pod(pod: &Value) -> (Value, Vec<Loss>) {
 fn pod_of(spec: Value) -> (Value, Vec<Loss>) {
     let plan = plan(spec);
     let Blueprint { cluster, wanted, incarnation, .. } = plan.blueprint();
-    let losses = admit(wanted.template.as_deref(), &cluster.spec.pod, incarnation.encrypted).losses;
+    let losses = admit(wanted.template.as_deref(), &cluster.spec.pod, Ours::of(cluster, incarnation)).losses;
     (plan.set()["spec"]["template"].clone(), losses)
 }
 
@@ -346,8 +346,10 @@ proptest! {
 
 #[test]
 fn a_pod_without_a_template_is_what_it_was() {
-    let plain = (pod(&json!({})).0, "golden.yaml", include_str!("golden.yaml"));
-    let encrypted = (encrypted(&json!({})).0, "golden-encrypted.yaml", include_str!("golden-encrypted.yaml"));
+    let older = |spec| plan(spec).older().set()["spec"]["template"].clone();
+    let security = json!({"security": {"peer": {"mode": "Auto"}, "client": {"mode": "Auto"}}});
+    let plain = (older(json!({})), "golden.yaml", include_str!("golden.yaml"));
+    let encrypted = (older(security), "golden-encrypted.yaml", include_str!("golden-encrypted.yaml"));
     for (made, file, golden) in [plain, encrypted] {
         let golden: Value = serde_yaml::from_str(golden).unwrap();
         assert_eq!(
@@ -406,4 +408,18 @@ fn only_the_agent_writes_certificates_and_etcdctl_finds_those_of_clients() {
     assert_eq!(variables(&all[1]), ["ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"]);
     let peer = both(json!({"peer": {"mode": "Auto"}}));
     assert_eq!((variables(&peer[0]), variables(&peer[1])), (vec!["PEER_TLS".to_owned()], vec![]));
+}
+
+#[test]
+fn a_place_for_the_credentials_of_a_store_is_there_from_the_beginning_whatever_is_said_of_backups_later() {
+    let backup = json!({"backup": {"store": {"s3": {"bucket": "bucket"}}}});
+    let (before, after) = (pod_of(json!({})).0, pod_of(backup.clone()).0);
+    assert_eq!(before, after, "no pod is replaced when a store is named");
+    let place = one(&before["spec"]["volumes"], "store-credentials");
+    assert_eq!(place["secret"], json!({"secretName": "demo-store", "optional": true}));
+    let mounts = |name: &str| one(&before["spec"]["containers"], name)["volumeMounts"].to_string();
+    assert!(mounts("agent").contains("store-credentials") && !mounts("etcd").contains("store-credentials"));
+    let older = plan(json!({})).older().set();
+    assert!(!older.to_string().contains("store-credentials"), "pods of a cluster of before stay what they are");
+    assert!(plan(backup).older().set().to_string().contains("store-credentials"), "until there is a store");
 }
