@@ -21,7 +21,7 @@ fn pick<T: Clone>(rng: &mut StdRng, from: &[T]) -> T {
 
 /// Mostly a good value, else something that looks like one.
 fn text(rng: &mut StdRng, good: &[&str], letters: &str) -> String {
-    if rng.random_bool(0.8) {
+    if rng.random_bool(0.9) {
         return pick(rng, good).to_owned();
     }
     let mut text: Vec<char> = pick(rng, good).chars().collect();
@@ -106,6 +106,9 @@ fn any_spec(rng: &mut StdRng) -> Value {
             spec["security"]["ca"] = json!({"duration": text(rng, &times, "0123456789smh"), "leafDuration": leaf});
         }
     }
+    if rng.random_bool(0.4) {
+        spec["backup"] = any_backup(rng);
+    }
     // Fields that are too long are the schema's business, on old servers too.
     for (field, longest) in [
         ("/version", 16),
@@ -119,6 +122,28 @@ fn any_spec(rng: &mut StdRng) -> Value {
         }
     }
     spec
+}
+
+/// What times are is up to the coordinator alone.
+fn any_backup(rng: &mut StdRng) -> Value {
+    let buckets = ["backups", "b.c.d.e", "b-0-1-2"];
+    let endpoints = ["https://s3.example.com", "http://10.0.0.1:9000/", "https://[fd00::1]:443"];
+    let mut s3 = json!({"bucket": text(rng, &buckets, "aZ0.-/_")});
+    if rng.random_bool(0.5) {
+        s3["prefix"] = json!(text(rng, &["etcd", "a/b.c", "_-", "..."], "aZ0./-_ "));
+    }
+    if rng.random_bool(0.5) {
+        s3["endpoint"] = json!(text(rng, &endpoints, "aZ0.:/[]-_@"));
+    }
+    let mut backup = json!({"store": {"s3": s3}});
+    if rng.random_bool(0.5) {
+        backup["secretName"] = json!(text(rng, &["demo-store", "a.b", "0"], "aZ0.-_/"));
+    }
+    if rng.random_bool(0.5) {
+        let name = text(rng, &["hourly", "at-night", "a"], "aZ0-._");
+        backup["schedules"] = json!([{"name": name, "cron": "0 * * * *"}]);
+    }
+    backup
 }
 
 fn any_name(rng: &mut StdRng) -> String {

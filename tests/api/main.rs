@@ -3,6 +3,7 @@
 //! Nothing runs here but the API server: objects are sent as dry runs, or have size 0, in a namespace of the test's own.
 
 mod agreement;
+mod backups;
 mod examples;
 mod pods;
 mod rules;

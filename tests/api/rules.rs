@@ -277,7 +277,7 @@ async fn what_is_encrypted_stays_as_it_began_until_the_data_is_over_or_given_up(
         assert!(refused.len() == 1 && refused[0].contains("security.client.mode cannot be changed"), "{refused:#?}");
         let taken_back = latch(json!({"encrypted": null})).await?.unwrap_err();
         assert!(
-            taken_back.iter().any(|s| s.contains("keeps its token, initialMembers and encrypted")),
+            taken_back.iter().any(|s| s.contains("keeps its token, initialMembers, encrypted and restored")),
             "{taken_back:#?}"
         );
         let given_up = json!({"recovery": {"abandonIncarnation": 1}, "security": {"peer": {"mode": "Plain"}}});

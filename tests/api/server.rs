@@ -1,7 +1,7 @@
 //! The API server with the committed kinds in it.
 
 use anyhow::{Context, Result, bail};
-use etcd_operator_shared::api::{EtcdCluster, EtcdMember, EtcdUser};
+use etcd_operator_shared::api::{EtcdBackup, EtcdCluster, EtcdMember, EtcdRestore, EtcdUser};
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -53,7 +53,9 @@ impl Server {
         }
         self.served::<EtcdCluster>().await?;
         self.served::<EtcdMember>().await?;
-        self.served::<EtcdUser>().await
+        self.served::<EtcdUser>().await?;
+        self.served::<EtcdBackup>().await?;
+        self.served::<EtcdRestore>().await
     }
 
     /// Waits until a kind is served, which takes a moment the first time.
@@ -77,12 +79,17 @@ impl Server {
 }
 
 impl Room {
+    /// Objects of a kind, as they are written.
+    pub fn api<K: Resource<DynamicType = ()>>(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.server.client.clone(), &self.name, &ApiResource::erase::<K>(&()))
+    }
+
     pub fn clusters(&self) -> Api<DynamicObject> {
-        Api::namespaced_with(self.server.client.clone(), &self.name, &ApiResource::erase::<EtcdCluster>(&()))
+        self.api::<EtcdCluster>()
     }
 
     pub fn users(&self) -> Api<DynamicObject> {
-        Api::namespaced_with(self.server.client.clone(), &self.name, &ApiResource::erase::<EtcdUser>(&()))
+        self.api::<EtcdUser>()
     }
 
     /// What the API server makes of an object: the object with its defaults, or the sentences of its refusal.
@@ -98,13 +105,16 @@ impl Room {
 }
 
 pub fn cluster(name: &str, spec: &Value) -> DynamicObject {
-    let mut object = DynamicObject::new(name, &ApiResource::erase::<EtcdCluster>(&()));
-    object.data = json!({ "spec": spec });
-    object
+    object::<EtcdCluster>(name, spec)
 }
 
 pub fn user(name: &str, spec: &Value) -> DynamicObject {
-    let mut object = DynamicObject::new(name, &ApiResource::erase::<EtcdUser>(&()));
+    object::<EtcdUser>(name, spec)
+}
+
+/// An object of a kind.
+pub fn object<K: Resource<DynamicType = ()>>(name: &str, spec: &Value) -> DynamicObject {
+    let mut object = DynamicObject::new(name, &ApiResource::erase::<K>(&()));
     object.data = json!({ "spec": spec });
     object
 }

@@ -79,7 +79,7 @@ fn undescribed(path: &str, schema: &Value, found: &mut Vec<String>) {
 #[tokio::test]
 async fn every_field_is_explained() -> Result<()> {
     let server = Server::with_kinds().await?;
-    for plural in ["etcdclusters", "etcdmembers"] {
+    for plural in ["etcdclusters", "etcdmembers", "etcdbackups", "etcdrestores"] {
         let mut found = Vec::new();
         undescribed(plural, &schema(&server, plural).await?["schema"]["openAPIV3Schema"], &mut found);
         // apiVersion and kind are explained by the API server itself.
@@ -104,6 +104,10 @@ async fn the_columns_say_what_a_cluster_does() -> Result<()> {
     assert_eq!(columns(&server, "etcdclusters").await?, ["Name", "Phase", "Members", "Version", "Leader", "Age"]);
     let members = columns(&server, "etcdmembers").await?;
     assert_eq!(members, ["Name", "Phase", "Role", "Ready", "Member ID", "Version", "Reason", "Age"]);
+    let backups = columns(&server, "etcdbackups").await?;
+    assert_eq!(backups, ["Name", "Cluster", "Phase", "Revision", "Size", "Verified", "Member", "Age"]);
+    let restores = columns(&server, "etcdrestores").await?;
+    assert_eq!(restores, ["Name", "Cluster", "Phase", "Source", "Revision", "Reason", "Age"]);
     Ok(())
 }
 

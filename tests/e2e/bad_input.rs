@@ -69,6 +69,28 @@ fn an_option_that_etcd_refuses_is_named_and_removing_it_mends_it() {
 }
 
 #[test]
+fn a_schedule_that_makes_no_sense_is_named_and_mending_it_mends_the_cluster() {
+    play("bad_schedule", Manner::Beside, async |stage| {
+        let schedules = |cron: &str, zone: &str| {
+            let schedules = json!([{"name": "nightly", "cron": cron, "timeZone": zone, "suspend": true}]);
+            json!({"backup": {"store": {"s3": {"bucket": "backups"}}, "schedules": schedules}})
+        };
+        let wrong = spec_with(1, schedules("0 25 * * *", "Europe/Berlin"));
+        let demo = Demo::create(stage, "demo", wrong).await?;
+        stage.say(names_it(stage, &demo, "InvalidSpec", "nightly").await?);
+        demo.patch_spec(schedules("0 2 * * *", "Europe/Atlantis")).await?;
+        let said = until("another mistake of the kind is named", PATIENCE, async || {
+            let said = demo.says("Stalled", "True", "InvalidSpec").await?;
+            ensure!(said.contains("Europe/Atlantis"), "it says {said}");
+            Ok(said)
+        });
+        stage.say(said.await?);
+        demo.patch_spec(schedules("0 2 * * *", "Europe/Berlin")).await?;
+        demo.ready().await
+    });
+}
+
+#[test]
 fn a_changed_option_rolls_through_a_running_cluster_without_losing_a_write() {
     play("option_rolls", Manner::Beside, async |stage| {
         let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;

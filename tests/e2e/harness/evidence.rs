@@ -1,7 +1,7 @@
 //! What a person would look at: the testbed's evidence, the kinds' own words, each agent's `/status`, the coordinator's log.
 
 use super::{Stage, http, pods};
-use etcd_operator_shared::api::{EtcdCluster, EtcdMember};
+use etcd_operator_shared::api::{EtcdBackup, EtcdCluster, EtcdMember, EtcdRestore};
 use etcd_operator_shared::names::PORT_AGENT;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -22,6 +22,24 @@ pub async fn of(stage: &Stage) -> String {
             let spec = serde_json::to_string(&one.spec).unwrap_or_default();
             let status = serde_json::to_string(&one.status).unwrap_or_default();
             let _ = writeln!(report, "--- EtcdMember {}\nspec {spec}\nstatus {status}", one.name_any());
+        }
+    }
+    if let Ok(backups) = stage.api::<EtcdBackup>().list(&ListParams::default()).await {
+        for one in backups {
+            let status = serde_json::to_string(&one.status).unwrap_or_default();
+            let _ = writeln!(report, "--- EtcdBackup {}\n{status}", one.name_any());
+        }
+    }
+    if let Ok(restores) = stage.api::<EtcdRestore>().list(&ListParams::default()).await {
+        for one in restores {
+            let (spec, status) = (serde_json::to_string(&one.spec), serde_json::to_string(&one.status));
+            let _ = writeln!(
+                report,
+                "--- EtcdRestore {}\nspec {}\nstatus {}",
+                one.name_any(),
+                spec.unwrap_or_default(),
+                status.unwrap_or_default()
+            );
         }
     }
     if let Ok(found) = stage.api::<Pod>().list(&ListParams::default()).await {

@@ -3,16 +3,18 @@
 //! ```text
 //!   play ─▶ turn       three at a time, or alone
 //!        ─▶ stage      a namespace, a coordinator of its own, faults that heal; struck at the end, whatever happened
-//!        ─▶ the test   demo (an EtcdCluster) · etcd · process · client · counters · pods · http · kubectl · poll
+//!        ─▶ the test   demo (an EtcdCluster) · backup, store · etcd · process · client · counters · pods · http · kubectl · poll
 //!        ─▶ evidence   when it failed
 //! ```
 
+pub mod backup;
 pub mod client;
 pub mod coordinator;
 pub mod counters;
 pub mod demo;
 pub mod events;
 pub mod evidence;
+pub mod forge;
 pub mod http;
 pub mod kubectl;
 pub mod leftovers;
@@ -27,6 +29,7 @@ pub mod sampler;
 pub mod say;
 pub mod slowest;
 pub mod stage;
+pub mod store;
 pub mod turn;
 pub mod user;
 
@@ -39,5 +42,6 @@ pub use process::Part;
 pub use sampler::Sampler;
 pub use say::say;
 pub use stage::Stage;
+pub use store::Bucket;
 pub use testbed::etcd;
 pub use turn::Manner;

@@ -302,15 +302,12 @@ pub async fn apply_kinds(kubectl: &Kubectl) -> Result<()> {
     let crds = tokio::process::Command::new(coordinator::program()?).arg("crds").output().await?;
     let crds = String::from_utf8(crds.stdout)?;
     kubectl.feed(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &crds).await?;
-    let kinds = ["crd/etcdclusters.etcd.etcd.io", "crd/etcdmembers.etcd.etcd.io", "crd/etcdusers.etcd.etcd.io"];
+    let kinds = ["etcdclusters", "etcdmembers", "etcdusers", "etcdbackups", "etcdrestores"];
+    let kinds = kinds.map(|kind| format!("crd/{kind}.etcd.etcd.io"));
+    let mut wait = vec!["wait", "--for=condition=Established", "--timeout=10s"];
+    wait.extend(kinds.iter().map(String::as_str));
     // kubectl takes a kind that was made this moment, and has no conditions yet, for an error.
-    until("the kinds are established", ESTABLISHED, async || {
-        kubectl
-            .run(&["wait", "--for=condition=Established", "--timeout=10s", kinds[0], kinds[1], kinds[2]])
-            .await
-            .map(drop)
-    })
-    .await
+    until("the kinds are established", ESTABLISHED, async || kubectl.run(&wait).await.map(drop)).await
 }
 
 /// An installed operator looks after every namespace, and each test has a coordinator of its own.
