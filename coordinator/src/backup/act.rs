@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     context::Context,
     decide::{Noted, Objection, Order, Task},
+    facts::is_over,
 };
 use crate::{
     apiserver::{Cause, Failed},
@@ -60,7 +61,13 @@ pub async fn prove(ctx: &Context, one: &EtcdBackup, cluster: &Arc<EtcdCluster>, 
     let uid = one.uid().unwrap_or_default();
     let present = cluster.status.as_ref().and_then(|status| status.incarnation.as_ref());
     let (Some(wanted), Some(incarnation)) = (in_force(cluster), present) else { return Ok(Begun::NotYet) };
-    if !ctx.proofs.may_begin(&one.namespace().unwrap_or_default(), &uid, Instant::now()) {
+    let namespace = one.namespace().unwrap_or_default();
+    // The cache may not know yet what was just told: that it is over, and that the pod of that is gone.
+    let there = ctx.clusters.api.get::<EtcdBackup>(&namespace, &one.name_any()).await?;
+    if there.is_none_or(|there| there.uid() != one.uid() || is_over(&there)) {
+        return Ok(Begun::NotYet);
+    }
+    if !ctx.proofs.may_begin(&namespace, &uid, Instant::now()) {
         return Ok(Begun::NotYet);
     }
     let Task { question, secret } = task;

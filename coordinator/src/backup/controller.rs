@@ -14,7 +14,8 @@ use tracing::{debug, warn};
 
 use super::{
     context::Context,
-    reconcile::{after_failure, is_over, reconcile},
+    facts::is_over,
+    reconcile::{after_failure, reconcile},
 };
 use crate::apiserver::{
     guard::{self, Unreadable},

@@ -1,7 +1,7 @@
 //! What a backup depends on, as plain data.
 
 use etcd_operator_shared::{
-    api::{EtcdBackup, EtcdCluster, cluster::Store, member::TakenBackup},
+    api::{EtcdBackup, EtcdCluster, backup::BackupPhase, cluster::Store, member::TakenBackup},
     backup,
 };
 use kube::ResourceExt;
@@ -73,6 +73,15 @@ impl Facts {
 #[must_use]
 pub fn is_taken(one: &EtcdBackup) -> bool {
     one.status.as_ref().is_some_and(|status| status.location.is_some())
+}
+
+/// Whether nothing will be done for it any more.
+#[must_use]
+pub fn is_over(one: &EtcdBackup) -> bool {
+    match one.status.as_ref().and_then(|status| status.phase) {
+        Some(BackupPhase::Verified | BackupPhase::Failed) => true,
+        Some(BackupPhase::Pending | BackupPhase::Taking | BackupPhase::Verifying) | None => false,
+    }
 }
 
 impl Cluster {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use etcd_operator_shared::api::{EtcdBackup, EtcdCluster, backup::BackupPhase};
+use etcd_operator_shared::api::{EtcdBackup, EtcdCluster};
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 use tracing::warn;
@@ -11,7 +11,7 @@ use super::{
     act::{self, Begun},
     context::Context,
     decide::{Verdict, decide},
-    facts::{Facts, is_taken},
+    facts::{Facts, is_over, is_taken},
     report,
 };
 use crate::{apiserver::Failed, cluster::facts::proof::Seen, proofs};
@@ -48,14 +48,6 @@ pub async fn reconcile(one: Arc<EtcdBackup>, ctx: Arc<Context>) -> Result<Action
         ctx.proofs.end(&one.uid().unwrap_or_default());
     }
     Ok(Action::requeue(again))
-}
-
-/// Whether nothing will be done for it any more.
-pub fn is_over(one: &EtcdBackup) -> bool {
-    match one.status.as_ref().and_then(|status| status.phase) {
-        Some(BackupPhase::Verified | BackupPhase::Failed) => true,
-        Some(BackupPhase::Pending | BackupPhase::Taking | BackupPhase::Verifying) | None => false,
-    }
 }
 
 /// What is seen of the pod that opens it: none is looked for before there is anything to open.
