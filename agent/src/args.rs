@@ -158,7 +158,8 @@ pub struct Rehearse {
     pub volume: PathBuf,
 }
 
-/// The two commands that are PID 1 of a container, told without the parser: it alone would cost each of them a megabyte.
+/// The two commands that are PID 1 of a container, told without the parser: it alone would cost each of them a
+/// megabyte.
 #[must_use]
 pub fn init() -> Option<Command> {
     first(std::env::args().skip(1))

@@ -1,7 +1,7 @@
 //! Named points between side effects, where a test lets the agent die.
 //!
-//! Without the feature `crash-points` a point is nothing. With it, each point ends the process once in the life of a pod:
-//! a file beside the launcher's binary remembers it, so that the next start gets further.
+//! Without the feature `crash-points` a point is nothing. With it, each point ends the process once in the life of a
+//! pod: a file beside the launcher's binary remembers it, so that the next start gets further.
 
 /// Every point, in the order in which a first start passes them, then what joining and what leaving adds.
 #[cfg(feature = "crash-points")]

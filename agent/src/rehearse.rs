@@ -1,5 +1,5 @@
-//! `rehearse`: starts the wanted etcd with the wanted flags as a member of a cluster of its own on loopback, and ends. It runs in a
-//! throw-away pod, before a member that serves is given up for one with this image and these flags.
+//! `rehearse`: starts the wanted etcd with the wanted flags as a member of a cluster of its own on loopback, and ends.
+//! It runs in a throw-away pod, before a member that serves is given up for one with this image and these flags.
 //!
 //! ```text
 //!   image ─▶ etcd --version ─▶ is it the wanted one? ─▶ etcd with all flags ─▶ /health answers ─▶ stopped, exit 0

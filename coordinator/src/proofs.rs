@@ -33,8 +33,8 @@ use crate::{
     },
 };
 
-/// Proofs at a time, of one installation: each reads a whole snapshot from the store and runs an etcd, and schedules of many clusters
-/// have the same minute.
+/// Proofs at a time, of one installation: each reads a whole snapshot from the store and runs an etcd, and schedules of
+/// many clusters have the same minute.
 const AT_ONCE: usize = 8;
 /// The same of one namespace: no tenant keeps all others waiting.
 const OF_ONE: usize = 4;

@@ -1,7 +1,9 @@
-//! The content of a snapshot as it passes by: its digest, and whether etcd's own trailer is that of what stands before it.
+//! The content of a snapshot as it passes by: its digest, and whether etcd's own trailer is that of what stands before
+//! it.
 //!
-//! A snapshot is the database, whose pages are whole, and a SHA-256 of it. `etcdutl snapshot restore` looks at that, `snapshot status`
-//! does not. Source: etcd `server/etcdserver/api/v3rpc/maintenance.go`, `Snapshot`; `etcdutl/snapshot/v3_snapshot.go`, `hasChecksum`.
+//! A snapshot is the database, whose pages are whole, and a SHA-256 of it. `etcdutl snapshot restore` looks at that,
+//! `snapshot status` does not. Source: etcd `server/etcdserver/api/v3rpc/maintenance.go`, `Snapshot`;
+//! `etcdutl/snapshot/v3_snapshot.go`, `hasChecksum`.
 
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 

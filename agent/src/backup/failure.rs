@@ -111,8 +111,8 @@ impl From<object_store::Error> for Failure {
     }
 }
 
-/// What a store's client says, without what nobody needs: a store's own code and sentence where it gives them, else the cause of causes.
-/// The rest of an answer may hold what was signed.
+/// What a store's client says, without what nobody needs: a store's own code and sentence where it gives them, else the
+/// cause of causes. The rest of an answer may hold what was signed.
 fn words(error: &object_store::Error) -> String {
     let whole = error.to_string();
     let element = |name: &str| {

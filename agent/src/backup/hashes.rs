@@ -1,7 +1,7 @@
 //! Hashes of all keys as members hold them, so that a proof has something to compare with.
 //!
-//! Another member is asked as well: one hash alone would bless its own corruption. Not the leader, while there is another: whoever is
-//! asked applies nothing meanwhile.
+//! Another member is asked as well: one hash alone would bless its own corruption. Not the leader, while there is
+//! another: whoever is asked applies nothing meanwhile.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! Proves a backup: another etcd opens it, and its keys are those of the members that it was taken of.
 //!
-//! It runs in a throw-away pod with etcd's own image, beside nobody, and leaves the snapshot file where a restore is served from. What it
-//! finds is [`Proof::Bad`] only where trying again cannot help: a store that is away, too little room or an etcd that does not start
-//! say nothing of the backup. One without any hash is bad: nobody could ever say that it is equal to anything.
+//! It runs in a throw-away pod with etcd's own image, beside nobody, and leaves the snapshot file where a restore is
+//! served from. What it finds is [`Proof::Bad`] only where trying again cannot help: a store that is away, too little
+//! room or an etcd that does not start say nothing of the backup. One without any hash is bad: nobody could ever say
+//! that it is equal to anything.
 
 mod choose;
 mod fetch;

@@ -1,7 +1,8 @@
 //! Prunes a store after a schedule's backup was stored in it: the decision is [`crate::plan::retention`]'s.
 //!
-//! A backup goes manifest first, then what a proof found, then its data: one that is half gone is none, and what is left of it goes the
-//! next time. Data without a manifest goes once it is older than a day by the store's own clock: a backup may be on its way to it.
+//! A backup goes manifest first, then what a proof found, then its data: one that is half gone is none, and what is
+//! left of it goes the next time. Data without a manifest goes once it is older than a day by the store's own clock: a
+//! backup may be on its way to it.
 
 use std::collections::BTreeSet;
 

@@ -123,7 +123,8 @@ async fn attempt(
     let at_least = own.revision().await.map_err(unconfirmed)?;
     let status = own.status().await?;
     is_ours(&status, origin)?;
-    // The content is settled with the first piece: what is compacted later is compacted in the hashes, too, and a proof can follow.
+    // The content is settled with the first piece: what is compacted later is compacted in the hashes, too, and a proof
+    // can follow.
     let mut pieces = own.snapshot().await?;
     let first = pieces.next().await?;
     let hashes = hashes::ask(own, &status, &listing.members, &sources.others, at_least).await?;
@@ -227,8 +228,8 @@ fn manifest(
     })
 }
 
-/// Puts the manifest. Where another one is there already, that one counts, and this one's data goes. Whether a failed attempt has
-/// put it is not known: then the data stays, and goes a day later if it was not.
+/// Puts the manifest. Where another one is there already, that one counts, and this one's data goes. Whether a failed
+/// attempt has put it is not known: then the data stays, and goes a day later if it was not.
 async fn announce(place: &Place, manifest: Manifest) -> Result<Taken, Failure> {
     let key = manifest_key(manifest.incarnation, &manifest.name);
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| Failure::failed("Failed", error.to_string()))?;
@@ -255,7 +256,8 @@ fn found(place: &Place, manifest: Manifest) -> Taken {
     Taken { location: place.location(&manifest_key(manifest.incarnation, &manifest.name)), manifest, found: true }
 }
 
-/// Tries whether the store honours that something is put only if it is not there: some take the condition, and ignore it.
+/// Tries whether the store honours that something is put only if it is not there: some take the condition, and ignore
+/// it.
 async fn is_conditional(place: &Place) -> Result<(), Failure> {
     let key = format!("probes/{:032x}", rand::rng().random::<u128>());
     place.put_once(&key, b"put to see whether it is put twice\n".to_vec()).await?;

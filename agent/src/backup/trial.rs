@@ -1,7 +1,7 @@
 //! The throw-away etcd of a proof: made of a snapshot as a member would be, on loopback, and asked for what it holds.
 //!
-//! It is spoken to with certificates that are made for it alone, as its user root: a snapshot brings its users along, and where
-//! authentication is on nobody else is told anything.
+//! It is spoken to with certificates that are made for it alone, as its user root: a snapshot brings its users along,
+//! and where authentication is on nobody else is told anything.
 
 use std::{
     ffi::OsStr,

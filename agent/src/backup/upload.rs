@@ -7,7 +7,8 @@ use ring::digest::{Context, SHA256};
 
 use super::{Failure, content::hex, store::Place};
 
-/// Bytes of a part: a store takes 10,000 of them, and so 80 GB of compressed data. One is filled while none is under way.
+/// Bytes of a part: a store takes 10,000 of them, and so 80 GB of compressed data. One is filled while none is under
+/// way.
 pub const PART: usize = 8 << 20;
 /// The compressor hands out at most a block more at a time.
 const SPARE: usize = 256 << 10;

@@ -1,5 +1,5 @@
-//! `etcd-agent volume`: what is on this member's volume, and the way to room on a full one. Needs neither etcd nor the agent
-//! beside it, and no room.
+//! `etcd-agent volume`: what is on this member's volume, and the way to room on a full one. Needs neither etcd nor the
+//! agent beside it, and no room.
 
 use std::{fmt::Write, path::Path};
 

@@ -1,4 +1,5 @@
-//! What is in etcd: its revision, a hash of all keys, a snapshot of all of it. For processes of their own: the sidecar asks none of it.
+//! What is in etcd: its revision, a hash of all keys, a snapshot of all of it. For processes of their own: the sidecar
+//! asks none of it.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! etcd's command line, by minor version.
 //!
-//! Source: etcd `server/etcdmain/help.go` of each minor. An unknown flag is fatal, so each is given only where it exists.
+//! Source: etcd `server/etcdmain/help.go` of each minor. An unknown flag is fatal, so each is given only where it
+//! exists.
 
 use std::{
     net::{Ipv6Addr, TcpListener},
@@ -40,8 +41,8 @@ pub struct Tls<'a> {
     pub client: Option<&'a Path>,
 }
 
-/// Every address of this machine, as the host of a URL. Go takes `0.0.0.0` for IPv4 only, and `[::]` for both, but has no
-/// use for that on a kernel without IPv6.
+/// Every address of this machine, as the host of a URL. Go takes `0.0.0.0` for IPv4 only, and `[::]` for both, but has
+/// no use for that on a kernel without IPv6.
 #[must_use]
 pub fn everywhere() -> &'static str {
     if TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() { "[::]" } else { "0.0.0.0" }
@@ -199,9 +200,9 @@ fn tuning(options: &Flags) -> Vec<String> {
     ]
 }
 
-/// Compacted revisions are compared between members where etcd can (3.5.5 on). 3.5 writes its snapshots ten times as often as by
-/// itself, so that its memory and its restarts are like those of 3.6. 3.6 writes them ten times as often again, at no cost that
-/// could be measured: 3.7 can start only where one covers what 3.5 has written.
+/// Compacted revisions are compared between members where etcd can (3.5.5 on). 3.5 writes its snapshots ten times as
+/// often as by itself, so that its memory and its restarts are like those of 3.6. 3.6 writes them ten times as often
+/// again, at no cost that could be measured: 3.7 can start only where one covers what 3.5 has written.
 fn by_version(version: Version) -> Vec<String> {
     match version.minor {
         Minor::V3_5 if version.patch >= 5 => {

@@ -1,7 +1,7 @@
 //! Our verbs on one member's etcd, each bounded in time.
 //!
-//! One client a member: the etcd-client crate has no failover (see [`super::peers`]). Its errors are mapped to a sentence;
-//! what a caller must tell apart is a variant.
+//! One client a member: the etcd-client crate has no failover (see [`super::peers`]). Its errors are mapped to a
+//! sentence; what a caller must tell apart is a variant.
 
 use std::{
     error::Error,
@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a member may take to accept a connection: it is one hop away.
 const CONNECT: Duration = Duration::from_millis(500);
-/// A connection with a question on it is asked whether it lives. Not more often, and not without a question: etcd takes a ping
-/// within 5 s of the last, or on an idle connection, for abuse, and closes the connection at the third.
+/// A connection with a question on it is asked whether it lives. Not more often, and not without a question: etcd takes
+/// a ping within 5 s of the last, or on an idle connection, for abuse, and closes the connection at the third.
 /// Source: etcd `server/embed/etcd.go`, `KeepaliveEnforcementPolicy`.
 const PING: Duration = Duration::from_secs(6);
 const PONG: Duration = Duration::from_secs(3);
@@ -106,8 +106,8 @@ pub struct Status {
     pub db_size: i64,
     /// Bytes.
     pub db_size_in_use: i64,
-    /// What etcd counts as errors, in its words: the alarms of *all* members, and that it knows no leader. Only a hint that there
-    /// is something to ask for, see [`Member::alarms`].
+    /// What etcd counts as errors, in its words: the alarms of *all* members, and that it knows no leader. Only a hint
+    /// that there is something to ask for, see [`Member::alarms`].
     pub errors: Vec<String>,
 }
 
@@ -211,8 +211,8 @@ impl Member {
         })
     }
 
-    /// A linearizable read: it succeeds only with a leader, a quorum, and this member caught up to it. Returns whether etcd
-    /// refused to show the key for want of a user, which it does after that.
+    /// A linearizable read: it succeeds only with a leader, a quorum, and this member caught up to it. Returns whether
+    /// etcd refused to show the key for want of a user, which it does after that.
     /// Source: etcd `server/etcdserver/v3_server.go`, `Range`; 3.4 to 3.7.
     async fn confirm(&self) -> Result<bool, EtcdError> {
         let nothing = GetOptions::new().with_limit(1).with_keys_only();
@@ -235,8 +235,8 @@ impl Member {
         })
     }
 
-    /// The alarms that are raised for a member, by its ID. etcd writes the question into its log: not to be asked every second.
-    /// Source: etcd `server/etcdserver/v3_server.go`, `Alarm`.
+    /// The alarms that are raised for a member, by its ID. etcd writes the question into its log: not to be asked every
+    /// second. Source: etcd `server/etcdserver/v3_server.go`, `Alarm`.
     pub async fn alarms(&self, of: &str) -> Result<Vec<String>, EtcdError> {
         let said = bounded(self.client().await?.alarm(AlarmAction::Get, AlarmType::None, None)).await?;
         let raised = said.alarms().iter().map(|alarm| (alarm.member_id(), alarm.alarm()));

@@ -40,10 +40,10 @@ fn try_look(store: &Store, ordered: &Volume) -> io::Result<Disk> {
 
 /// Whether the volume with the seal `found` is the one that an order was given for, to the same end.
 ///
-/// The volume's ID stands for cluster, incarnation and member: it is random, belongs to one of each, and a new one is drawn
-/// whenever the data is lost or set aside. The member ID says for which of etcd's members the data is or will be: a volume can be given
-/// another one while its volume ID stays, as long as nothing ran on it. The claim's number must not count: it says who may
-/// speak for the member, and rises under a running etcd when the API server comes back.
+/// The volume's ID stands for cluster, incarnation and member: it is random, belongs to one of each, and a new one is
+/// drawn whenever the data is lost or set aside. The member ID says for which of etcd's members the data is or will be:
+/// a volume can be given another one while its volume ID stays, as long as nothing ran on it. The claim's number must
+/// not count: it says who may speak for the member, and rises under a running etcd when the API server comes back.
 #[must_use]
 pub fn fits(found: &Seal, ordered: &Volume) -> bool {
     found.volume_id == ordered.volume_id && found.member_id == ordered.member_id

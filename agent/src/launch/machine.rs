@@ -10,9 +10,9 @@
 //!    └─ Restore: etcdutl works on the volume; no state is said, and nothing is started, until it has ended
 //! ```
 //!
-//! Guarantees: without an order nothing is started; a first start is done once per order; by itself etcd is started again
-//! only where a WAL exists and the mark is the order's; after an exit that no restart can cure, the agent is asked; nothing is
-//! started while another launcher may work on the volume.
+//! Guarantees: without an order nothing is started; a first start is done once per order; by itself etcd is started
+//! again only where a WAL exists and the mark is the order's; after an exit that no restart can cure, the agent is
+//! asked; nothing is started while another launcher may work on the volume.
 //! Assumption: time is handed in and only rises.
 
 use std::time::Duration;
@@ -25,7 +25,8 @@ use crate::plan::exit::Ended;
 pub const RELEASE_WITHIN: Duration = Duration::from_secs(8);
 /// How long etcd may take to stop before SIGKILL. etcd drains clients for up to 7 s (5 s + 2 elections).
 pub const STOP_WITHIN: Duration = Duration::from_secs(30);
-/// Between the decision to start etcd and its process: an agent that heard of rest now would move data, or give another order.
+/// Between the decision to start etcd and its process: an agent that heard of rest now would move data, or give another
+/// order.
 const BETWEEN: Process = Process::Pausing { millis: 0 };
 
 /// What happens to the launcher.

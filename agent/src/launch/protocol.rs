@@ -24,8 +24,8 @@ pub enum Request {
     Start(Order),
     /// Stop etcd and do not start it again. Acknowledged by a state whose process is `Idle`.
     Halt,
-    /// The same at once, without etcd's own way out: it is out of its cluster and can finish nothing that it has begun. Since
-    /// version 2.
+    /// The same at once, without etcd's own way out: it is out of its cluster and can finish nothing that it has begun.
+    /// Since version 2.
     Kill,
     /// Make a data directory of a snapshot, beside the place where etcd looks for one. While that goes on no state is
     /// said. Answered by `Restored`. Since version 4.
@@ -49,8 +49,8 @@ pub enum Message {
     State(State),
     /// The launcher got SIGTERM and waits, bounded, for `Release`.
     Terminating,
-    /// Nothing can be started, in a sentence: the volume's lock is not to be had. Instead of a state, which would say that
-    /// nothing runs on the volume. Since version 3.
+    /// Nothing can be started, in a sentence: the volume's lock is not to be had. Instead of a state, which would say
+    /// that nothing runs on the volume. Since version 3.
     Waiting { why: String },
     /// What became of the request to restore with this number: why it failed, in a sentence. Since version 4.
     Restored { number: u64, failed: Option<String> },
@@ -119,8 +119,9 @@ pub struct Restore {
 }
 
 impl Order {
-    /// The order as the launcher gives it to itself after etcd has ended. It never says `new`, nor names other members: should
-    /// the data vanish between the look at it and the start, etcd refuses instead of beginning a second life under its ID.
+    /// The order as the launcher gives it to itself after etcd has ended. It never says `new`, nor names other members:
+    /// should the data vanish between the look at it and the start, etcd refuses instead of beginning a second life
+    /// under its ID.
     #[must_use]
     pub fn restart(&self) -> Self {
         let args = if self.again.is_empty() { without_entry(&self.args) } else { self.again.clone() };

@@ -1,8 +1,9 @@
 //! Which backup a member takes now, if any.
 //!
-//! An order is this member's alone. A slot of a schedule is everybody's: the members try one after the other, settled followers by their
-//! names, the leader after them, and whoever comes later finds in the store that there is one. So a slot is missed only while no member
-//! that a quorum confirms reaches the store, and then the latest is made up. A new schedule begins with the slot before it.
+//! An order is this member's alone. A slot of a schedule is everybody's: the members try one after the other, settled
+//! followers by their names, the leader after them, and whoever comes later finds in the store that there is one. So a
+//! slot is missed only while no member that a quorum confirms reaches the store, and then the latest is made up. A new
+//! schedule begins with the slot before it.
 
 use std::time::Duration;
 
@@ -67,8 +68,8 @@ pub struct Voter {
     pub there: bool,
 }
 
-/// A member's turn among the voters that are there: followers by their names, then the leader. One that is not settled comes after all
-/// of them: better late than never.
+/// A member's turn among the voters that are there: followers by their names, then the leader. One that is not settled
+/// comes after all of them: better late than never.
 #[must_use]
 pub fn turn(own: u32, settled: bool, voters: &[Voter]) -> Option<u32> {
     let mut there: Vec<&Voter> = voters.iter().filter(|voter| voter.there || voter.ordinal == own).collect();

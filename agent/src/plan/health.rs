@@ -44,7 +44,8 @@ pub struct Facts<'a> {
     pub certificates: Option<String>,
     /// Which members would not let this one in anew: what is connected stays so.
     pub shut_out: Option<String>,
-    /// For how long the other members have served a quorum while this one knows no leader; `None` where they do not say so.
+    /// For how long the other members have served a quorum while this one knows no leader; `None` where they do not say
+    /// so.
     pub cut_off_for: Option<Duration>,
     /// The alarms that are raised for this member.
     pub alarms: &'a [String],
@@ -219,8 +220,8 @@ fn started(facts: &Facts<'_>) -> Option<Problem> {
     }
 }
 
-/// A volume that takes no writes is why etcd does not run, whatever the next step would be: none can be made. What is wrong with
-/// the data on it says more.
+/// A volume that takes no writes is why etcd does not run, whatever the next step would be: none can be made. What is
+/// wrong with the data on it says more.
 fn barred(facts: &Facts<'_>) -> Option<Problem> {
     let message = facts.volume_trouble.clone()?;
     let about_data = matches!(facts.start, Some(Start::Hold(hold)) if !matches!(hold, Hold::Unreadable(_)));
@@ -228,7 +229,8 @@ fn barred(facts: &Facts<'_>) -> Option<Problem> {
     (!about_data).then_some(problem)
 }
 
-/// The launcher says nothing of etcd. What keeps this agent from starting it, or the launcher from speaking, is more than that.
+/// The launcher says nothing of etcd. What keeps this agent from starting it, or the launcher from speaking, is more
+/// than that.
 fn unheard(facts: &Facts<'_>) -> Problem {
     let problem = |phase, reason, message: String| Problem { check: "started", phase, reason, message };
     match (facts.start, facts.waiting) {
@@ -269,7 +271,8 @@ fn idle(facts: &Facts<'_>) -> Problem {
             None => (MemberPhase::Waiting, "Starting", "etcd is about to be started".into()),
         },
     };
-    // A refusal to run outlives the moment in which the next start is being decided. A removal is none: it is being looked into.
+    // A refusal to run outlives the moment in which the next start is being decided. A removal is none: it is being
+    // looked into.
     let asked = matches!(facts.start, Some(Start::Wait(Wait::Answer | Wait::Confirmation)));
     let refused = |v: &&Verdict| v.class != Class::Stopped && !(asked && v.class == Class::Removed);
     match facts.last_exit.filter(refused) {

@@ -1,7 +1,7 @@
 //! What the EtcdMember's status shall say, and whether it is worth a write.
 //!
-//! Ten thousand clusters must fit one API server: what a person or the coordinator acts on is written at once, sizes and
-//! revisions ride along, and by themselves cause a write only when they changed much, and rarely.
+//! Ten thousand clusters must fit one API server: what a person or the coordinator acts on is written at once, sizes
+//! and revisions ride along, and by themselves cause a write only when they changed much, and rarely.
 
 mod due;
 mod refused;
@@ -130,8 +130,8 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
     }
 }
 
-/// The counter to tell. It never falls, or an older copy of the volume would hide itself by telling its own; and a volume that
-/// does not hold the claim (`None`) has no say.
+/// The counter to tell. It never falls, or an older copy of the volume would hide itself by telling its own; and a
+/// volume that does not hold the claim (`None`) has no say.
 #[must_use]
 pub fn counter(volume: Option<i64>, told: i64) -> i64 {
     volume.unwrap_or_default().max(told)
@@ -141,8 +141,8 @@ pub fn counter(volume: Option<i64>, told: i64) -> i64 {
 /// kube-apiserver): what it takes within this proves nothing of an account that was made anew.
 const BELIEVED: Duration = Duration::from_secs(15);
 
-/// As whom this pod's agent says that it speaks: as the spec's account, and where it has spoken as another one, only when a write
-/// shows that its token is one of the new account. `seen`: how long the spec has named it.
+/// As whom this pod's agent says that it speaks: as the spec's account, and where it has spoken as another one, only
+/// when a write shows that its token is one of the new account. `seen`: how long the spec has named it.
 #[must_use]
 pub fn account<'a>(
     named: Option<&'a str>,
@@ -171,8 +171,8 @@ pub struct Speaker {
 /// How often an agent whose claim does not stand may speak after another pod did: two would else write without end.
 const UNCLAIMED_PAUSE: Duration = Duration::from_secs(2);
 
-/// Whether this agent may write. One that is asked to end has nothing to add to what its successor says, and one without the
-/// claim is the quieter.
+/// Whether this agent may write. One that is asked to end has nothing to add to what its successor says, and one
+/// without the claim is the quieter.
 #[must_use]
 pub fn may_speak(speaker: Speaker) -> Due {
     let Speaker { mine, contested, ending, age } = speaker;

@@ -1,8 +1,8 @@
 //! How a member may start: the part that must be right.
 //!
 //! A member that comes back under an ID whose disk (votes, log) was lost breaks Raft silently. So an ID may start on an
-//! empty disk once in its life, and that must be proven, never guessed. [`start`] returns one step; the caller does it and
-//! asks again with fresh facts, so a crash between any two steps is only another beginning:
+//! empty disk once in its life, and that must be proven, never guessed. [`start`] returns one step; the caller does it
+//! and asks again with fresh facts, so a crash between any two steps is only another beginning:
 //!
 //! ```text
 //! Blank ── Touch ──▶ marked ── Claim ──▶ claim and ID on the mark ─┬─ Bootstrap ──▶ etcd
@@ -20,9 +20,9 @@
 //! ```
 //!
 //! The proof that an ID never started on another disk: the EtcdMember says `initial` (the coordinator sets it only on
-//! objects made before the StatefulSet existed); its claim is this volume's and was *accepted* by the API server (a read
-//! may be stale); no volume claimed it before; the mark is not `lived` and names no ID but the initial one. An ID that was
-//! added by this member itself needs no such proof: it is fresh, and the mark names it before etcd may start.
+//! objects made before the StatefulSet existed); its claim is this volume's and was *accepted* by the API server (a
+//! read may be stale); no volume claimed it before; the mark is not `lived` and names no ID but the initial one. An ID
+//! that was added by this member itself needs no such proof: it is fresh, and the mark names it before etcd may start.
 //!
 //! A cluster may begin with data (`EtcdMember.spec.restore`). Then a founder restores exactly where it would
 //! bootstrap, under the same proof, and never bootstraps: all founders begin with the same bytes. From the rename on
@@ -60,9 +60,9 @@ pub fn start(facts: Facts<'_>) -> Start {
     }
 }
 
-/// What moves data, changes whose it is, or gives the member a place or takes it away, waits while all rests. Also half way: a
-/// member that has lost its place is no worse off for it, and what a person wants to look at stays. It waits as well for the word of
-/// a launcher that is not heard and may run etcd, or for proof that there is none.
+/// What moves data, changes whose it is, or gives the member a place or takes it away, waits while all rests. Also half
+/// way: a member that has lost its place is no worse off for it, and what a person wants to look at stays. It waits as
+/// well for the word of a launcher that is not heard and may run etcd, or for proof that there is none.
 fn wait_for_peace(step: &Start, facts: Facts<'_>) -> Option<Wait> {
     let moves = match step {
         Start::SetAside(_) | Start::Renew { .. } | Start::Retire | Start::Remove { .. } | Start::Add => true,
@@ -240,8 +240,8 @@ fn unfit(facts: Facts<'_>, marked: &Marked) -> Option<Start> {
     behind.then_some(Start::Hold(Hold::OlderCopy { volume: mark.counter, object: known.counter }))
 }
 
-/// Whether a volume must be silent because another one has the claim. One that never held a claim has no say yet, and one
-/// that joined while the API server was away claims later, unless another ID has the member's URL by now.
+/// Whether a volume must be silent because another one has the claim. One that never held a claim has no say yet, and
+/// one that joined while the API server was away claims later, unless another ID has the member's URL by now.
 fn speaks_no_more(facts: Facts<'_>, marked: &Marked) -> bool {
     let mark = &marked.mark;
     if mark.claim > 0 || !marked.wal {
@@ -254,8 +254,8 @@ fn speaks_no_more(facts: Facts<'_>, marked: &Marked) -> bool {
     !mark.joined || replaced()
 }
 
-/// A member that is to leave, and whose etcd does not run: out of the membership at once. While nobody answers it starts
-/// like any other, since the others may need its vote to let it go.
+/// A member that is to leave, and whose etcd does not run: out of the membership at once. While nobody answers it
+/// starts like any other, since the others may need its vote to let it go.
 fn unwanted(facts: Facts<'_>) -> Option<Start> {
     let Object::Known(known) = facts.object else { return None };
     if !known.is_surplus(facts.me.ordinal) {
@@ -287,9 +287,9 @@ fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
             };
         }
         Cluster::Awaited if facts.expelled => return Start::Wait(Wait::Confirmation),
-        // While nobody confirms it etcd's own word is no reason to stay away: one that was forced to be alone takes all others for
-        // removed and tells them so, and theirs believe it. With its log intact a member harms nobody by being started, also one
-        // that was removed: those that stay tell it again.
+        // While nobody confirms it etcd's own word is no reason to stay away: one that was forced to be alone takes all
+        // others for removed and tells them so, and theirs believe it. With its log intact a member harms nobody by
+        // being started, also one that was removed: those that stay tell it again.
         Cluster::Answers(_) | Cluster::Awaited | Cluster::Silent(_) => {}
     }
     match facts.object {
@@ -304,8 +304,8 @@ fn resume(facts: Facts<'_>, marked: &Marked) -> Start {
     }
 }
 
-/// Data on which an etcd ran that was not this member's. A learner that joined takes its ID from the list of whichever member
-/// answers first, and that one may lag: what it wrote is nobody's. All other data stays where it is.
+/// Data on which an etcd ran that was not this member's. A learner that joined takes its ID from the list of whichever
+/// member answers first, and that one may lag: what it wrote is nobody's. All other data stays where it is.
 fn suspected(facts: Facts<'_>, marked: &Marked, own_id: &str, suspicion: &Suspicion) -> Start {
     let mark = &marked.mark;
     let hold = || Start::Hold(Hold::NotItself(suspicion.clone()));
@@ -372,8 +372,9 @@ fn begin(known: &Known) -> Start {
     }
 }
 
-/// The number to claim with, or `None` when the accepted claim is already on the mark, and an ID with it. Only the answer to a write goes
-/// onto the mark, so a claim that was accepted while the agent crashed is written again, one higher.
+/// The number to claim with, or `None` when the accepted claim is already on the mark, and an ID with it. Only the
+/// answer to a write goes onto the mark, so a claim that was accepted while the agent crashed is written again, one
+/// higher.
 #[must_use]
 pub fn next_claim(mark: &Mark, known: &Known) -> Option<i64> {
     let accepted = holds_claim(mark, known) && mark.member_id.is_some();
@@ -394,9 +395,9 @@ pub enum Fate {
     Deleted,
 }
 
-/// Decides it. What a learner leaves that never voted is worthless. So is any other data of an incarnation that goes on, since the
-/// others have just said that they go on without it: it is kept only where there is room to fetch their copy beside it. What
-/// belongs to an incarnation that is given up is nowhere else.
+/// Decides it. What a learner leaves that never voted is worthless. So is any other data of an incarnation that goes
+/// on, since the others have just said that they go on without it: it is kept only where there is room to fetch their
+/// copy beside it. What belongs to an incarnation that is given up is nowhere else.
 #[must_use]
 pub fn fate(lost: Lost, mark: &Mark, bytes: u64, free: u64) -> Fate {
     let goes_on = match lost {

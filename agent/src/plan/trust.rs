@@ -1,21 +1,22 @@
 //! Whether this member's own etcd speaks for its cluster.
 //!
-//! An etcd that was started with `--force-new-cluster`, or on data that was restored by hand, keeps the cluster's ID and says
-//! that it is the whole membership. Nobody removed the others: they hold what was acknowledged, and an etcd that goes on
-//! without them loses it. So the mark remembers the voters, and a list that has lost them is looked into.
+//! An etcd that was started with `--force-new-cluster`, or on data that was restored by hand, keeps the cluster's ID
+//! and says that it is the whole membership. Nobody removed the others: they hold what was acknowledged, and an etcd
+//! that goes on without them loses it. So the mark remembers the voters, and a list that has lost them is looked into.
 //!
 //! ```text
 //!   list of this run ── has another voter, or the mark knows no other ──▶ Trusted, the mark takes its voters
 //!                    └─ this member alone is left ── all others are surplus, or hold another ID by now ──▶ Trusted
 //!                                                 └─ one of them holds its ID, or cannot be asked ──▶ Forced: stopped
 //! ```
-//! Why a list of one and no other: a change of the membership needs a quorum of those that vote, so a member that was away
-//! can be left with another voter, or be removed, but can never be left alone. Alone it is only by the last step from two,
-//! to which it agrees itself; an agent that saw that step has it on the mark.
+//! Why a list of one and no other: a change of the membership needs a quorum of those that vote, so a member that was
+//! away can be left with another voter, or be removed, but can never be left alone. Alone it is only by the last step
+//! from two, to which it agrees itself; an agent that saw that step has it on the mark.
 //!
-//! Caveats: etcd answers clients before its agent has heard its list; what one that is connected to it writes in these tens of
-//! milliseconds is lost with it. While the others are on their way out a forced list is what theirs will be. And an agent that did
-//! not see the last step, and finds the others wanted again, waits until their volumes are for other IDs.
+//! Caveats: etcd answers clients before its agent has heard its list; what one that is connected to it writes in these
+//! tens of milliseconds is lost with it. While the others are on their way out a forced list is what theirs will be.
+//! And an agent that did not see the last step, and finds the others wanted again, waits until their volumes are for
+//! other IDs.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +34,8 @@ pub struct Facts<'a> {
     pub neighbours: &'a Neighbours,
 }
 
-/// What the agents of the other members last said of their volumes, by member: etcd's ID that the volume is for, if any.
-/// One that does not answer is not in it.
+/// What the agents of the other members last said of their volumes, by member: etcd's ID that the volume is for, if
+/// any. One that does not answer is not in it.
 pub type Neighbours = BTreeMap<String, Option<String>>;
 
 /// The verdict.

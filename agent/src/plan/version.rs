@@ -1,7 +1,7 @@
 //! The last line of defence when etcd's version changes: whether this binary may start on what is on the volume.
 //!
-//! etcd itself ends at each of these, after it was started, again and again, and once with a panic. Here the member is held with the
-//! reason, and nothing is touched: the version that ran before starts again on the same disk.
+//! etcd itself ends at each of these, after it was started, again and again, and once with a panic. Here the member is
+//! held with the reason, and nothing is touched: the version that ran before starts again on the same disk.
 
 use etcd_operator_shared::version::{Minor, Version};
 

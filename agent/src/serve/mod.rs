@@ -54,8 +54,8 @@ pub async fn respond(shown: Shown, ask: Ask) -> Answer {
     }
 }
 
-/// Alive never depends on etcd, quorum, the volume or the API server: restarting the agent would cure none of them. A loop that
-/// has not begun waits for the volume.
+/// Alive never depends on etcd, quorum, the volume or the API server: restarting the agent would cure none of them. A
+/// loop that has not begun waits for the volume.
 fn alive(turned: Option<Instant>, volume_ails: bool, now: Instant) -> Check {
     Check { name: "loop", failed: old(turned, STUCK, now).filter(|_| !volume_ails) }
 }
@@ -69,8 +69,8 @@ fn old(turned: Option<Instant>, bound: Duration, now: Instant) -> Option<String>
 async fn ready(mut pages: watch::Receiver<Page>, query: &str) -> Answer {
     let is_worth_it = |page: &Page| page.health.soon && old(page.turned, STALE, Instant::now()).is_none();
     if is_worth_it(&pages.borrow()) {
-        // Cancel-safe: a page that is published meanwhile stays in the watch. An elapsed bound or a closed channel is no
-        // error: what is known then is answered.
+        // Cancel-safe: a page that is published meanwhile stays in the watch. An elapsed bound or a closed channel is
+        // no error: what is known then is answered.
         let _ = timeout(HELD_OPEN, pages.wait_for(|page| !page.health.soon)).await;
     }
     let page = pages.borrow();

@@ -101,7 +101,8 @@ pub(super) fn published(exit: &Exit) -> PublishedExit {
     }
 }
 
-/// Everything that a turn rests on: what was told, what is remembered, and who this is. The plans' facts are made from it.
+/// Everything that a turn rests on: what was told, what is remembered, and who this is. The plans' facts are made from
+/// it.
 pub(super) struct View<'a> {
     pub config: &'a args::Sidecar,
     pub me: &'a Identity,
@@ -165,8 +166,8 @@ impl View<'_> {
         all.into_iter().filter(|peer| peer.name != self.me.member).collect()
     }
 
-    /// Where the other members' etcd may be asked: at the addresses that are known and, when the API server does not tell any
-    /// new ones, at every name that a member can have.
+    /// Where the other members' etcd may be asked: at the addresses that are known and, when the API server does not
+    /// tell any new ones, at every name that a member can have.
     pub(super) fn endpoints(&self) -> Vec<String> {
         let scheme = Scheme::of(self.config.client_tls);
         let endpoint = |host: &str| endpoint(scheme, host);
@@ -179,7 +180,8 @@ impl View<'_> {
         endpoints
     }
 
-    /// What is known of the others' addresses; `waited` is for how long nothing else has stood between etcd and its start.
+    /// What is known of the others' addresses; `waited` is for how long nothing else has stood between etcd and its
+    /// start.
     pub(super) fn addresses(&self, waited: Duration) -> Addresses {
         let book = &self.told.book;
         Addresses {

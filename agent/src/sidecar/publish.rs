@@ -156,7 +156,8 @@ pub(super) fn claim(view: View<'_>, memory: &Memory, claiming: &Claiming) -> Etc
     Speech { view, memory, health: &health }.status(Some(claim), counter)
 }
 
-/// Writes the status when it is worth it and nothing else is being written. Returns whether it is worth it and has to wait.
+/// Writes the status when it is worth it and nothing else is being written. Returns whether it is worth it and has to
+/// wait.
 pub(super) fn write(object: &mut MemberObject, next: Option<Next>) -> bool {
     match next {
         None | Some(Next { due: Due::No, .. }) => false,

@@ -124,8 +124,8 @@ impl Outputs {
     }
 }
 
-/// What the etcd that runs now has said. Launcher and etcd are heard by two tasks: what an earlier run said, of itself and of its
-/// membership, must vouch for nothing in this one.
+/// What the etcd that runs now has said. Launcher and etcd are heard by two tasks: what an earlier run said, of itself
+/// and of its membership, must vouch for nothing in this one.
 fn of_this_run(observed: Observed, launcher: &Launcher) -> Observed {
     let pid = launcher.state.as_ref().and_then(|state| match state.process {
         Process::Running { pid } | Process::Stopping { pid } => Some(pid),

@@ -124,7 +124,8 @@ impl Sidecar {
         self.tell(&told, now);
     }
 
-    /// The mark keeps what a person wants, before anything is done about it: an agent that dies and then hears nobody goes by it.
+    /// The mark keeps what a person wants, before anything is done about it: an agent that dies and then hears nobody
+    /// goes by it.
     async fn keep_wish(&mut self, object: &Object) {
         let news = self.hands.volume.mark().and_then(|mark| object.news(&self.me, mark));
         if let Some(wish) = news {
@@ -279,7 +280,8 @@ impl Sidecar {
         let joined = self.hands.volume.mark().is_some_and(|mark| mark.joined);
         let runs = self.memory.running.is_some();
         let wanted = match &self.memory.step {
-            // Also beside a start that goes on without: whoever was turned away hears from the others whether it is out.
+            // Also beside a start that goes on without: whoever was turned away hears from the others whether it is
+            // out.
             Some(step) => step.needs_list() || facts::is_expelled(&told.launcher) || (surplus && *step != Start::Left),
             None => {
                 let learns = joined && !self.memory.membership.votes;

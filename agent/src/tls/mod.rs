@@ -10,8 +10,8 @@
 //!     └─▶ Identity                               what the agent itself is a client with
 //! ```
 //!
-//! Invariants: nothing is exposed that was not checked against key, names, uses, time and the authorities that this member's
-//! etcd believes; a file changes by a rename, key and chain at once.
+//! Invariants: nothing is exposed that was not checked against key, names, uses, time and the authorities that this
+//! member's etcd believes; a file changes by a rename, key and chain at once.
 
 mod anyone;
 pub mod bundle;

@@ -19,7 +19,8 @@ impl Store {
         }
     }
 
-    /// Keeps it, so that after a crash the old or the new one is there, whole; or that there is nothing to keep any more.
+    /// Keeps it, so that after a crash the old or the new one is there, whole; or that there is nothing to keep any
+    /// more.
     pub fn keep_backups(&self, told: Option<&ToldBackups>) -> io::Result<()> {
         let Some(told) = told else {
             return match fs::remove_file(self.root.join(FILE)) {

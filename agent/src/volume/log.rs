@@ -1,9 +1,10 @@
 //! etcd's own log, as far as a newer etcd must be able to read it.
 //!
-//! etcd 3.5 writes that a member is there, and the cluster's version, as requests of its old store. 3.6 still reads them; 3.7 ends
-//! with a panic at the first one that it replays. It replays all that comes after the newest snapshot that is whole: one
-//! whose file is there, and that the log itself names as committed. So the log is read here as etcd reads it.
-//! Source: etcd 3.7.3 `server/storage/wal/{decoder,wal}.go` (`ValidSnapshotEntries`), `server/etcdserver/apply/apply.go`.
+//! etcd 3.5 writes that a member is there, and the cluster's version, as requests of its old store. 3.6 still reads
+//! them; 3.7 ends with a panic at the first one that it replays. It replays all that comes after the newest snapshot
+//! that is whole: one whose file is there, and that the log itself names as committed. So the log is read here as etcd
+//! reads it. Source: etcd 3.7.3 `server/storage/wal/{decoder,wal}.go` (`ValidSnapshotEntries`),
+//! `server/etcdserver/apply/apply.go`.
 
 use std::{
     fs::{self, File},
@@ -175,7 +176,8 @@ impl Found {
     }
 }
 
-/// Whether a request is one of the old store: as such, or within a newer one. Both have something in field 2, which nothing that
+/// Whether a request is one of the old store: as such, or within a newer one. Both have something in field 2, which
+/// nothing that
 /// 3.6 and 3.7 write has.
 /// Source: etcd `api/etcdserverpb/{etcdserver,raft_internal}.proto`.
 fn is_old(request: &[u8]) -> bool {

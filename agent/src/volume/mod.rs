@@ -10,12 +10,13 @@
 //!   backup.json             where backups go and when, as it was last told
 //!   reserve                 room that is given up when there is none left
 //!   data/                   etcd's --data-dir
-//!   restore/                the data that a cluster begins with, until one rename makes it data/; thrown away after a crash
+//!   restore/                the data that a cluster begins with, until one rename makes it data/; thrown away after a
+//! crash
 //!   aside-<incarnation>-<n>/  a data directory that is this member's no more, renamed
 //! ```
 //!
-//! Invariants: a file is written beside, fsynced and renamed, and its directory fsynced; a volume ID that lived has lived for
-//! ever, and a new one is drawn only when the data is gone or set aside.
+//! Invariants: a file is written beside, fsynced and renamed, and its directory fsynced; a volume ID that lived has
+//! lived for ever, and a new one is drawn only when the data is gone or set aside.
 
 mod backups;
 pub mod content;

@@ -31,8 +31,8 @@ pub struct Marked {
     pub lived: bool,
     /// etcd's own test for data: a WAL is there now.
     pub wal: bool,
-    /// Whether any file is where the data would be. Without a WAL that is what a first start left that did not get far, or
-    /// a database whose WAL is gone: etcd would open it all the same, and serve and trust what it says.
+    /// Whether any file is where the data would be. Without a WAL that is what a first start left that did not get far,
+    /// or a database whose WAL is gone: etcd would open it all the same, and serve and trust what it says.
     pub remains: bool,
 }
 
@@ -91,8 +91,8 @@ impl Store {
         let Some(mark) = self.read_mark()? else {
             return Ok(if self.has_remains()? { Volume::Unmarked } else { Volume::Blank });
         };
-        // In this order: the launcher records `lived` after it saw a WAL, so one that is recorded and not there is gone. The other
-        // way round a first start between the two looks would be taken for lost data.
+        // In this order: the launcher records `lived` after it saw a WAL, so one that is recorded and not there is
+        // gone. The other way round a first start between the two looks would be taken for lost data.
         let lived = self.lived(&mark.volume_id)?;
         let wal = self.has_wal()?;
         let remains = wal || self.has_remains()?;
@@ -197,8 +197,8 @@ impl Store {
         self.write("lived", format!("{volume_id}\n").as_bytes())
     }
 
-    /// Renames the data directory of an incarnation away with whatever is in it; durable when it returns. Nothing is deleted.
-    /// Returns the new name, or `None` if it held nothing.
+    /// Renames the data directory of an incarnation away with whatever is in it; durable when it returns. Nothing is
+    /// deleted. Returns the new name, or `None` if it held nothing.
     pub fn set_aside(&self, incarnation: i64) -> io::Result<Option<String>> {
         if !self.has_remains()? {
             return Ok(None);
@@ -212,8 +212,8 @@ impl Store {
         Ok(Some(name))
     }
 
-    /// Deletes what was set aside of an incarnation. Only for a member that votes in it: then the cluster holds all that
-    /// could be of use there, and a second loss would find no room.
+    /// Deletes what was set aside of an incarnation. Only for a member that votes in it: then the cluster holds all
+    /// that could be of use there, and a second loss would find no room.
     pub fn clear_asides(&self, incarnation: i64) -> io::Result<Vec<String>> {
         let names = self.asides(incarnation)?;
         for name in &names {

@@ -6,7 +6,8 @@
 //!                        ▲               ├─▶ Bad ──▶ Rests: Failed
 //!                        └── Again ◀─────┘ it says nothing of the snapshot
 //! ```
-//! Each step can be done twice. Two members that were told to take the same backup make one: the store takes the first manifest alone.
+//! Each step can be done twice. Two members that were told to take the same backup make one: the store takes the first
+//! manifest alone.
 
 use etcd_operator_shared::{
     api::{EtcdBackup, backup::BackupPhase, cluster::Store, member::TakenBackup},
@@ -19,7 +20,8 @@ use thiserror::Error;
 use super::facts::{Cluster, Facts, Member, is_taken};
 use crate::{cluster::facts::proof::State, proofs};
 
-/// A member whose pod is made anew says again what it has taken. One of which nobody speaks for longer is known to nobody.
+/// A member whose pod is made anew says again what it has taken. One of which nobody speaks for longer is known to
+/// nobody.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What is due.

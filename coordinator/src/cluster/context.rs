@@ -36,8 +36,8 @@ pub struct Context {
     pub inquiries: Inquiries,
     pub rehearsals: Rehearsals,
     pub turns: Turns,
-    /// Told of every cluster that is touched: its users, backups and restores may depend on it. Nobody listens where there are none of
-    /// them.
+    /// Told of every cluster that is touched: its users, backups and restores may depend on it. Nobody listens where
+    /// there are none of them.
     pub touched: Vec<Sender<ObjectRef<EtcdCluster>>>,
     /// Whether the rolls that were under way have their turns.
     pub resumed: Once,

@@ -50,8 +50,8 @@ const CONCURRENCY: u16 = 100;
 /// Reconciliations under way at a shutdown get this long; each of their calls is bounded below it.
 const DRAIN: Duration = Duration::from_secs(12);
 
-/// Runs until `shutdown`. Reconciliations under way are finished then. `of_archive`: the clusters of which a backup or a restore was
-/// touched.
+/// Runs until `shutdown`. Reconciliations under way are finished then. `of_archive`: the clusters of which a backup or
+/// a restore was touched.
 pub async fn run(
     scope: Scope,
     ctx: Arc<Context>,

@@ -186,7 +186,8 @@ async fn look_at(ctx: &Context, seen: &Seen, look: Look) -> Result<Seen, Failed>
             Facts { rehearsal: Some(rehearsal), ..facts.clone() }
         }
         Look::Live => {
-            // The cluster itself too: a cache that is behind may show an incarnation as ended after which another began.
+            // The cluster itself too: a cache that is behind may show an incarnation as ended after which another
+            // began.
             let cluster = fetch::cluster(&ctx.api, cluster).await?;
             let Facts { ground, places, findings, rehearsal, authorities, backups, restore, .. } = facts.clone();
             let live = fetch::live(&ctx.api, &cluster).await?;

@@ -24,8 +24,8 @@ use crate::{
     proofs::Proofs,
 };
 
-/// As many clusters may wait to be looked up for their users, backups and restores, or by these. More are lost: what waits for one looks
-/// by itself.
+/// As many clusters may wait to be looked up for their users, backups and restores, or by these. More are lost: what
+/// waits for one looks by itself.
 const TOUCHED: usize = 1024;
 
 /// What acts.
@@ -37,7 +37,8 @@ pub struct Term<'a> {
 }
 
 impl<'a> Term<'a> {
-    /// Begins to act as the installation of this name, if it has one; `own`: its namespace. Ends by itself at a shutdown of the process.
+    /// Begins to act as the installation of this name, if it has one; `own`: its namespace. Ends by itself at a
+    /// shutdown of the process.
     pub fn begin(
         args: &Run,
         mine: Option<String>,

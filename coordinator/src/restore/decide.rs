@@ -5,8 +5,8 @@
 //!                       ▲          ├─▶ Bad ─▶ Rests: Failed
 //!                       └─ Again ◀─┘ it says nothing of the data
 //! ```
-//! Nothing of the cluster is touched here. What was found once is pinned by its digest: whatever is lost and done again gives the same
-//! bytes or none.
+//! Nothing of the cluster is touched here. What was found once is pinned by its digest: whatever is lost and done again
+//! gives the same bytes or none.
 
 use etcd_operator_shared::{
     api::{EtcdRestore, restore::RestorePhase},

@@ -15,8 +15,8 @@ pub struct Chosen {
     pub manifest: Manifest,
 }
 
-/// Finds it: the one that is named, or the newest that is verified. Of clusters with one name, it is the one whose such backup was
-/// taken last: their revisions cannot be compared.
+/// Finds it: the one that is named, or the newest that is verified. Of clusters with one name, it is the one whose such
+/// backup was taken last: their revisions cannot be compared.
 pub async fn choose(place: &Place, question: &Question) -> Result<Chosen, Failure> {
     let mut found: Vec<Chosen> = Vec::new();
     for place in places(place, question).await? {

@@ -40,8 +40,8 @@ impl Machine {
         actions
     }
 
-    /// Room is made only when a start has failed for want of it. What ended after a longer run may well start again without, and
-    /// what is given up too early is written full by clients.
+    /// Room is made only when a start has failed for want of it. What ended after a longer run may well start again
+    /// without, and what is given up too early is written full by clients.
     fn make_room(&self) -> Vec<Action> {
         let full = self.last_exit.as_ref().is_some_and(|exit| classify(&exit.ended()).class == Class::DiskFull);
         if full && self.quick_ends > 0 { vec![Action::MakeRoom] } else { vec![] }

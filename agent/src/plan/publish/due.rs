@@ -1,8 +1,8 @@
 //! Whether a status is worth a write.
 //!
-//! Compared is what was *sent* with what would be sent now, as long as the object still holds what the API server made of it.
-//! An API server whose kinds are older than the agent drops what it does not know: compared with what stands in the object, the
-//! two would differ for ever, and each turn of the loop would write.
+//! Compared is what was *sent* with what would be sent now, as long as the object still holds what the API server made
+//! of it. An API server whose kinds are older than the agent drops what it does not know: compared with what stands in
+//! the object, the two would differ for ever, and each turn of the loop would write.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ pub struct Standing<'a> {
     pub asking: Option<Duration>,
 }
 
-/// Shortest time between two writes that only sizes and revisions ask for, and before something that the API server dropped is
-/// told again: by then its kinds may be new.
+/// Shortest time between two writes that only sizes and revisions ask for, and before something that the API server
+/// dropped is told again: by then its kinds may be new.
 pub const RARELY: Duration = Duration::from_secs(300);
 /// Shortest time between two writes.
 const AT_ONCE: Duration = Duration::from_millis(50);
@@ -79,8 +79,8 @@ fn paced(ago: Duration, lately: usize) -> Due {
     if ago < pause { Due::Soon } else { Due::Now }
 }
 
-/// Whether two statuses differ in what a person or the coordinator acts on. Each field is named, so that whoever adds one
-/// decides whether a change of it is worth a write of its own.
+/// Whether two statuses differ in what a person or the coordinator acts on. Each field is named, so that whoever adds
+/// one decides whether a change of it is worth a write of its own.
 fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     let EtcdMemberStatus {
         // Tells only that the agent has seen the spec: rides along.
@@ -214,8 +214,8 @@ mod tests {
         assert_eq!(after(Duration::from_secs(10), &first("demo-1"), &first("demo-2")), Due::Now, "a name is no number");
     }
 
-    /// An API server that knows some fields and drops the others, asked again and again whether to write: returns how often it
-    /// was written to.
+    /// An API server that knows some fields and drops the others, asked again and again whether to write: returns how
+    /// often it was written to.
     fn writes(drops: fn(&EtcdMemberStatus) -> EtcdMemberStatus, nexts: &[EtcdMemberStatus], every: Duration) -> usize {
         let (mut object, mut told, mut ago, mut written) = (None, None, Duration::MAX, 0);
         for next in nexts {

@@ -96,7 +96,8 @@ pub enum Launcher {
 }
 
 impl Known {
-    /// Whether the member of this ordinal is to leave. A wish that may be old is no wish, and nobody leaves while all rests.
+    /// Whether the member of this ordinal is to leave. A wish that may be old is no wish, and nobody leaves while all
+    /// rests.
     #[must_use]
     pub fn is_surplus(&self, ordinal: u32) -> bool {
         self.current && !self.stopped && !self.wish.paused && ordinal >= self.size

@@ -7,8 +7,8 @@ use crate::{plan::version::Refused, volume::mark::Suspicion};
 pub enum Start {
     /// Write the first mark on a blank volume.
     Touch,
-    /// Write this claim into the EtcdMember by compare-and-swap, then onto the mark, with the ID that the volume is for. A
-    /// member that is about to join has none yet.
+    /// Write this claim into the EtcdMember by compare-and-swap, then onto the mark, with the ID that the volume is
+    /// for. A member that is about to join has none yet.
     Claim { number: i64, member_id: Option<String> },
     /// Record that a WAL is here, before anything else.
     SetLived,
@@ -106,8 +106,8 @@ pub enum Wait {
     Addresses(Vec<String>),
     /// These members, until they know this one's address: their etcd looks for it as soon as it is added.
     Acquaintance(Vec<String>),
-    /// Certificates: etcd ends when it starts without the files that it is told of, and a place in the membership is of no use
-    /// before.
+    /// Certificates: etcd ends when it starts without the files that it is told of, and a place in the membership is of
+    /// no use before.
     Certificates,
     /// The data that the cluster begins with: nobody serves it now.
     Snapshot,

@@ -1,7 +1,7 @@
 //! Backups: what was told of them, kept on the volume, and the process that takes one.
 //!
-//! The process is this same program, one at a time. What it holds of a store and of a database is gone with it, and it ends with
-//! this one: a dropped lane kills it, and the kernel does where nobody is left to drop it.
+//! The process is this same program, one at a time. What it holds of a store and of a database is gone with it, and it
+//! ends with this one: a dropped lane kills it, and the kernel does where nobody is left to drop it.
 
 use std::{io, process::Stdio, sync::Arc, time::Duration};
 
@@ -51,8 +51,8 @@ impl Backups {
         self.wanted.as_ref()
     }
 
-    /// Goes by what the EtcdMember says, and keeps it; by what is kept where the EtcdMember is not known. `path` is how the
-    /// cluster's own ends: a volume may have been another's.
+    /// Goes by what the EtcdMember says, and keeps it; by what is kept where the EtcdMember is not known. `path` is how
+    /// the cluster's own ends: a volume may have been another's.
     pub(in crate::sidecar) async fn hear(&mut self, said: Option<Option<&ToldBackups>>, uid: &str) {
         if self.kept.is_none() {
             let store = self.store.clone();
@@ -93,7 +93,8 @@ impl Backups {
         }
     }
 
-    /// On a disk that takes nothing it is kept the next time that something else is told: backups are taken all the same.
+    /// On a disk that takes nothing it is kept the next time that something else is told: backups are taken all the
+    /// same.
     async fn keep(&mut self, told: Option<ToldBackups>) {
         let (store, keeps) = (self.store.clone(), told.clone());
         if let Err(error) = blocking(move || store.keep_backups(keeps.as_ref())).await {

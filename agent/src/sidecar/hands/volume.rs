@@ -63,8 +63,8 @@ impl Disk {
         }
     }
 
-    /// Whether no launcher works on the volume: its lock is free. One that begins just now finds it taken for a moment and
-    /// tries again.
+    /// Whether no launcher works on the volume: its lock is free. One that begins just now finds it taken for a moment
+    /// and tries again.
     pub(in crate::sidecar) async fn has_no_launcher(&self) -> bool {
         let path = self.store.lock_path("launcher");
         blocking(move || Lock::take(&path)).await.is_ok()
@@ -138,7 +138,8 @@ impl Disk {
         crash::point("after-set-aside");
     }
 
-    /// The member votes under the ID that it joined with: recorded, and what was set aside of this incarnation is deleted.
+    /// The member votes under the ID that it joined with: recorded, and what was set aside of this incarnation is
+    /// deleted.
     pub(in crate::sidecar) async fn note_vote(&mut self) {
         let Some(mark) = self.mark().cloned() else { return };
         let (store, incarnation) = (self.store.clone(), mark.incarnation);
@@ -222,8 +223,8 @@ impl Disk {
         crash::point("after-retire");
     }
 
-    /// An accepted claim goes onto the mark with the ID that the volume is for, and the counter rises for the start that
-    /// follows: one write. A claim for a volume that is no longer here says nothing of the one that is.
+    /// An accepted claim goes onto the mark with the ID that the volume is for, and the counter rises for the start
+    /// that follows: one write. A claim for a volume that is no longer here says nothing of the one that is.
     pub(in crate::sidecar) async fn note_claim(&mut self, volume_id: &str, number: i64, member_id: Option<String>) {
         let Some(mark) = self.mark().filter(|mark| mark.volume_id == volume_id).cloned() else { return };
         let counter = mark.counter + 1;
@@ -236,8 +237,8 @@ impl Disk {
         self.counted.elapsed() >= COUNTER
     }
 
-    /// Raises the counter for a start, unless it has risen for it already. On a full disk the start goes on without: etcd can
-    /// read and make room there, and an older copy that is put back is seen by the rises of other times.
+    /// Raises the counter for a start, unless it has risen for it already. On a full disk the start goes on without:
+    /// etcd can read and make room there, and an older copy that is put back is seen by the rises of other times.
     pub(in crate::sidecar) async fn count_start(&mut self, peers: Vec<Address>) -> bool {
         std::mem::take(&mut self.counted_for_start) || self.raise_counter(peers).await || self.full
     }
@@ -249,8 +250,8 @@ impl Disk {
         self.write(Mark { counter: mark.counter + 1, peers, ..mark }).await
     }
 
-    /// Writes the mark over the one that was read, and trusts only what was written. A volume that was emptied or exchanged
-    /// meanwhile must not get its old mark back from memory: it would vouch for an ID whose votes are gone.
+    /// Writes the mark over the one that was read, and trusts only what was written. A volume that was emptied or
+    /// exchanged meanwhile must not get its old mark back from memory: it would vouch for an ID whose votes are gone.
     async fn write(&mut self, mark: Mark) -> bool {
         let (store, written, read) = (self.store.clone(), mark.clone(), self.mark().cloned());
         let outcome = blocking(move || {

@@ -14,7 +14,8 @@ use crate::plan::backup::{noted, pause};
 pub(in crate::sidecar) struct Backups {
     told: Vec<TakenBackup>,
     adopted: bool,
-    /// The newest slot of each schedule that is known to be in the store: what is told is not enough for many schedules.
+    /// The newest slot of each schedule that is known to be in the store: what is told is not enough for many
+    /// schedules.
     slots: BTreeMap<String, String>,
     /// Failures in a row, and when the last was.
     failed: BTreeMap<String, (u32, Instant)>,

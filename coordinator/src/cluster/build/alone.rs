@@ -19,7 +19,8 @@ impl Parts {
     }
 }
 
-/// A pod with these containers alone, of the template's volumes those that they mount, and an empty one where members have theirs.
+/// A pod with these containers alone, of the template's volumes those that they mount, and an empty one where members
+/// have theirs.
 pub fn alone(spec: PodSpec, before: Vec<Container>, containers: Vec<Container>, further: Vec<Volume>) -> PodSpec {
     let all = containers.iter().chain(&before).flat_map(|one| one.volume_mounts.iter().flatten());
     let mounted: Vec<&str> = all.map(|mount| mount.name.as_str()).collect();

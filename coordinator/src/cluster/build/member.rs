@@ -128,7 +128,8 @@ fn restore(plan: &Blueprint<'_>, member: &str) -> Option<ToldRestore> {
     founder.then(|| ToldRestore { digest, size, from: plan.desired.serves.clone() })
 }
 
-/// Whom the agents are to speak as: told with the addresses, so that it costs the birth of a cluster no write of its own.
+/// Whom the agents are to speak as: told with the addresses, so that it costs the birth of a cluster no write of its
+/// own.
 fn account<'a>(plan: &'a Blueprint<'_>) -> Option<&'a str> {
     plan.account.as_deref().filter(|_| !plan.desired.peers.is_empty())
 }

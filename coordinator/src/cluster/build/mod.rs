@@ -1,9 +1,9 @@
 //! From what is wanted to Kubernetes objects: pure, a kind a file.
 //!
 //! Everything here is created, and from then on applied server-side, with force, under one field manager: a field that
-//! is named here is ours, a field that is not is somebody else's. The StatefulSet's spec is ours as a whole: what others
-//! add to it would act in the members' pods. Defaults are left to the API server, and fields that old servers do not
-//! know are named only where [`ServerVersion`] says that they do (an unknown field makes the whole apply fail).
+//! is named here is ours, a field that is not is somebody else's. The StatefulSet's spec is ours as a whole: what
+//! others add to it would act in the members' pods. Defaults are left to the API server, and fields that old servers do
+//! not know are named only where [`ServerVersion`] says that they do (an unknown field makes the whole apply fail).
 
 pub mod access;
 mod alone;

@@ -1,4 +1,5 @@
-//! The pod of a trial ([`crate::cluster::facts::trial`]): the template's etcd and flags, without a volume, an identity or an account.
+//! The pod of a trial ([`crate::cluster::facts::trial`]): the template's etcd and flags, without a volume, an identity
+//! or an account.
 
 use std::collections::BTreeMap;
 

@@ -7,8 +7,8 @@
 //! ```
 //! Nothing is renamed and no volume is written to: the incarnation goes on under the UID with which it began
 //! (`dataUid`), which stands in the agents' marks, on the claims and in the selector of a StatefulSet. So one write, by
-//! compare-and-swap, does it all, and what follows is what follows when a stopped cluster wakes. Its members are latched
-//! as made: none of them ever bootstraps again, so a volume that is missing is a lost disk, and no more.
+//! compare-and-swap, does it all, and what follows is what follows when a stopped cluster wakes. Its members are
+//! latched as made: none of them ever bootstraps again, so a volume that is missing is a lost disk, and no more.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Which EtcdBackups there are to be of what schedules have taken, decided: the agents take them, also while nobody else is there, and
-//! this only writes down what they say.
+//! Which EtcdBackups there are to be of what schedules have taken, decided: the agents take them, also while nobody
+//! else is there, and this only writes down what they say.
 
 use std::collections::BTreeMap;
 
@@ -75,7 +75,8 @@ fn slot<'a>(one: &'a Backup, schedule: &Schedule) -> Option<&'a str> {
     (*by == schedule.name).then_some(slot)
 }
 
-/// What members say that they have taken by this schedule, by slot. Of two that say the same the first counts: it is one backup.
+/// What members say that they have taken by this schedule, by slot. Of two that say the same the first counts: it is
+/// one backup.
 fn reported(schedule: &Schedule, facts: &Facts) -> BTreeMap<String, Reported> {
     let said = facts.slots.values().filter_map(|one| Some((one.member.as_ref()?.name.clone(), one.report()?)));
     let all = said.flat_map(|(member, report)| report.backups.iter().map(move |taken| (member.clone(), taken)));

@@ -141,9 +141,9 @@ pub fn serves(incarnation: &Incarnation, facts: &Facts) -> Option<String> {
     restore.filter(|one| one.found.as_ref().is_some_and(|found| found.digest == restored.digest))?.from.clone()
 }
 
-/// What there is of the cluster that cannot be, if its status were whole. An incarnation is written before anything of it
-/// exists, and no pod is made before it is latched that its members were: to begin on a status that was lost, or put back
-/// from a copy, would make a second cluster out of one.
+/// What there is of the cluster that cannot be, if its status were whole. An incarnation is written before anything of
+/// it exists, and no pod is made before it is latched that its members were: to begin on a status that was lost, or put
+/// back from a copy, would make a second cluster out of one.
 fn lost(present: Option<&Incarnation>, facts: &Facts) -> Option<String> {
     let number = present.map_or(0, |present| present.number);
     let newer = facts.former.iter().find(|member| member.spec.incarnation > number);

@@ -68,7 +68,8 @@ pub struct Decision {
     pub size: u32,
     /// `None` where nothing is made and nothing is touched.
     pub care: Option<Care>,
-    /// Whether the cluster rests, and what would be done. Its members are told then, and nothing else is made or touched.
+    /// Whether the cluster rests, and what would be done. Its members are told then, and nothing else is made or
+    /// touched.
     pub paused: Option<Paused>,
     /// Look again after this time.
     pub again: Option<Duration>,

@@ -76,7 +76,8 @@ pub struct Facts {
     pub trials: Vec<Trial>,
     /// Pods of ours that have lost a label of ours. Only a live look finds them.
     pub strays: Vec<Stray>,
-    /// What is known of the cluster's authorities; `None` until they were looked at, which is only where that is needed.
+    /// What is known of the cluster's authorities; `None` until they were looked at, which is only where that is
+    /// needed.
     pub authorities: Option<Known>,
     /// The cluster's EtcdBackups; `None` where they are not known.
     pub backups: Option<Vec<archive::Backup>>,
@@ -197,7 +198,8 @@ impl Facts {
         self
     }
 
-    /// The same facts, where pods with these UIDs are what the newest template says although no shape is written on them.
+    /// The same facts, where pods with these UIDs are what the newest template says although no shape is written on
+    /// them.
     #[must_use]
     pub fn fitted(mut self, fitting: &[String]) -> Self {
         let Some(newest) = self.set.as_ref().and_then(|set| set.newest.clone()) else { return self };
@@ -347,8 +349,8 @@ impl Slot {
         self.member.as_ref().is_some_and(|member| member.spec.held)
     }
 
-    /// Whether its agent has not been heard since the ServiceAccount was made anew: the API server refuses the tokens of
-    /// the former one. Agents that are too old to say as whom they speak are taken to be heard.
+    /// Whether its agent has not been heard since the ServiceAccount was made anew: the API server refuses the tokens
+    /// of the former one. Agents that are too old to say as whom they speak are taken to be heard.
     #[must_use]
     pub fn is_deaf(&self) -> bool {
         let told = self.member.as_ref().and_then(|member| member.spec.account.as_ref());

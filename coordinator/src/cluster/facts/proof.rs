@@ -1,4 +1,5 @@
-//! What became of a pod in which another etcd opens a snapshot. It is read from the pod itself, so nothing need be remembered.
+//! What became of a pod in which another etcd opens a snapshot. It is read from the pod itself, so nothing need be
+//! remembered.
 
 use etcd_operator_shared::backup::{PORT, Proof};
 use jiff::Timestamp;
@@ -41,7 +42,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Of a pod by this name, or of none. `uid`: that of the EtcdBackup or EtcdRestore; another one's is on its way out.
+    /// Of a pod by this name, or of none. `uid`: that of the EtcdBackup or EtcdRestore; another one's is on its way
+    /// out.
     #[must_use]
     pub fn of(name: String, uid: &str, pod: Option<&Pod>) -> Self {
         let ours =

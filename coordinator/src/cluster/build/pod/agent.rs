@@ -16,8 +16,8 @@ use super::{Blueprint, mount, mounts, named, store, tls};
 /// The program in the agent's image.
 pub const BINARY: &str = "/etcd-agent";
 pub const VOLUME_TOKEN: &str = "token";
-/// Kubelet renews a token at four fifths of its time. This number of seconds, which Kubernetes' own admission gives, is the one
-/// at which the API server takes it for a year: an hour's token would be refused after a longer outage.
+/// Kubelet renews a token at four fifths of its time. This number of seconds, which Kubernetes' own admission gives, is
+/// the one at which the API server takes it for a year: an hour's token would be refused after a longer outage.
 const LONG: i64 = 3607;
 /// The least that the API server gives: renewed within ten minutes when the ServiceAccount was made anew.
 const SHORT: i64 = 600;

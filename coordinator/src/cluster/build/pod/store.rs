@@ -1,7 +1,8 @@
-//! Where the agent finds the credentials of a store of backups: a Secret that may be absent, so that it can be made, changed and taken
-//! away without a new pod.
+//! Where the agent finds the credentials of a store of backups: a Secret that may be absent, so that it can be made,
+//! changed and taken away without a new pod.
 //!
-//! Pods of clusters that began before there were backups have no such place until their spec names a store: that replaces them once.
+//! Pods of clusters that began before there were backups have no such place until their spec names a store: that
+//! replaces them once.
 
 use etcd_operator_shared::{
     api::{EtcdCluster, cluster::Incarnation},

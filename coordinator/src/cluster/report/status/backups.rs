@@ -74,7 +74,8 @@ pub fn healthy(input: Input<'_>, now: Timestamp) -> Option<ConditionUpdate> {
     })
 }
 
-/// The schedule of which nothing was stored for a slot that is long over. A cluster that is stopped has nothing to store.
+/// The schedule of which nothing was stored for a slot that is long over. A cluster that is stopped has nothing to
+/// store.
 fn overdue(input: Input<'_>, now: Timestamp) -> Option<String> {
     let care = input.decision.care.as_ref().filter(|care| care.target.runs())?;
     let begun = input.facts.backups.as_ref()?.iter().filter_map(|one| one.taken).min()?;

@@ -1,4 +1,5 @@
-//! The containers of a template: sidecars and init containers are the user's own, in ours further volumes can be mounted.
+//! The containers of a template: sidecars and init containers are the user's own, in ours further volumes can be
+//! mounted.
 
 use etcd_operator_shared::names::{AGENT_DIR, CONTAINER_AGENT, CONTAINER_ETCD, TOKEN_DIR, VOLUME_DATA, VOLUME_DIR};
 use k8s_openapi::api::core::v1::{Container, PodSpec, VolumeMount};
@@ -27,7 +28,8 @@ pub fn sort(pod: &mut PodSpec, ours: Ours, losses: &mut Losses) -> Mounts {
     mounts
 }
 
-/// All that one of our containers takes from the user: mounts. `resources`: the field of `spec.pod` that has its resources.
+/// All that one of our containers takes from the user: mounts. `resources`: the field of `spec.pod` that has its
+/// resources.
 fn own(
     mut container: Container,
     resources: &'static str,
