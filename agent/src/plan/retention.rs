@@ -1,10 +1,10 @@
 //! Which backups go: by what is in the store alone. No clock is asked, since a wrong one would delete.
 //!
 //! - Of each schedule that is wanted the newest stay, as many as it keeps; newest by incarnation and revision, then
-//! slot.
+//!   slot.
 //! - Over all, the newest verified ones stay, as many as are kept at least, whatever their schedule says.
 //! - One that was ordered stays, and so does one of a schedule that nobody wants any more: nobody says how many of them
-//! are enough.
+//!   are enough.
 
 use std::collections::BTreeSet;
 
