@@ -14,7 +14,7 @@
   {{- fail "priorityClass.create makes a class of the name priorityClass.name, which is empty" }}
 {{- end }}
 {{- range $label, $value := include "etcd-operator.selector" . | fromYaml }}
-  {{- if hasKey $.Values.podLabels $label }}
+  {{- if hasKey ($.Values.podLabels | default dict) $label }}
     {{- fail (printf "podLabels cannot have %s: the coordinator's pods are selected by it" $label) }}
   {{- end }}
 {{- end }}

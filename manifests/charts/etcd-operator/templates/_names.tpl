@@ -1,7 +1,7 @@
 {{/* Labels of every object. What tells releases apart is Helm's own. */}}
 {{- define "etcd-operator.labels" -}}
 app.kubernetes.io/name: etcd-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
@@ -26,6 +26,6 @@ app.kubernetes.io/component: coordinator
 {{/* Whom the coordinator's roles are bound to. */}}
 {{- define "etcd-operator.subjects" -}}
 - kind: ServiceAccount
-  name: {{ .Values.serviceAccount.name }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ .Values.serviceAccount.name | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end }}
