@@ -9,6 +9,7 @@ mod authentication;
 mod backups;
 mod bad_input;
 mod bootstrap_crashes;
+mod chart;
 mod creation_repeats;
 mod deleted_and_created_again;
 mod encrypted;

@@ -1,8 +1,9 @@
-//! The real Helm 4, with a home of its own: nothing of the user's is read or written.
+//! The real Helm 4, with folders and settings of its own: none of the user's are read or written.
 
 use crate::progress::Progress;
 use crate::toolchain::HELM;
 use anyhow::{Context, Result, ensure};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -39,8 +40,12 @@ impl Helm {
     pub async fn run(&self, args: &[&str]) -> Result<String> {
         let nowhere = self.home.path().join("kubeconfig");
         let mut command = Command::new(&self.program);
-        // Helm takes settings from the environment.
-        command.env_clear().env("HOME", self.home.path());
+        // The rest of the environment may be what a kubeconfig gets its credentials by.
+        let settings = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(b"HELM_"));
+        settings.for_each(|name| drop(command.env_remove(name)));
+        for folder in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(folder, self.home.path().join(folder));
+        }
         command.env("KUBECONFIG", self.kubeconfig.as_ref().unwrap_or(&nowhere));
         command.args(args).stdin(Stdio::null()).kill_on_drop(true);
         let output = command.output().await.with_context(|| format!("run {}", self.program.display()))?;
