@@ -70,6 +70,8 @@ mod tests {
             yaml(true).unwrap() == include_str!("../../manifests/crds/without-cel/etcd.etcd.io.yaml"),
             "run make crds"
         );
+        let of_the_chart = include_str!("../../manifests/charts/etcd-operator/kinds/etcd.etcd.io.yaml");
+        assert!(of_the_chart == kinds, "run make crds");
         let operator = include_str!("../../manifests/operator.yaml");
         assert!(format!("{kinds}---\n{operator}") == include_str!("../../manifests/install.yaml"), "run make crds");
     }

@@ -21,7 +21,8 @@ async fn without_values_it_is_the_operator_and_the_kinds() -> Result<()> {
 
 #[tokio::test]
 async fn its_options_are_the_optional_manifests() -> Result<()> {
-    let files = ["operator", "priority", "protection", "crds/etcd.etcd.io"].map(|name| format!("manifests/{name}.yaml"));
+    let files =
+        ["operator", "priority", "protection", "crds/etcd.etcd.io"].map(|name| format!("manifests/{name}.yaml"));
     same(&files, &["--set", "leasePriority.enabled=true,protection.enabled=true"]).await
 }
 

@@ -26,7 +26,10 @@ const REFUSED: [(&[&str], &str); 22] = [
         &["--set", r"podLabels.app\.kubernetes\.io/name=mine"],
         "podLabels cannot have app.kubernetes.io/name: the coordinator's pods are selected by it",
     ),
-    (&["--kube-version", "1.28.15"], "this one is v1.28.15: apply manifests/crds/without-cel and set crds.install to false"),
+    (
+        &["--kube-version", "1.28.15"],
+        "this one is v1.28.15: apply manifests/crds/without-cel and set crds.install to false",
+    ),
     (
         &["--kube-version", "1.28.15", "--set", "crds.install=false,leasePriority.enabled=true"],
         "leasePriority is for API servers from 1.29, and this one is v1.28.15",

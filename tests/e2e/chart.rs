@@ -120,7 +120,8 @@ impl Release<'_> {
 
     /// What the coordinator is started with.
     async fn arguments(&self) -> Result<Vec<String>> {
-        let pods = self.stage.api::<Deployment>().get("etcd-coordinator").await?.spec.and_then(|spec| spec.template.spec);
+        let pods =
+            self.stage.api::<Deployment>().get("etcd-coordinator").await?.spec.and_then(|spec| spec.template.spec);
         let mut containers = pods.context("a Deployment has pods")?.containers;
         containers.pop().and_then(|container| container.args).context("the coordinator has arguments")
     }
@@ -128,7 +129,8 @@ impl Release<'_> {
     /// Helm keeps each revision in a Secret.
     async fn fits(&self) -> Result<()> {
         let secrets = self.stage.api::<Secret>().list(&ListParams::default().labels("owner=helm")).await?;
-        let length = |secret: &Secret| -> usize { secret.data.iter().flatten().map(|(_, ByteString(bytes))| bytes.len()).sum() };
+        let length =
+            |secret: &Secret| -> usize { secret.data.iter().flatten().map(|(_, ByteString(bytes))| bytes.len()).sum() };
         let lengths: Vec<usize> = secrets.iter().map(length).collect();
         self.stage.say(format!("Helm's Secrets of the release: {lengths:?} bytes"));
         ensure!(lengths.len() == 3 && lengths.iter().all(|length| *length < SECRET / 2), "they are {lengths:?} bytes");

@@ -28,7 +28,8 @@ impl Helm {
     /// When it cannot be built.
     pub async fn ready(kubeconfig: Option<PathBuf>) -> Result<Self> {
         static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
-        let build = || async { tokio::task::spawn_blocking(|| HELM.ready(&Progress::start().follow(HELM.name))).await? };
+        let build =
+            || async { tokio::task::spawn_blocking(|| HELM.ready(&Progress::start().follow(HELM.name))).await? };
         let program = BUILT.get_or_try_init(build).await?.join("helm");
         Ok(Self { program, home: tempfile::tempdir()?, kubeconfig })
     }
