@@ -2,13 +2,14 @@
 //! and all clusters outlive the release.
 //!
 //! The release is kept to the namespace of the test, where it makes all its objects. Outside are the kinds alone, which are everybody's: the
-//! release takes them over as they are, and at the end Helm's marks are taken off.
+//! release takes them over as they are, and gives them up at the end.
 
 use crate::harness::demo::spec;
-use crate::harness::stage::agent_image;
+use crate::harness::stage::{agent_image, apply_kinds};
 use crate::harness::{Client, Demo, Manner, PATIENCE, Stage, holds, play, until};
 use crate::operator_upgrade::etcds;
 use anyhow::{Context, Result, bail, ensure};
+use futures::future::try_join_all;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Secret, Service};
@@ -29,8 +30,8 @@ const GAP_MS: f64 = 10_000.0;
 const AFTER: Duration = Duration::from_secs(15);
 /// What the API server takes as a Secret.
 const SECRET: usize = 1 << 20;
-/// What Helm puts on what is of a release, and on what it keeps.
-const MARKS: [&str; 3] = ["meta.helm.sh/release-name-", "meta.helm.sh/release-namespace-", "helm.sh/resource-policy-"];
+/// Helm's annotation with the namespace of the release that something is of.
+const OWNER: &str = "meta.helm.sh/release-namespace";
 const KINDS: [&str; 5] = ["etcdclusters", "etcdmembers", "etcdusers", "etcdbackups", "etcdrestores"];
 
 #[test]
@@ -43,7 +44,7 @@ fn helm_installs_changes_and_removes_the_operator_and_no_etcd_notices() {
         if outcome.is_err() {
             release.tell().await;
         }
-        outcome.and(take_marks_off(stage).await)
+        outcome.and(given_up(stage).await)
     });
 }
 
@@ -59,35 +60,51 @@ async fn live(release: &Release<'_>) -> Result<()> {
     let before = State::of(&demo).await?;
     let client = Client::start(&demo).await?;
 
-    let log = "--log-filter=debug";
-    release.helm(&["upgrade", RELEASE, CHART, "--reuse-values", "--set", "log.filter=debug", "--wait", WAIT]).await?;
-    ensure!(release.arguments().await?.contains(&log.to_owned()), "it has {:?}", release.arguments().await?);
-    obeyed(&demo, "after the upgrade").await?;
-    before.holds(&demo).await.context("after the upgrade")?;
-
-    release.helm(&["rollback", RELEASE, "1", "--wait", WAIT]).await?;
-    ensure!(!release.arguments().await?.contains(&log.to_owned()), "it has {:?}", release.arguments().await?);
-    obeyed(&demo, "after the rollback").await?;
-    before.holds(&demo).await.context("after the rollback")?;
+    changed_and_taken_back(release, &demo, &before).await?;
     release.fits().await?;
-
-    let kinds = kinds(stage).await?;
-    let said = release.helm(&["uninstall", RELEASE, "--wait", WAIT]).await?;
-    ensure!(said.contains("etcdclusters.etcd.etcd.io"), "Helm does not say what it keeps: {said}");
-    ensure!(stage.api::<Deployment>().list(&ListParams::default()).await?.items.is_empty(), "a Deployment is left");
-    holds("etcd goes on without the operator", AFTER, async || before.holds(&demo).await).await?;
-    client.next(PATIENCE).await?;
-    ensure!(self::kinds(stage).await? == kinds, "the kinds are others than before the uninstall");
-
-    // Of the same name: the kinds that it has left are its own.
-    release.install(&[]).await?;
-    ensure!(self::kinds(stage).await? == kinds, "the kinds were made anew");
-    obeyed(&demo, "after it was installed again").await?;
-    before.holds(&demo).await.context("after it was installed again")?;
+    removed_and_installed_again(release, &demo, &before, &client).await?;
     let report = client.finish(&demo).await?;
     ensure!(report.gap_ms < GAP_MS, "an application waited for {:.0} ms", report.gap_ms);
     ensure!(report.cluster == id && demo.all_vote().await? == id, "the cluster ID changed");
     demo.delete().await
+}
+
+async fn changed_and_taken_back(release: &Release<'_>, demo: &Demo<'_>, before: &State) -> Result<()> {
+    // A release that has no kinds any more lets them be.
+    let values = ["--reset-then-reuse-values", "--set", "log.filter=debug,crds.install=false"];
+    let change = [&["upgrade", RELEASE, CHART][..], &values, &["--wait", WAIT]].concat();
+    let back = ["rollback", RELEASE, "1", "--wait", WAIT];
+    for (what, args, is_changed) in [("the upgrade", &change[..], true), ("the rollback", &back[..], false)] {
+        release.helm(args).await?;
+        let arguments = release.arguments().await?;
+        ensure!(
+            arguments.iter().any(|one| one == "--log-filter=debug") == is_changed,
+            "{what} has made it {arguments:?}"
+        );
+        obeyed(demo, &format!("after {what}")).await?;
+        before.holds(demo).await.with_context(|| format!("after {what}"))?;
+    }
+    Ok(())
+}
+
+async fn removed_and_installed_again(
+    release: &Release<'_>,
+    demo: &Demo<'_>,
+    before: &State,
+    client: &Client,
+) -> Result<()> {
+    let stage = release.stage;
+    let said = release.helm(&["uninstall", RELEASE, "--wait", WAIT]).await?;
+    ensure!(said.contains("etcdclusters.etcd.etcd.io"), "Helm does not say what it keeps: {said}");
+    let left = stage.api::<Deployment>().list(&ListParams::default()).await?.items;
+    ensure!(left.is_empty(), "{} Deployments are left", left.len());
+    holds("etcd goes on without the operator", AFTER, async || before.holds(demo).await).await?;
+    client.next(PATIENCE).await?;
+
+    // Of the same name: the kinds that it has left are its own.
+    release.install(&[]).await?;
+    obeyed(demo, "after it was installed again").await?;
+    before.holds(demo).await.context("after it was installed again")
 }
 
 /// The operator as a release of Helm's.
@@ -148,21 +165,30 @@ impl Release<'_> {
     }
 }
 
-/// Where etcd runs, and how often a container was started.
+/// What no step may change: where etcd runs, how often a container was started, and the kinds. One that is made anew has lost all its
+/// objects.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
     etcds: Vec<(Option<String>, Option<i32>)>,
     restarts: i32,
+    kinds: Vec<Option<String>>,
 }
 
 impl State {
     async fn of(demo: &Demo<'_>) -> Result<Self> {
-        Ok(Self { etcds: etcds(demo).await?, restarts: demo.restarts().await? })
+        let of_the_server = Api::<CustomResourceDefinition>::all(demo.stage.client());
+        let kinds = KINDS.map(|kind| format!("{kind}.etcd.etcd.io"));
+        let kinds = try_join_all(kinds.iter().map(|kind| of_the_server.get(kind))).await?;
+        Ok(Self {
+            etcds: etcds(demo).await?,
+            restarts: demo.restarts().await?,
+            kinds: kinds.iter().map(ResourceExt::uid).collect(),
+        })
     }
 
     async fn holds(&self, demo: &Demo<'_>) -> Result<()> {
         let now = Self::of(demo).await?;
-        ensure!(now == *self, "pods and etcds were {self:?} and are {now:?}");
+        ensure!(now == *self, "it was {self:?} and is {now:?}");
         Ok(())
     }
 }
@@ -179,21 +205,19 @@ async fn obeyed(demo: &Demo<'_>, when: &str) -> Result<()> {
     demo.ready().await
 }
 
-/// The kinds by their UIDs: one that was made anew has lost all its objects.
-async fn kinds(stage: &Stage) -> Result<Vec<Option<String>>> {
-    let kinds = Api::<CustomResourceDefinition>::all(stage.client());
-    let mut all = vec![];
-    for kind in KINDS {
-        all.push(kinds.get(&format!("{kind}.etcd.etcd.io")).await?.uid());
+/// The release goes with the namespace, and nothing of it is left on what stays. Whoever applies the kinds next would meet Helm as an
+/// owner of their fields; what `kubectl` owns too stays when Helm gives it up.
+async fn given_up(stage: &Stage) -> Result<()> {
+    apply_kinds(&stage.kubectl).await?;
+    let bare = KINDS.map(|kind| {
+        let name = format!("{kind}.etcd.etcd.io");
+        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}})
+            .to_string()
+    });
+    stage.kubectl.feed(&["apply", "--server-side", "--field-manager=helm", "-f", "-"], &bare.join("\n---\n")).await?;
+    for kind in Api::<CustomResourceDefinition>::all(stage.client()).list(&ListParams::default()).await? {
+        let of = kind.annotations().get(OWNER);
+        ensure!(of != Some(&stage.namespace), "{} has Helm's marks", kind.name_any());
     }
-    Ok(all)
-}
-
-/// The release goes with the namespace, and nothing of it is left on what stays.
-async fn take_marks_off(stage: &Stage) -> Result<()> {
-    let kinds = KINDS.map(|kind| format!("crd/{kind}.etcd.etcd.io"));
-    let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
-    stage.kubectl.run(&[&["annotate"], &kinds[..], &MARKS].concat()).await?;
-    stage.kubectl.run(&[&["label"], &kinds[..], &["app.kubernetes.io/managed-by-"]].concat()).await?;
     Ok(())
 }

@@ -42,8 +42,9 @@ impl Helm {
         let nowhere = self.home.path().join("kubeconfig");
         let mut command = Command::new(&self.program);
         // The rest of the environment may be what a kubeconfig gets its credentials by.
-        let settings = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(b"HELM_"));
-        settings.for_each(|name| drop(command.env_remove(name)));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(b"HELM_")) {
+            command.env_remove(name);
+        }
         for folder in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(folder, self.home.path().join(folder));
         }
