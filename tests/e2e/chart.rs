@@ -1,12 +1,13 @@
 //! Promise: Helm installs the operator, changes it, takes the change back, removes it and installs it again, and no etcd notices. The kinds
-//! and all clusters outlive the release.
+//! and all clusters outlive the release. An operator that was installed with one file becomes a release.
 //!
 //! The release is kept to the namespace of the test, where it makes all its objects. Outside are the kinds alone, which are everybody's: the
-//! release takes them over as they are, and gives them up at the end.
+//! release of one test takes them over as they are, and gives them up at the end.
 
 use crate::harness::demo::spec;
 use crate::harness::stage::{agent_image, apply_kinds};
 use crate::harness::{Client, Demo, Manner, PATIENCE, Stage, holds, play, until};
+use crate::in_cluster;
 use crate::operator_upgrade::etcds;
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::try_join_all;
@@ -36,16 +37,23 @@ const KINDS: [&str; 5] = ["etcdclusters", "etcdmembers", "etcdusers", "etcdbacku
 
 #[test]
 fn helm_installs_changes_and_removes_the_operator_and_no_etcd_notices() {
-    play("chart", Manner::Beside, async |stage| {
-        // That of the release has its Lease in the same namespace: it goes on where this one has stopped.
-        stage.stop_coordinator().await?;
-        let release = Release { stage, helm: Helm::ready(stage.kubectl.kubeconfig.clone()).await? };
-        let outcome = live(&release).await;
-        if outcome.is_err() {
-            release.tell().await;
-        }
-        outcome.and(given_up(stage).await)
-    });
+    play("chart", Manner::Beside, async |stage| with_helm(stage, live).await.and(given_up(stage).await));
+}
+
+#[test]
+fn an_operator_that_kubectl_has_installed_becomes_a_release_and_no_etcd_notices() {
+    play("chart_takes_over", Manner::Beside, async |stage| with_helm(stage, take_over).await);
+}
+
+async fn with_helm(stage: &Stage, story: impl AsyncFnOnce(&Release<'_>) -> Result<()>) -> Result<()> {
+    // That of the release has its Lease in the same namespace: it goes on where this one has stopped.
+    stage.stop_coordinator().await?;
+    let release = Release { stage, helm: Helm::ready(stage.kubectl.kubeconfig.clone()).await? };
+    let outcome = story(&release).await;
+    if outcome.is_err() {
+        release.tell().await;
+    }
+    outcome
 }
 
 /// The life of a release, with a cluster and its application through all of it.
@@ -105,6 +113,22 @@ async fn removed_and_installed_again(
     release.install(&[]).await?;
     obeyed(demo, "after it was installed again").await?;
     before.holds(demo).await.context("after it was installed again")
+}
+
+async fn take_over(release: &Release<'_>) -> Result<()> {
+    in_cluster::install(release.stage).await?;
+    let (demo, _) = Demo::up(release.stage, "demo", spec(3)).await?;
+    let before = State::of(&demo).await?;
+    // The kinds are the other test's to take over.
+    release.install(&["--set", "crds.install=false", "--take-ownership", "--force-conflicts"]).await?;
+    obeyed(&demo, "after it became a release").await?;
+    // kubectl still has the fields that were the same before.
+    let values = ["--reset-then-reuse-values", "--set", "log.format=text,replicas=1", "--force-conflicts"];
+    release.helm(&[&["upgrade", RELEASE, CHART][..], &values, &["--wait", WAIT]].concat()).await?;
+    ensure!(release.arguments().await?.iter().any(|one| one == "--log-format=text"), "it was not changed");
+    obeyed(&demo, "after the upgrade").await?;
+    before.holds(&demo).await?;
+    demo.delete().await
 }
 
 /// The operator as a release of Helm's.
