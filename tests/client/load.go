@@ -157,7 +157,8 @@ func number(value []byte) int64 {
 
 // outcome tells what is sure from what is not. When in doubt: unknown.
 func outcome(err error) Outcome {
-	for _, refusal := range []error{rpctypes.ErrTooManyRequests, rpctypes.ErrNoSpace, rpctypes.ErrGRPCNotSupportedForLearner} {
+	// Not ErrNoSpace: the write that fills the quota is applied, and refused all the same (etcd's quotaApplierV3).
+	for _, refusal := range []error{rpctypes.ErrTooManyRequests, rpctypes.ErrGRPCNotSupportedForLearner} {
 		if rpctypes.ErrorDesc(err) == rpctypes.ErrorDesc(refusal) {
 			return Failed
 		}

@@ -83,6 +83,9 @@ pub struct Known<'a> {
     pub survey: Option<(&'a Survey, Duration)>,
     /// Revision up to which this agent has compacted last.
     pub compacted: Option<i64>,
+    /// IDs of members that were defragmented since: of the others, what they say is in use may be what was. etcd counts anew when it
+    /// next writes, and takes no writes.
+    pub rewritten: &'a BTreeSet<String>,
     /// IDs of members that could not be defragmented, and are left alone for a while.
     pub resting: &'a BTreeSet<String>,
     pub now: Timestamp,
@@ -162,16 +165,19 @@ pub fn next(facts: Facts<'_>) -> Option<Step> {
 
 /// Writes are refused: nothing is lost by a member that answers nothing for a while.
 fn cure(facts: Facts<'_>, survey: &Survey, full: Vec<String>) -> Option<Step> {
-    let Known { quota, policy, compacted, resting, .. } = facts.known;
+    let Known { quota, policy, compacted, rewritten, resting, .. } = facts.known;
     let share = |percent: u64| quota / 100 * percent;
     // Unless the leader's own answers, nothing is known.
     survey.databases.iter().find(|one| one.id == facts.own_id)?;
-    let filled = survey.databases.iter().map(|one| one.in_use).max().filter(|in_use| *in_use >= share(FILLED));
     let compacted = compacted.is_some_and(|revision| revision >= survey.revision);
+    let stale = |one: &Database| compacted && !rewritten.contains(&one.id);
+    let counted = survey.databases.iter().filter(|one| !stale(one));
+    let filled = counted.map(|one| one.in_use).max().filter(|in_use| *in_use >= share(FILLED));
     if filled.is_some() && policy.emergency_compaction && !compacted {
         return Some(Step::Compact { revision: survey.revision });
     }
-    let too_large = || survey.databases.iter().filter(|one| one.size >= share(FULL) && one.in_use < share(FILLED));
+    let gains = |one: &Database| if compacted { stale(one) } else { one.in_use < share(FILLED) };
+    let too_large = || survey.databases.iter().filter(|one| one.size >= share(FULL) && gains(one));
     let possible = too_large().filter(|one| fits(one) && !one.read && !resting.contains(&one.id));
     if let Some(id) = in_order(facts, possible).into_iter().next() {
         return Some(Step::Defragment { id, why: Why::Full });

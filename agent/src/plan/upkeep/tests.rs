@@ -15,6 +15,7 @@ struct Case {
     alarms: Vec<Alarm>,
     databases: Vec<Database>,
     compacted: Option<i64>,
+    rewritten: BTreeSet<String>,
     resting: BTreeSet<String>,
     age: Duration,
     now: Timestamp,
@@ -43,6 +44,7 @@ fn case(sizes: &[(u64, u64)]) -> Case {
         alarms: vec![],
         databases: ordinals().map(|(ordinal, (size, in_use))| database(ordinal, *size, *in_use)).collect(),
         compacted: None,
+        rewritten: BTreeSet::new(),
         resting: BTreeSet::new(),
         age: Duration::ZERO,
         now: "2026-11-27T12:00:00Z".parse().unwrap(),
@@ -64,6 +66,12 @@ impl Case {
         self
     }
 
+    /// It was defragmented since it was compacted; mebibytes.
+    fn rewrite(&mut self, ordinal: usize, size: u64) {
+        self.databases[ordinal] = database(u32::try_from(ordinal).unwrap(), size, size);
+        self.rewritten.insert(format!("id{ordinal}"));
+    }
+
     fn next(&self) -> Option<Step> {
         let survey = Survey { revision: REVISION, databases: self.databases.clone() };
         let known = Known {
@@ -72,6 +80,7 @@ impl Case {
             alarms: &self.alarms,
             survey: Some((&survey, self.age)),
             compacted: self.compacted,
+            rewritten: &self.rewritten,
             resting: &self.resting,
             now: self.now,
         };
@@ -88,13 +97,13 @@ fn a_full_database_is_compacted_then_defragmented_then_disarmed() {
     let mut full = case(&[(950, 940), (950, 940), (950, 940)]).full();
     assert_eq!(full.next(), Some(Step::Compact { revision: REVISION }));
     full.compacted = Some(REVISION);
-    full.databases = vec![database(0, 950, 90), database(1, 950, 90), database(2, 950, 80)];
+    full.databases = vec![database(0, 950, 90), database(1, 950, 940), database(2, 950, 80)];
     assert_eq!(full.next(), defragment(2, Why::Full), "who gains most, the leader last");
-    full.databases[2] = database(2, 80, 80);
-    assert_eq!(full.next(), defragment(1, Why::Full));
-    full.databases[1] = database(1, 90, 90);
+    full.rewrite(2, 80);
+    assert_eq!(full.next(), defragment(1, Why::Full), "it has not counted anew");
+    full.rewrite(1, 90);
     assert_eq!(full.next(), defragment(0, Why::Full), "nobody can write: the leader stays where it is");
-    full.databases[0] = database(0, 90, 90);
+    full.rewrite(0, 90);
     assert_eq!(full.next(), Some(Step::Disarm { ids: vec!["id1".into()] }));
 }
 
@@ -110,6 +119,7 @@ fn history_is_kept_where_defragmentation_alone_makes_room() {
 fn what_is_kept_is_left_to_a_person_until_something_was_deleted() {
     let mut full = case(&[(950, 940), (950, 940), (950, 940)]).full();
     full.compacted = Some(REVISION);
+    (0..3).for_each(|ordinal| full.rewrite(ordinal, 940));
     let stuck = Stuck::InUse { in_use: 940 * MIB, quota: QUOTA };
     assert_eq!(full.next(), Some(Step::Stuck(stuck)));
     full.compacted = Some(REVISION - 1);
@@ -238,12 +248,15 @@ fn obey(case: &mut Case, step: &Step) {
     match step {
         Step::Survey => case.age = Duration::ZERO,
         Step::Compact { revision } => {
-            case.compacted = Some(*revision);
-            case.databases.iter_mut().for_each(|one| one.in_use /= 2);
+            // Nobody counts anew by that.
+            (case.compacted, case.rewritten) = (Some(*revision), BTreeSet::new());
         }
         Step::Defragment { id, .. } => {
             if let Some(at) = find(case, id) {
-                case.databases[at].size = case.databases[at].in_use;
+                let one = &mut case.databases[at];
+                one.in_use /= if case.compacted.is_some() && !case.rewritten.contains(id) { 2 } else { 1 };
+                one.size = one.in_use;
+                case.rewritten.insert(id.clone());
             }
         }
         Step::Disarm { .. } => case.alarms.clear(),

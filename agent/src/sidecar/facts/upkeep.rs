@@ -83,7 +83,8 @@ impl Keeping<'_> {
             quota: self.quota,
             alarms: self.alarms,
             survey: memory.survey(now),
-            compacted: memory.compacted,
+            compacted: memory.compacted(),
+            rewritten: memory.rewritten(),
             resting: &self.resting,
             now: Timestamp::now(),
         }

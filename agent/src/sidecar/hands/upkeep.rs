@@ -75,6 +75,10 @@ pub(in crate::sidecar) enum Ended {
         revision: i64,
         chore: Chore,
     },
+    Defragmented {
+        id: String,
+        chore: Chore,
+    },
     Done(Chore),
     /// `id`: of the member that could not be defragmented.
     Failed {
@@ -116,7 +120,7 @@ impl Upkeep {
         let ended = self.lane.ended().await;
         let pause = match &ended {
             Ended::Surveyed(_) | Ended::Compared { .. } => Duration::ZERO,
-            Ended::Compacted { .. } | Ended::Done(_) => SETTLES,
+            Ended::Compacted { .. } | Ended::Defragmented { .. } | Ended::Done(_) => SETTLES,
             Ended::Failed { .. } => LATER,
         };
         self.not_before = Instant::now() + pause;
@@ -128,7 +132,7 @@ impl Upkeep {
         match ended {
             // What cannot be done may well be looked at.
             Ended::Surveyed(_) | Ended::Compared { .. } => {}
-            Ended::Compacted { .. } | Ended::Done(_) => self.trouble = None,
+            Ended::Compacted { .. } | Ended::Defragmented { .. } | Ended::Done(_) => self.trouble = None,
             Ended::Failed { why, .. } if self.trouble.as_ref() == Some(why) => {}
             Ended::Failed { id, why } => {
                 warn!(member = id, "{why}; it is tried again");
@@ -205,7 +209,7 @@ async fn defragment(door: &Door, why: Why) -> Result<Ended, EtcdError> {
     let mebibytes = |said: &Status| said.db_size.unsigned_abs() as f64 / f64::from(1 << 20);
     let (member, from, to, why) = (&door.member, mebibytes(&before), mebibytes(&after), why.sentence());
     let message = format!("the database of {member} went from {from:.1} to {to:.1} MiB in {took:.1} s: {why}");
-    Ok(Ended::Done(chore(Action::Defragmented, message)))
+    Ok(Ended::Defragmented { id: after.member_id, chore: chore(Action::Defragmented, message) })
 }
 
 /// What the member says of itself, if it is the one that is meant.

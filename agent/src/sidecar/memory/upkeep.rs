@@ -14,7 +14,9 @@ use crate::plan::upkeep::{Stuck, Survey};
 pub(in crate::sidecar) struct Upkeep {
     survey: Option<(Survey, Instant)>,
     /// Revision up to which was compacted last, while this member leads.
-    pub compacted: Option<i64>,
+    compacted: Option<i64>,
+    /// IDs of members that were defragmented since.
+    rewritten: BTreeSet<String>,
     /// Why only a person can go on, while an alarm is raised.
     pub stuck: Option<Stuck>,
     /// Members that could not be defragmented, and when that was.
@@ -40,7 +42,7 @@ impl Upkeep {
     /// Another one leads: it finds out for itself, and this one does when it leads again.
     pub(in crate::sidecar) fn note_role(&mut self, leads: bool, alarmed: bool) {
         if !leads {
-            (self.survey, self.compacted) = (None, None);
+            (self.survey, self.compacted, self.rewritten) = (None, None, BTreeSet::new());
         }
         if !leads || !alarmed {
             self.stuck = None;
@@ -49,6 +51,22 @@ impl Upkeep {
 
     pub(in crate::sidecar) fn note_survey(&mut self, survey: Survey, now: Instant) {
         self.survey = Some((survey, now));
+    }
+
+    pub(in crate::sidecar) fn note_compaction(&mut self, revision: i64) {
+        (self.compacted, self.rewritten) = (Some(revision), BTreeSet::new());
+    }
+
+    pub(in crate::sidecar) fn note_defragmentation(&mut self, id: String) {
+        self.rewritten.insert(id);
+    }
+
+    pub(in crate::sidecar) fn compacted(&self) -> Option<i64> {
+        self.compacted
+    }
+
+    pub(in crate::sidecar) fn rewritten(&self) -> &BTreeSet<String> {
+        &self.rewritten
     }
 
     /// Something was done: what was found out before does not hold any more.
@@ -98,11 +116,14 @@ mod tests {
         upkeep.note_chore(chore(1));
         assert_eq!(upkeep.survey(now), None);
         upkeep.note_survey(survey(), now);
-        (upkeep.compacted, upkeep.stuck) = (Some(1), Some(Stuck::InUse { in_use: 1, quota: 1 }));
+        upkeep.note_compaction(1);
+        upkeep.note_defragmentation("a".into());
+        upkeep.stuck = Some(Stuck::InUse { in_use: 1, quota: 1 });
         upkeep.note_role(true, true);
         assert!(upkeep.stuck.is_some());
         upkeep.note_role(false, true);
-        assert_eq!((upkeep.survey(now), upkeep.compacted, upkeep.stuck), (None, None, None));
+        assert_eq!((upkeep.survey(now), upkeep.compacted(), upkeep.stuck), (None, None, None));
+        assert!(upkeep.rewritten().is_empty());
     }
 
     #[test]

@@ -24,7 +24,11 @@ impl Sidecar {
                 self.memory.comparing.note(comparison, took, voters, now);
             }
             Ended::Compacted { revision, chore } => {
-                upkeep.compacted = Some(revision);
+                upkeep.note_compaction(revision);
+                upkeep.note_chore(chore);
+            }
+            Ended::Defragmented { id, chore } => {
+                upkeep.note_defragmentation(id);
                 upkeep.note_chore(chore);
             }
             Ended::Done(chore) => upkeep.note_chore(chore),
