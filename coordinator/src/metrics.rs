@@ -1,4 +1,7 @@
-//! Metrics of the coordinator itself. The members' own are served by their agents.
+//! Metrics of the coordinator itself, and what it knows of each cluster. The members' own are served by their agents. All of
+//! them are in `manifests/monitoring/metrics/coordinator.txt`, which alerts are held to.
+
+mod clusters;
 
 use std::{
     sync::{
@@ -8,7 +11,9 @@ use std::{
     time::Duration,
 };
 
+use clusters::Clusters;
 use etcd_operator_shared::api::{EtcdCluster, cluster::Phase};
+use jiff::Timestamp;
 use kube::runtime::reflector::Store;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -56,6 +61,7 @@ pub struct Metrics {
     silences: Family<OfKind, Gauge<f64, AtomicU64>>,
     rolls: Family<InState, Gauge<i64, AtomicI64>>,
     halted: Gauge<i64, AtomicI64>,
+    clusters: Clusters,
     stores: Arc<Mutex<Vec<Store<EtcdCluster>>>>,
 }
 
@@ -88,8 +94,23 @@ impl Default for Metrics {
             "1 while no more rolls begin because the last have gone wrong",
             halted.clone(),
         );
+        let clusters = Clusters::default();
+        clusters.register(&mut registry);
         let (registry, stores) = (Arc::new(registry), Arc::default());
-        Self { registry, reconciles, errors, duration, writes, phases, leader, silences, rolls, halted, stores }
+        Self {
+            registry,
+            reconciles,
+            errors,
+            duration,
+            writes,
+            phases,
+            leader,
+            silences,
+            rolls,
+            halted,
+            clusters,
+            stores,
+        }
     }
 }
 
@@ -117,10 +138,12 @@ impl Metrics {
         self.halted.set(i64::from(halted));
     }
 
-    /// Whether this process acts from now on. One that stands by has no clusters to count.
+    /// Whether this process acts from now on. One that stands by has no clusters to count, and nothing rolls by it.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
         if !leads {
+            self.rolls.clear();
+            self.halted.set(0);
             self.stores.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
@@ -128,7 +151,9 @@ impl Metrics {
     /// In the OpenMetrics text format. `silences`: how long the watches of each kind were not heard.
     #[must_use]
     pub fn text(&self, silences: impl IntoIterator<Item = (String, Duration)>) -> String {
-        self.count_phases();
+        let clusters = self.known();
+        self.count_phases(&clusters);
+        self.clusters.tell(&clusters, Timestamp::now());
         self.silences.clear();
         for (kind, silence) in silences {
             self.silences.get_or_create(&OfKind { kind }).set(silence.as_secs_f64());
@@ -139,20 +164,26 @@ impl Metrics {
         text
     }
 
-    fn count_phases(&self) {
+    /// The clusters of all scopes.
+    fn known(&self) -> Vec<Arc<EtcdCluster>> {
+        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        stores.iter().flat_map(Store::state).collect()
+    }
+
+    fn count_phases(&self, clusters: &[Arc<EtcdCluster>]) {
         self.phases.clear();
-        for store in self.stores.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            for cluster in store.state() {
-                let phase = cluster.status.as_ref().and_then(|s| s.phase);
-                let phase = phase.map_or_else(|| "Unknown".to_owned(), |p: Phase| format!("{p:?}"));
-                self.phases.get_or_create(&InPhase { phase }).inc();
-            }
+        for cluster in clusters {
+            let phase = cluster.status.as_ref().and_then(|s| s.phase);
+            let phase = phase.map_or_else(|| "Unknown".to_owned(), |p: Phase| format!("{p:?}"));
+            self.phases.get_or_create(&InPhase { phase }).inc();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -165,5 +196,39 @@ mod tests {
         assert!(text.contains("etcd_coordinator_reconcile_errors_total 1"), "{text}");
         assert!(text.contains(r#"etcd_coordinator_watch_silence_seconds{kind="pods"} 1.5"#), "{text}");
         assert!(text.ends_with("# EOF\n"));
+    }
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/monitoring/metrics/coordinator.txt");
+
+    #[test]
+    fn they_are_those_that_the_alerts_are_held_to() {
+        let metrics = Metrics::default();
+        metrics.leads(true);
+        metrics.wrote("Pod", "delete");
+        metrics.reconciled(Duration::from_millis(3), false);
+        metrics.rolls(0, 0, 0, false);
+        let (reader, mut writer) = kube::runtime::reflector::store();
+        writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(clusters::tests::well_cluster()));
+        metrics.follow(reader);
+        let text = metrics.text([("pods".to_owned(), Duration::from_millis(1500))]);
+        let text = text.replace(env!("CARGO_PKG_VERSION"), "0.1.0");
+        // When the backup before the last one was due changes with the hour.
+        let lines = |text: &str| -> BTreeSet<String> {
+            text.lines()
+                .map(|line| {
+                    line.rsplit_once(' ').filter(|_| line.contains("_due_")).map_or(line, |(name, _)| name).to_owned()
+                })
+                .collect()
+        };
+        let golden = std::fs::read_to_string(GOLDEN).unwrap();
+        assert_eq!(lines(&text), lines(&golden), "manifests/monitoring/metrics/coordinator.txt should be\n{text}");
+    }
+
+    #[test]
+    fn who_stands_by_tells_of_no_cluster_and_no_roll() {
+        let metrics = Metrics::default();
+        metrics.rolls(1, 1, 1, true);
+        metrics.leads(false);
+        let text = metrics.text([]);
+        assert!(!text.contains("rolls{") && text.contains("etcd_coordinator_rolls_halted 0"), "{text}");
     }
 }

@@ -17,11 +17,7 @@ use crate::{
     },
     http,
     launch::protocol::Process,
-    plan::{
-        list::Entry,
-        upkeep::{Alarm, Kind},
-        version::Ran,
-    },
+    plan::{list::Entry, upkeep::Alarm, version::Ran},
 };
 
 /// The last answers of one run of etcd. All are gone when its process changes.
@@ -265,12 +261,8 @@ impl Observed {
     /// Names of the alarms that are raised for this member.
     #[must_use]
     pub fn own_alarms(&self) -> Vec<String> {
-        let name = |kind| match kind {
-            Kind::NoSpace => "NOSPACE".to_owned(),
-            Kind::Corrupt => "CORRUPT".to_owned(),
-        };
         let own = |alarm: &&Alarm| self.status.as_ref().is_some_and(|status| status.member_id == alarm.id);
-        self.alarms.iter().filter(own).map(|alarm| name(alarm.kind)).collect()
+        self.alarms.iter().filter(own).map(|alarm| alarm.kind.as_str().to_owned()).collect()
     }
 
     /// Whether etcd hints at alarms that were not asked for yet.
@@ -302,7 +294,7 @@ fn applied(metrics: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::etcd::refusal::Refusal;
+    use crate::{etcd::refusal::Refusal, plan::upkeep::Kind};
 
     fn no(words: &str) -> EtcdError {
         EtcdError::Said(Refusal::of(words), words.to_owned())

@@ -30,6 +30,19 @@ pub enum Kind {
     Corrupt,
 }
 
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::NoSpace, Self::Corrupt];
+
+    /// As etcd writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSpace => "NOSPACE",
+            Self::Corrupt => "CORRUPT",
+        }
+    }
+}
+
 /// The same, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Alarm {
