@@ -1,6 +1,7 @@
 //! Claim: without values the chart installs what `manifests/operator.yaml` and the kinds do, and its options are the optional manifests.
 
 use crate::render::{NAMESPACE, Objects, file, objects, rendered};
+use crate::values::MONITORS;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
 use testbed::helm::CHART;
@@ -24,6 +25,21 @@ async fn its_options_are_the_optional_manifests() -> Result<()> {
     let files =
         ["operator", "priority", "protection", "crds/etcd.etcd.io"].map(|name| format!("manifests/{name}.yaml"));
     same(&files, &["--set", "leasePriority.enabled=true,protection.enabled=true"]).await
+}
+
+#[tokio::test]
+async fn its_monitors_and_alerts_are_those_of_the_manifests() -> Result<()> {
+    let files = ["operator", "crds/etcd.etcd.io", "monitoring/podmonitors", "monitoring/rules"];
+    let set = "monitoring.podMonitor.enabled=true,monitoring.rules.enabled=true";
+    same(&files.map(|name| format!("manifests/{name}.yaml")), &[&MONITORS[..], &["--set", set]].concat()).await
+}
+
+#[test]
+fn the_chart_has_the_very_file_of_alerts() -> Result<()> {
+    let (theirs, ours) =
+        (file("manifests/charts/etcd-operator/monitoring/rules.yaml")?, file("manifests/monitoring/rules.yaml")?);
+    ensure!(theirs == ours, "make crds copies manifests/monitoring/rules.yaml into the chart");
+    Ok(())
 }
 
 #[tokio::test]

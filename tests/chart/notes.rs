@@ -21,7 +21,8 @@ async fn what_will_not_be_as_asked_is_said() -> Result<()> {
     for (set, said) in [
         ("replicas=0", "replicas is 0: nothing is done about clusters"),
         ("crds.install=false", "The kinds are not of this release"),
-        ("podMonitor.enabled=true", "the API server knows no monitoring.coreos.com/v1 PodMonitor: none was made"),
+        ("monitoring.podMonitor.enabled=true", "knows no monitoring.coreos.com/v1 PodMonitor: none was made"),
+        ("monitoring.rules.enabled=true", "knows no monitoring.coreos.com/v1 PrometheusRule: none was made"),
     ] {
         let notes = notes(&["--set", set]).await?;
         ensure!(notes.contains(said), "with {set} it says {notes}");
