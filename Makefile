@@ -50,12 +50,13 @@ KUBECONFIG ?= /var/lib/etcd-testbed/pki/admin.kubeconfig
 KUBECTL = KUBECONFIG=$(KUBECONFIG) kubectl
 
 .PHONY: crds
-crds: setup ## generate manifests/crds/, manifests/install.yaml and the kinds of the chart
+crds: setup ## generate manifests/crds/, manifests/install.yaml and what the chart has of manifests/
 	@mkdir -p manifests/crds/without-cel
 	@$(COORDINATOR) crds > manifests/crds/etcd.etcd.io.yaml
 	@$(COORDINATOR) crds --without-cel > manifests/crds/without-cel/etcd.etcd.io.yaml
 	@(cat manifests/crds/etcd.etcd.io.yaml; echo ---; cat manifests/operator.yaml) > manifests/install.yaml
 	@cp manifests/crds/etcd.etcd.io.yaml $(CHART)/kinds/
+	@cp manifests/monitoring/rules.yaml $(CHART)/monitoring/
 
 .PHONY: programs
 programs: setup
@@ -101,6 +102,12 @@ chart: helm ## lint the chart, render it, pack it into target/charts, and test i
 	@$(HELM) package $(CHART) --destination $(OUT)/charts
 	@$(CARGO) test -p etcd-tests --test chart
 
+# ---- the alerts (manifests/monitoring/README.md)
+
+.PHONY: alerts
+alerts: setup ## test the alerts and their runbooks with Debian's promtool, without a cluster
+	@$(CARGO) test -p etcd-tests --test monitoring
+
 # ---- the main job, and the tests
 
 # A small program shows what these two do (tests/steps/README.md); what builds and tests are the targets of this file.
@@ -138,7 +145,7 @@ UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p etcd-model -
 .PHONY: unit
 unit: setup ## test everything that needs no cluster
 	@$(CARGO) test $(UNIT)
-	@$(CARGO) test -p etcd-tests --lib --test chart
+	@$(CARGO) test -p etcd-tests --lib --test chart --test monitoring
 	@cd tests/client && go test ./...
 
 # A change at every place where a decision could be wrong, one at a time; a mutant that no test notices is a test that is
@@ -154,7 +161,7 @@ mutants: setup ## see whether the tests notice mistakes in the decisions (SHARD=
 .PHONY: test-programs
 test-programs: setup
 	@$(CARGO) test --no-run $(UNIT)
-	@$(CARGO) test --no-run -p etcd-tests --lib --test api --test chart --test e2e
+	@$(CARGO) test --no-run -p etcd-tests --lib --test api --test chart --test monitoring --test e2e
 
 BOUND ?= nightly
 

@@ -9,6 +9,7 @@
 pub mod board;
 pub mod cargo;
 pub mod deadline;
+pub mod debian;
 pub mod demo;
 pub mod go;
 pub mod helm;

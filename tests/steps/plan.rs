@@ -2,6 +2,7 @@
 
 use crate::board::Board;
 use crate::cargo;
+use crate::debian::Package;
 use crate::process::{self, Heard};
 use crate::toolchain::Tool;
 use crate::view::Far;
@@ -32,6 +33,8 @@ pub enum Work {
     Show(Command),
     /// A tool of the cache.
     Tool(&'static Tool),
+    /// Programs of Debian's, in the cache.
+    Package(&'static Package),
     /// Calls of our own.
     Call(fn(&Teller<'_>) -> Result<()>),
 }
@@ -63,6 +66,11 @@ impl Task {
     #[must_use]
     pub fn tool(tool: &'static Tool) -> Self {
         Self { what: tool.name.to_owned(), work: Work::Tool(tool) }
+    }
+
+    #[must_use]
+    pub fn package(package: &'static Package) -> Self {
+        Self { what: package.name.to_owned(), work: Work::Package(package) }
     }
 
     #[must_use]
@@ -105,6 +113,7 @@ fn perform_task(teller: &Teller<'_>, task: Task) -> Result<()> {
         Work::Listen(command) => listen(teller, command),
         Work::Show(command) => show(teller, command),
         Work::Tool(tool) => tool.ready(&|far| teller.far(far)).map(drop),
+        Work::Package(package) => package.ready(&|far| teller.far(far)).map(drop),
         Work::Call(call) => call(teller),
     };
     done.with_context(|| format!("{} failed", task.what))?;

@@ -1,5 +1,6 @@
 //! `make test`: everything is built first, what can fail soonest before the rest; then every test.
 
+use crate::debian;
 use crate::place::{Cluster, Place};
 use crate::plan::{self, Step, Task};
 use crate::toolchain;
@@ -38,7 +39,8 @@ fn build(place: &Place) -> Step {
         tools.extend([&toolchain::KUBERNETES, &toolchain::COREDNS]);
         tools.extend(&toolchain::ETCDS);
     }
-    let go = tools.into_iter().map(Task::tool).collect();
+    let fetched = std::iter::once(Task::package(&debian::PROMETHEUS));
+    let go = fetched.chain(tools.into_iter().map(Task::tool)).collect();
     Step { name: "build everything, Rust and Go side by side".to_owned(), lanes: vec![rust, go] }
 }
 
@@ -52,7 +54,10 @@ mod tests {
             let place = Place { out: "target".into(), cluster, nodes: "3".to_owned(), registry: None };
             build(&place).lanes[1].iter().map(|task| task.what.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(built(Cluster::Foreign("/other".into())), ["client", "versitygw-v1.8.0", "helm-v4.3.1"]);
-        assert_eq!(built(Cluster::Testbed("/own".into())).len(), 5 + toolchain::ETCDS.len());
+        assert_eq!(
+            built(Cluster::Foreign("/other".into())),
+            ["prometheus", "client", "versitygw-v1.8.0", "helm-v4.3.1"]
+        );
+        assert_eq!(built(Cluster::Testbed("/own".into())).len(), 6 + toolchain::ETCDS.len());
     }
 }

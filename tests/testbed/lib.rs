@@ -35,7 +35,7 @@ pub use image::{build_image, etcd_image};
 pub use layout::Layout;
 pub use machine::Testbed;
 pub use progress::Progress;
-pub use steps::{lock, toolchain};
+pub use steps::{debian, lock, toolchain};
 
 use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
