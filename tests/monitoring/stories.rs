@@ -30,8 +30,8 @@ struct Story {
     members: Vec<String>,
 }
 
-const PHASES: [(char, &str); 5] =
-    [('C', "Creating"), ('R', "Running"), ('S', "Scaling"), ('U', "Upgrading"), ('0', "Stopped")];
+const PHASES: [(char, &str); 6] =
+    [('C', "Creating"), ('R', "Running"), ('S', "Scaling"), ('U', "Upgrading"), ('D', "Degraded"), ('0', "Stopped")];
 const HOUR: f64 = 3600.0;
 
 /// Series by name.
