@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// When the fault begins: half an hour is known before, since some look back for as long.
 const FAULT: usize = 60;
 /// How long it lasts: longer than any alert waits.
-const LASTS: usize = 100;
+const LASTS: usize = 140;
 /// How long it is looked on after that.
 const AFTER: usize = 60;
 

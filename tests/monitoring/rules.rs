@@ -1,6 +1,6 @@
 //! `manifests/monitoring/rules.yaml`, as it is read here.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,8 +43,14 @@ impl Alert {
     pub fn lasts(&self) -> Result<u32> {
         let Some(text) = &self.lasts else { return Ok(0) };
         let (number, unit) = text.split_at(text.len() - 1);
-        let seconds = number.parse::<u32>()? * if unit == "m" { 60 } else { 1 };
-        ensure!("sm".contains(unit) && seconds.is_multiple_of(STEP), "{text} is no whole number of steps");
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => bail!("{text} is no time"),
+        };
+        let seconds = number.parse::<u32>()? * unit;
+        ensure!(seconds.is_multiple_of(STEP), "{text} is no whole number of steps");
         Ok(seconds / STEP)
     }
 }

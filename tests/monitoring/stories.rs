@@ -144,6 +144,11 @@ fn member(all: &mut All, story: &Story, ordinal: usize, row: &str, steps: usize)
         let listed = story.members.iter().filter(|other| is_member(other, step)).count();
         let joined =
             story.members.iter().enumerate().filter(|(of, other)| *of != ordinal && "lsa".contains(at(other, step)));
+        // Every ten steps the leader's agent compares all.
+        if leads && step >= 40 {
+            let compared = u32::try_from(step / 10 * 10).unwrap_or_default() * STEP;
+            agent("integrity_last_equal_timestamp_seconds", "", f64::from(compared));
+        }
         agent("members", "", f64::from(u32::try_from(listed).unwrap_or_default()));
         agent(
             "peers_connected",

@@ -35,6 +35,11 @@ pub fn text(page: &Page) -> String {
         let help = "When the first of the member's certificates ends, in seconds since 1970";
         gauge(r, "certificate_not_after_seconds", help, end.as_second());
     }
+    if let Some(equal) = page.compared {
+        let help =
+            "When all members were last found to hold the same keys, in seconds since 1970, told by the leader's agent";
+        gauge(r, "integrity_last_equal_timestamp_seconds", help, equal.as_second());
+    }
     if let Some(Room { free, total }) = page.room {
         gauge(r, "volume_free_bytes", "Bytes that are free on the member's volume", signed(free));
         gauge(r, "volume_size_bytes", "Size of the member's volume", signed(total));
@@ -141,6 +146,7 @@ mod tests {
             api_server: true,
             incarnation: 1,
             certificates_end: Some("2026-11-27T00:00:00Z".parse().unwrap()),
+            compared: Some("2026-11-26T00:00:00Z".parse().unwrap()),
             ..page
         }
     }
@@ -177,9 +183,17 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_there() {
         let text = text(&blank());
-        for name in
-            ["has_leader", "leads", "members", "peers_connected", "alarm_raised", "volume_free", "db_", "certificate"]
-        {
+        for name in [
+            "has_leader",
+            "leads",
+            "members",
+            "peers_connected",
+            "alarm_raised",
+            "volume_free",
+            "db_",
+            "certificate",
+            "integrity",
+        ] {
             assert!(!text.contains(&format!("etcd_agent_{name}")), "{name} in {text}");
         }
     }

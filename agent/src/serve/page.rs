@@ -57,6 +57,8 @@ pub struct Page {
     pub api_server: bool,
     /// When the first of the member's certificates ends, where traffic is encrypted.
     pub certificates_end: Option<Timestamp>,
+    /// When all members were last found to hold the same keys, where this one leads.
+    pub compared: Option<Timestamp>,
     /// Whether the EtcdMember has been told everything that is worth it.
     pub told: bool,
     /// When the sidecar's loop last turned; `None` before it does for the first time.
@@ -104,6 +106,7 @@ pub(super) fn blank() -> Page {
         claim: 0,
         api_server: false,
         certificates_end: None,
+        compared: None,
         told: false,
         turned: None,
     }

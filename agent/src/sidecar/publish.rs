@@ -62,6 +62,7 @@ impl Speech<'_> {
             claim: mark.map_or(0, |m| m.claim),
             api_server: told.seen.connected,
             certificates_end: hands.certificates.not_after(),
+            compared: self.memory.comparing.equal,
             turned: Some(*now),
             ..page::first(config)
         }

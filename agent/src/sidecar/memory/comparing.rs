@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::plan::{
     compare::{Comparison, Finding, Verdict, judge},
     list::Entry,
@@ -11,6 +13,8 @@ use crate::plan::{
 #[derive(Debug, Default)]
 pub(in crate::sidecar) struct Comparing {
     last: Option<(Comparison, Instant)>,
+    /// When all were found to hold the same, while this member leads.
+    pub equal: Option<Timestamp>,
     /// Who differed in the comparison before the last.
     suspect: Option<String>,
     /// The longest that one member took for its hash.
@@ -41,13 +45,20 @@ impl Comparing {
         self.since.map(|since| now.duration_since(since)).unwrap_or_default()
     }
 
-    pub(in crate::sidecar) fn note(&mut self, comparison: Comparison, took: Duration, voters: usize, now: Instant) {
+    /// `time`: by this machine's clock.
+    pub(in crate::sidecar) fn note(
+        &mut self,
+        comparison: Comparison,
+        took: Duration,
+        voters: usize,
+        (now, time): (Instant, Timestamp),
+    ) {
         let differs = |comparison: &Comparison| match judge(comparison, voters) {
             Verdict::Differ(ids) => ids.into_iter().next(),
             Verdict::Equal | Verdict::NoMajority | Verdict::Unclear => None,
         };
         if judge(&comparison, voters) == Verdict::Equal {
-            self.finding = None;
+            (self.finding, self.equal) = (None, Some(time));
         }
         self.suspect = self.last.as_ref().and_then(|(last, _)| differs(last));
         (self.last, self.took) = (Some((comparison, now)), took);
@@ -93,13 +104,26 @@ mod tests {
     fn who_differed_before_is_remembered_for_one_comparison() {
         let (mut comparing, now) = (Comparing::default(), Instant::now());
         let mut note = |hashes| {
-            comparing.note(said(hashes), Duration::ZERO, 3, now);
+            comparing.note(said(hashes), Duration::ZERO, 3, (now, Timestamp::UNIX_EPOCH));
             comparing.suspect().map(ToOwned::to_owned)
         };
         assert_eq!(note([1, 1, 2]), None);
         assert_eq!(note([1, 1, 2]).as_deref(), Some("id2"));
         assert_eq!(note([1, 1, 1]).as_deref(), Some("id2"));
         assert_eq!(note([1, 2, 1]), None);
+    }
+
+    #[test]
+    fn when_all_held_the_same_is_remembered_by_who_leads() {
+        let (mut comparing, now) = (Comparing::default(), Instant::now());
+        let time = |seconds: i64| Timestamp::from_second(seconds).unwrap();
+        comparing.note(said([1, 1, 2]), Duration::ZERO, 3, (now, time(1)));
+        assert_eq!(comparing.equal, None);
+        comparing.note(said([1, 1, 1]), Duration::ZERO, 3, (now, time(2)));
+        comparing.note(said([1, 1, 2]), Duration::ZERO, 3, (now, time(3)));
+        assert_eq!(comparing.equal, Some(time(2)));
+        comparing.note_role(false, now);
+        assert_eq!(comparing.equal, None);
     }
 
     #[test]
@@ -120,7 +144,7 @@ mod tests {
         let mut comparing = Comparing::default();
         let wanted = Duration::from_secs(300);
         assert_eq!(comparing.every(wanted), wanted);
-        comparing.note(said([1, 1, 1]), Duration::from_secs(5), 3, Instant::now());
+        comparing.note(said([1, 1, 1]), Duration::from_secs(5), 3, (Instant::now(), Timestamp::UNIX_EPOCH));
         assert_eq!(comparing.every(wanted), Duration::from_secs(1500));
     }
 }

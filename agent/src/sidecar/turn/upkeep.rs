@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use etcd_operator_shared::api::cluster::Action;
+use jiff::Timestamp;
 
 use super::Sidecar;
 use crate::{
@@ -21,7 +22,7 @@ impl Sidecar {
             Ended::Surveyed(survey) => upkeep.note_survey(survey, now),
             Ended::Compared { comparison, took } => {
                 let voters = self.inputs.observed.borrow().members.len();
-                self.memory.comparing.note(comparison, took, voters, now);
+                self.memory.comparing.note(comparison, took, voters, (now, Timestamp::now()));
             }
             Ended::Compacted { revision, chore } => {
                 upkeep.note_compaction(revision);
