@@ -15,7 +15,7 @@ pub struct Alert {
     pub alert: String,
     pub expr: String,
     #[serde(rename = "for", default)]
-    lasts: Option<String>,
+    pub waits: Option<String>,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
 }
@@ -41,7 +41,7 @@ impl Alert {
     /// # Errors
     /// When that is no whole number of steps.
     pub fn lasts(&self) -> Result<u32> {
-        let Some(text) = &self.lasts else { return Ok(0) };
+        let Some(text) = &self.waits else { return Ok(0) };
         let (number, unit) = text.split_at(text.len() - 1);
         let unit = match unit {
             "s" => 1,

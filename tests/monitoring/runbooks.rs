@@ -51,7 +51,8 @@ fn each_runbook_has_all_its_parts_and_stands_in_the_list() -> Result<()> {
         ensure!(text.starts_with(&format!("# {name}\n")), "{name}.md begins with its name");
         let at: Vec<usize> = PARTS.iter().filter_map(|part| text.find(part)).collect();
         ensure!(at.len() == PARTS.len() && at.is_sorted(), "{name}.md has its parts in order");
-        ensure!(list.contains(&format!("| [{name}]({name}.md) | {severity} |")), "the list has {name}, {severity}");
+        let line = format!("| [{name}]({name}.md) | {severity} | {} |", alert.waits.as_deref().unwrap_or("at once"));
+        ensure!(list.contains(&line), "the list has not {line}");
     }
     Ok(())
 }
