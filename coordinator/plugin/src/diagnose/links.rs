@@ -19,7 +19,7 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
         None if found.is_empty() => {
             vec![Finding::unknown(CHECK, "no member says that it leads, and none else knows who is connected")]
         }
-        _ => or_fine(found, CHECK, "the leader is connected to every member"),
+        _ => or_fine(found, CHECK, "the leader is connected to every member whose pod runs"),
     }
 }
 

@@ -25,7 +25,16 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     let unreadable = scene.sources.members.read().into_iter().flat_map(|listed| &listed.unreadable);
     found.extend(unreadable.map(|words| Finding::fault(CHECK, words.clone())));
     found.extend(scene.sources.members.caveat().map(|why| Finding::unknown(CHECK, why)));
-    or_fine(found, CHECK, "all agents say that their members serve")
+    or_fine(found, CHECK, fine(scene))
+}
+
+/// Who is explained by another check is not fine for that.
+fn fine(scene: &Scene) -> String {
+    let (serve, wanted) = (scene.wanted().filter(|row| row.ready == Answer::True).count(), scene.wanted().count());
+    match wanted - serve {
+        0 => "all agents say that their members serve".to_owned(),
+        others => format!("{serve} agents say that their members serve; of the other {others} another check tells why"),
+    }
 }
 
 /// Whose pod is in trouble has no agent that could say anything: the check of pods, or of volumes, names it.

@@ -120,7 +120,7 @@ impl Sources<'_> {
 
     fn row(&self) -> Row {
         let (ready, reason, message) = self.standing();
-        let said = self.said;
+        let said = self.spoken();
         let role = said.and_then(|said| said.role).map(|role| word(role).to_owned());
         let pod = match self.pod {
             PodSeen::There(pod) => Some(pod),
@@ -138,7 +138,8 @@ impl Sources<'_> {
             // The role that a silent member had last says nothing of now.
             role: role.filter(|_| ready != Answer::Unknown).or_else(|| self.summary.map(|one| one.role.clone())),
             phase: said.and_then(|said| said.phase),
-            id: said.and_then(|said| said.member_id.clone()).or_else(|| self.summary?.id.clone()),
+            // A member keeps its ID whether it runs or not.
+            id: self.said.and_then(|said| said.member_id.clone()).or_else(|| self.summary?.id.clone()),
             version: said.and_then(|said| said.version.clone()),
             caught_up: said.map(|said| said.settled).filter(|_| ready == Answer::True),
             db_size: said.and_then(|said| said.db_size),
@@ -151,12 +152,20 @@ impl Sources<'_> {
         }
     }
 
+    /// What its agent says, as far as it is of the pod that is there: what another pod's agent said last is history.
+    fn spoken(&self) -> Option<&EtcdMemberStatus> {
+        match self.pod {
+            PodSeen::Unread => self.said,
+            PodSeen::Absent => None,
+            PodSeen::There(pod) => self.said.filter(|said| is_of(said, pod)),
+        }
+    }
+
     fn standing(&self) -> Standing {
-        match (self.pod, self.said) {
+        match (self.pod, self.spoken()) {
             (PodSeen::Absent, _) => (Answer::False, Some("NoPod".into()), Some("it has no pod".into())),
-            (PodSeen::There(pod), Some(said)) if is_of(said, pod) => heard(said, pod),
-            // What another pod's agent said last is history.
-            (PodSeen::There(_), _) => {
+            (PodSeen::There(pod), Some(said)) => heard(said, pod),
+            (PodSeen::There(_), None) => {
                 let reason = self.summary.and_then(|one| one.reason.clone()).unwrap_or_else(|| "NotHeard".into());
                 (Answer::False, Some(reason), Some("its agent has not spoken in its present pod yet".into()))
             }
