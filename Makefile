@@ -59,6 +59,11 @@ crds: setup ## generate manifests/crds/ and manifests/install.yaml
 programs: setup
 	@$(CARGO) build --release --target $(MUSL) -p etcd-agent -p etcd-coordinator
 
+.PHONY: plugin
+plugin: setup ## build kubectl-etcd, one static program: put it on your PATH, and `kubectl etcd` is there
+	@$(CARGO) build --release --target $(MUSL) -p kubectl-etcd
+	@echo "$(abspath $(RELEASE))/kubectl-etcd"
+
 .PHONY: images
 images: programs ## build the images of agent and coordinator as archives in target/images
 	@images/build.sh agent $(RELEASE)/etcd-agent $(OUT)/images
@@ -114,7 +119,7 @@ audit: setup ## check licences, sources and duplicates of dependencies (installs
 	@command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked cargo-deny
 	@$(CARGO) deny --config .deny.toml check bans licenses sources
 
-UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p etcd-model -p etcd-steps
+UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p kubectl-etcd -p etcd-model -p etcd-steps
 
 .PHONY: unit
 unit: setup ## test everything that needs no cluster
@@ -131,7 +136,8 @@ mutants: setup ## see whether the tests notice mistakes in the decisions (SHARD=
 	@command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants
 	@$(CARGO) mutants --shard $(SHARD) --sharding round-robin --output $(OUT)
 
-# All that tests run, built before the first of them does.
+# All that tests run, built before the first of them does. The program of kubectl etcd comes with its own tests, and the
+# e2e tests find it beside themselves.
 .PHONY: test-programs
 test-programs: setup
 	@$(CARGO) test --no-run $(UNIT)

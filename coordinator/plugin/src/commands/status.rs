@@ -91,7 +91,7 @@ fn beside(to: &Connection, fleet: &Fleet, scope: Scope, output: Output) {
     fleet.remarks.iter().for_each(|remark| terminal::remark(remark));
     match (fleet.clusters.is_empty(), scope) {
         (true, Scope::Namespace) => {
-            terminal::remark(&format!("there are no EtcdClusters in namespace {}", to.namespace))
+            terminal::remark(&format!("there are no EtcdClusters in namespace {}", to.namespace));
         }
         (true, Scope::All) => terminal::remark("there are no EtcdClusters"),
         (false, _) => summary(fleet).iter().for_each(|sum| terminal::remark(sum)),

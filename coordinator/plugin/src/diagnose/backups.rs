@@ -18,7 +18,7 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
         Some((Answer::False, words)) => Finding::fault(CHECK, words)
             .advise("look at the store, at the Secret with its credentials, and at the members' backups: kubectl get etcdbackups"),
         Some((Answer::Unknown, words)) => Finding::note(CHECK, words),
-        Some((Answer::True, words)) => Finding::fine(CHECK, with_age(scene, words)),
+        Some((Answer::True, words)) => Finding::fine(CHECK, with_age(scene, &words)),
         None => Finding::unknown(CHECK, "the coordinator says nothing of them yet"),
     }];
     if backups.schedules == 0 {
@@ -30,9 +30,10 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     found
 }
 
-fn with_age(scene: &Scene, words: String) -> String {
+fn with_age(scene: &Scene, words: &str) -> String {
     let age = scene.page.backups.last_verified_time.map(|time| age(time, scene.now));
-    age.map_or(words.clone(), |age| format!("{words}; the newest that is verified is {age} old"))
+    let age = age.map(|age| format!("; the newest that is verified is {age} old"));
+    format!("{words}{}", age.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn unconnected(scene: &Scene, leader: &EtcdMember) -> Vec<Finding> {
     let own = leader.metadata.name.as_deref().unwrap_or_default();
     let list = leader.status.iter().flat_map(|status| status.membership.iter().flat_map(|list| &list.members));
     // A member whose pod is not up is connected to nobody, and other checks say why.
-    let is_up = |name: &str| scene.pod(name).is_some_and(|pod| runs(pod)) && scene.trouble(name).is_none();
+    let is_up = |name: &str| scene.pod(name).is_some_and(runs) && scene.trouble(name).is_none();
     let apart = list.filter(|entry| entry.name != own && entry.started && !entry.connected && is_up(&entry.name));
     let found = apart.map(|entry| {
         let words = format!("the leader {own} has no connection to it, although its pod runs");

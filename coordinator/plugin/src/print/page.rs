@@ -1,5 +1,6 @@
 //! One cluster on one page.
 
+use etcd_operator_shared::api::cluster::Encrypted;
 use jiff::Timestamp;
 
 use super::{
@@ -50,7 +51,7 @@ fn facts(page: &Page, now: Timestamp) -> Table {
         fact("Roll", Cell::new(format!("from {} to {}", roll.from.version, roll.to.version), Tone::Warning));
     }
     fact("Database", database(page).into());
-    fact("Encrypted", page.encrypted.clone().into());
+    fact("Encrypted", encrypted(page.encrypted).into());
     if let Some(said) = page.condition("CertificatesReady") {
         fact("Certificates", spoken(said));
     }
@@ -61,6 +62,15 @@ fn facts(page: &Page, now: Timestamp) -> Table {
         page.incarnation.map_or_else(|| "not begun".to_owned(), |number| format!("{number}{cluster_id}")).into(),
     );
     table
+}
+
+fn encrypted(traffic: Encrypted) -> &'static str {
+    match (traffic.peer, traffic.client) {
+        (true, true) => "traffic between members and with clients",
+        (true, false) => "traffic between members",
+        (false, true) => "traffic with clients",
+        (false, false) => "nothing",
+    }
 }
 
 fn version(page: &Page) -> String {

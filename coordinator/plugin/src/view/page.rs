@@ -3,7 +3,7 @@
 use etcd_operator_shared::api::{
     EtcdBackup, EtcdCluster, EtcdMember,
     backup::BackupPhase,
-    cluster::{Phase, Roll},
+    cluster::{Encrypted, Phase, Roll},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -44,8 +44,8 @@ pub struct Page {
     pub db_size: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_size: Option<String>,
-    /// Which traffic is encrypted, in words.
-    pub encrypted: String,
+    /// Which traffic is encrypted.
+    pub encrypted: Encrypted,
     pub backups: Backups,
     pub conditions: Vec<Said>,
     pub members: Vec<Row>,
@@ -127,13 +127,7 @@ impl Page {
             cluster_id: status.cluster_id.clone(),
             db_size: status.db_size.clone(),
             volume_size: status.volume_size.clone(),
-            encrypted: match (encrypted.peer, encrypted.client) {
-                (true, true) => "between members and with clients",
-                (true, false) => "between members",
-                (false, true) => "with clients",
-                (false, false) => "no",
-            }
-            .to_owned(),
+            encrypted,
             backups: backups_of(cluster, backups),
             conditions: conditions(cluster),
             members: row::of(cluster, members, pods),

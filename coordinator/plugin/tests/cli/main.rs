@@ -130,7 +130,7 @@ fn a_thousand_clusters_are_two_requests() {
     let server = Server::start();
     let page = |from: usize, next: Option<&str>| {
         let items = (from..from + 500).map(|k| cluster(&format!("c{k:04}"), "True"));
-        list("EtcdClusterList", items.collect(), next)
+        list("EtcdClusterList", &items.collect::<Vec<_>>(), next)
     };
     let path = "/apis/etcd.etcd.io/v1alpha1/etcdclusters";
     server.answer(&format!("{path}?limit=500"), 200, page(0, Some("more")));
@@ -147,7 +147,7 @@ fn a_cluster_that_cannot_be_read_hides_no_other() {
     let mut strange = cluster("strange", "True");
     strange["spec"]["size"] = "three".into();
     let items = vec![strange, cluster("demo", "True")];
-    server.answer(&format!("{GROUP}/etcdclusters"), 200, list("EtcdClusterList", items, None));
+    server.answer(&format!("{GROUP}/etcdclusters"), 200, list("EtcdClusterList", &items, None));
     let output = kubectl_etcd(&server, &["status"]);
     assert!(text(&output.stdout).contains("demo"), "{output:?}");
     assert!(text(&output.stderr).contains("EtcdCluster strange in ns cannot be read"), "{output:?}");

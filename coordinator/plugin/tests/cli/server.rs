@@ -71,7 +71,7 @@ impl Server {
 }
 
 /// A list of objects, and where it goes on.
-pub fn list(kind: &str, items: Vec<Value>, next: Option<&str>) -> Value {
+pub fn list(kind: &str, items: &[Value], next: Option<&str>) -> Value {
     json!({"apiVersion": "v1", "kind": kind, "metadata": {"continue": next.unwrap_or_default()}, "items": items})
 }
 
