@@ -85,6 +85,6 @@ mod tests {
         assert_eq!(with(2 << 30, &["NOSPACE"])[0].outcome, Outcome::Fault);
         assert_eq!(with(1_900_000_000, &[])[0].outcome, Outcome::Note);
         assert_eq!(with(1 << 30, &[])[0].outcome, Outcome::Fine);
-        assert_eq!(check(&well(3)), [Finding::fine(CHECK, "the largest database has 20 MiB of 2.0 GiB")]);
+        assert_eq!(check(&well(3)), [Finding::fine(CHECK, "the largest database has 20Mi of 2Gi")]);
     }
 }

@@ -22,10 +22,10 @@ pub fn until(end: Timestamp, now: Timestamp) -> Option<String> {
     (end > now).then(|| age(now, end))
 }
 
-/// `20 MiB`, `1.5 GiB`.
+/// As Kubernetes writes them, with a digit behind the point where that says anything: `20Mi`, `1.5Gi`.
 #[must_use]
 pub fn bytes(count: i64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    const UNITS: [&str; 5] = ["", "Ki", "Mi", "Gi", "Ti"];
     let mut value = count as f64;
     let mut unit = UNITS[0];
     for larger in &UNITS[1..] {
@@ -34,8 +34,8 @@ pub fn bytes(count: i64) -> String {
         }
         (value, unit) = (value / 1024.0, larger);
     }
-    let digits = usize::from(unit != UNITS[0] && value < 10.0);
-    format!("{value:.digits$} {unit}")
+    let text = if value < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") };
+    format!("{}{unit}", text.trim_end_matches(".0"))
 }
 
 #[cfg(test)]
@@ -55,9 +55,8 @@ mod tests {
 
     #[test]
     fn bytes_have_three_digits_at_most() {
-        for (count, words) in
-            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (20_971_520, "20 MiB"), (5 << 30, "5.0 GiB")]
-        {
+        let all = [(0, "0"), (1023, "1023"), (1536, "1.5Ki"), (1 << 20, "1Mi"), (20_971_520, "20Mi"), (5 << 30, "5Gi")];
+        for (count, words) in all {
             assert_eq!(bytes(count), words);
         }
     }

@@ -225,18 +225,18 @@ mod tests {
     use super::*;
     use crate::view::page::tests::{cluster, member, pod};
 
-    fn row(members: Vec<EtcdMember>, pods: Known<Vec<Pod>>) -> Row {
+    fn row(members: Vec<EtcdMember>, pods: &Known<Vec<Pod>>) -> Row {
         let members = Known::Read(Listed { items: members, unreadable: vec![] });
-        of(&cluster(1), &members, &pods).remove(0)
+        of(&cluster(1), &members, pods).remove(0)
     }
 
     #[test]
     fn an_agents_word_counts_while_kubelet_hears_its_pod() {
         let said = || vec![member("demo-0", true)];
-        assert_eq!(row(said(), Known::Read(vec![pod("demo-0", "True")])).ready, Answer::True);
-        let silent = row(said(), Known::Read(vec![pod("demo-0", "Unknown")]));
+        assert_eq!(row(said(), &Known::Read(vec![pod("demo-0", "True")])).ready, Answer::True);
+        let silent = row(said(), &Known::Read(vec![pod("demo-0", "Unknown")]));
         assert_eq!((silent.ready, silent.reason.as_deref()), (Answer::Unknown, Some("Silent")));
-        let gone = row(said(), Known::Read(vec![]));
+        let gone = row(said(), &Known::Read(vec![]));
         assert_eq!((gone.ready, gone.reason.as_deref()), (Answer::False, Some("NoPod")));
     }
 
@@ -244,7 +244,7 @@ mod tests {
     fn what_the_agent_of_a_former_pod_said_is_not_believed() {
         let mut other = pod("demo-0", "True");
         other.metadata.uid = Some("another".into());
-        let row = row(vec![member("demo-0", true)], Known::Read(vec![other]));
+        let row = row(vec![member("demo-0", true)], &Known::Read(vec![other]));
         assert_eq!(row.ready, Answer::False);
     }
 

@@ -1,6 +1,8 @@
 //! The program as people start it, against an API server that says what the test wants: exit codes, and what is asked for.
 
+mod exec;
 mod server;
+mod websocket;
 
 use std::process::{Command, Output};
 

@@ -12,10 +12,14 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::websocket;
+
 #[derive(Default)]
 struct State {
     /// By method and path, or by method and path with the query.
     answers: HashMap<String, (u16, Value)>,
+    /// What a command in a pod prints: channel and bytes. Without any it may not be run.
+    prints: Option<Vec<(u8, Vec<u8>)>>,
     asked: Vec<String>,
 }
 
@@ -64,6 +68,11 @@ impl Server {
         self.state.lock().expect("no test has panicked here").answers.insert(format!("{method} {path}"), (code, body));
     }
 
+    /// Lets a command in a pod print this, on one channel after the other.
+    pub fn prints(&self, pieces: Vec<(u8, Vec<u8>)>) {
+        self.state.lock().expect("no test has panicked here").prints = Some(pieces);
+    }
+
     /// Methods and paths, with their queries.
     pub fn asked(&self) -> Vec<String> {
         self.state.lock().expect("no test has panicked here").asked.clone()
@@ -86,11 +95,16 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
     if lines.read_line(&mut first).is_err() {
         return;
     }
-    let mut length = 0;
+    let (mut length, mut key) = (0, None);
     loop {
         let mut header = String::new();
         if lines.read_line(&mut header).is_err() || header.trim().is_empty() {
             break;
+        }
+        if let Some((name, value)) = header.split_once(':')
+            && name.eq_ignore_ascii_case("sec-websocket-key")
+        {
+            key = Some(value.trim().to_owned());
         }
         if let Some(count) = header.to_ascii_lowercase().strip_prefix("content-length:") {
             length = count.trim().parse().unwrap_or_default();
@@ -99,6 +113,11 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
     let mut body = vec![0; length];
     let _ = lines.read_exact(&mut body);
     let asked = first.rsplit_once(' ').map_or("", |(asked, _)| asked).replace("?&", "?");
+    let prints = state.lock().expect("no test has panicked here").prints.clone();
+    if let (Some(key), Some(prints)) = (key, prints) {
+        state.lock().expect("no test has panicked here").asked.push(asked);
+        return websocket::print(stream, &key, &prints);
+    }
     let (code, body) = answer(&asked, state);
     let text = if body.is_null() { "404 page not found".to_owned() } else { body.to_string() };
     let head = format!(
