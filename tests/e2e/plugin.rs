@@ -1,12 +1,13 @@
 //! Promise: `kubectl etcd` tells the truth about a cluster, names what is wrong with it, and does what it is asked; its exit codes can be
 //! relied on.
 
-use crate::harness::demo::spec;
+use crate::harness::demo::{spec, spec_with};
 use crate::harness::plugin::kubectl_etcd;
-use crate::harness::{Demo, Manner, PATIENCE, Stage, play, until};
+use crate::harness::{Bucket, Demo, Manner, PATIENCE, Stage, play, until};
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
+use testbed::store::Traffic;
 use tokio::process::Command;
 
 /// What a person does on a day with a cluster of three.
@@ -18,6 +19,24 @@ fn kubectl_etcd_tells_the_truth_and_does_what_it_is_asked() {
         saves(stage, &demo).await.context("a snapshot")?;
         diagnoses(stage, &demo).await.context("a version that cannot be")?;
         holds(stage, &demo).await.context("a member that is held")?;
+        demo.settles(PATIENCE).await
+    });
+}
+
+#[test]
+fn kubectl_etcd_waits_until_a_backup_is_verified_and_a_version_runs() {
+    play("plugin_waits", Manner::Beside, async |stage| {
+        let Some(bucket) = Bucket::open(stage, Traffic::Plain).await? else { return Ok(()) };
+        bucket.admit(stage, "demo-store").await?;
+        let (demo, _) = Demo::up(stage, "demo", spec_with(1, json!({"backup": {"store": bucket.store()}}))).await?;
+        let backup = kubectl_etcd(stage, &["backup", "demo", "--wait", "--timeout", "2m"]).await?.with(0)?;
+        ensure!(backup.out.contains("is verified"), "it says {}{}", backup.out, backup.err);
+        stage.say(format!("kubectl etcd backup demo --wait:\n{}{}", backup.err, backup.out));
+        let upgrade = ["upgrade", "demo", "v3.5.35", "--wait", "--timeout", "2m"];
+        let upgrade = kubectl_etcd(stage, &upgrade).await?.with(0)?;
+        stage.say(format!("kubectl etcd upgrade demo v3.5.35 --wait:\n{}{}", upgrade.err, upgrade.out));
+        let page = kubectl_etcd(stage, &["status", "demo", "-o", "json"]).await?.with(0)?.json()?;
+        ensure!(page["version"]["running"] == "v3.5.35", "it says {page:#}");
         demo.settles(PATIENCE).await
     });
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use etcd_operator_shared::process::shutdown;
+
 use crate::failure::Failure;
 
 /// Whether anybody reads on: `kubectl etcd logs … | head` closes the pipe.
@@ -31,10 +33,26 @@ pub fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Whether standard output is a screen, which can be cleared.
+#[must_use]
+pub fn is_screen() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Clears the screen for a page that is shown again.
 #[must_use]
 pub fn again(text: &str) -> Reader {
-    if io::stdout().is_terminal() { print(&format!("\x1b[H\x1b[2J{text}")) } else { print(&format!("{text}\n")) }
+    if is_screen() { print(&format!("\x1b[H\x1b[2J{text}")) } else { print(&format!("{text}\n")) }
+}
+
+/// Returns when somebody asks it to end, as with Ctrl-C: what was begun is taken away then.
+pub async fn interrupted() -> Failure {
+    match shutdown::on_signal() {
+        Ok(asked) => asked.cancelled().await,
+        // Without handlers the default action ends the process.
+        Err(_) => std::future::pending().await,
+    }
+    Failure::Failed("interrupted: nothing was written".to_owned())
 }
 
 /// Whether progress may be drawn over itself.

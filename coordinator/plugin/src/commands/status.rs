@@ -115,12 +115,12 @@ async fn show<T: PartialEq + Serialize>(
     Ok(shown)
 }
 
-/// The next look that finds something else. Ages alone are drawn anew on a terminal only.
+/// The next look that finds something else. Ages alone are drawn anew on a screen only.
 async fn next<T: PartialEq>(look: &impl AsyncFn() -> Result<T, Failure>, shown: &T) -> Result<T, Failure> {
     loop {
         tokio::time::sleep(OFTEN).await;
         match look().await {
-            Ok(found) if terminal::draws() || found != *shown => return Ok(found),
+            Ok(found) if terminal::is_screen() || found != *shown => return Ok(found),
             Ok(_) => {}
             // The API server may be away for a moment: whoever watches wants to see it come back.
             Err(Failure::Failed(why)) => terminal::remark(&why),

@@ -176,6 +176,38 @@ fn a_dry_run_asks_and_changes_nothing() {
 }
 
 #[test]
+fn logs_of_all_members_are_in_the_order_of_their_times() {
+    let server = viewer("True");
+    let pod =
+        |name: &str| json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "agent"}, {"name": "etcd"}]}});
+    let pods = "/api/v1/namespaces/ns/pods";
+    server.answer(pods, 200, list("PodList", &[pod("demo-0"), pod("demo-1")], None));
+    let log = |pod: &str, container: &str, text: &str| {
+        server.answer(&format!("{pods}/{pod}/log?container={container}&timestamps=true"), 200, text.into());
+    };
+    log("demo-0", "etcd", "2026-11-27T12:00:01.5Z one\n2026-11-27T12:00:03Z three\n");
+    log("demo-1", "etcd", "2026-11-27T12:00:02Z two\n");
+    log("demo-1", "agent", "");
+    let output = kubectl_etcd(&server, &["logs", "demo"]);
+    assert_eq!(text(&output.stdout), "demo-0 etcd  | one\ndemo-1 etcd  | two\ndemo-0 etcd  | three\n");
+    let missing = "not allowed to read the log of demo-0, container agent";
+    assert!(code(&output) == Some(0) && text(&output.stderr).contains(missing), "{output:?}");
+    assert_eq!(code(&kubectl_etcd(&server, &["logs", "demo", "-c", "nginx"])), Some(3));
+}
+
+#[test]
+fn a_report_is_written_by_who_may_read_little_and_says_what_is_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("demo.zip");
+    let output = kubectl_etcd(&viewer("True"), &["report", "demo", "--out", file.to_str().expect("letters")]);
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(&file).expect("it is there")).expect("a zip");
+    let mut read = |name: &str| std::io::read_to_string(zip.by_name(name).expect(name)).expect("text");
+    assert!(read("demo/status.txt").contains("demo-0   Leader"));
+    assert!(read("demo/missing.txt").contains("objects/pods.yaml: not allowed to read pods"));
+}
+
+#[test]
 fn output_for_programs_is_json_and_without_colours() {
     let output = kubectl_etcd(&viewer("True"), &["status", "demo", "-o", "json"]);
     let page: Value = serde_json::from_slice(&output.stdout).expect("JSON");

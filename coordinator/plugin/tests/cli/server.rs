@@ -119,7 +119,11 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
         return websocket::print(stream, &key, &prints);
     }
     let (code, body) = answer(&asked, state);
-    let text = if body.is_null() { "404 page not found".to_owned() } else { body.to_string() };
+    let text = match body {
+        Value::Null => "404 page not found".to_owned(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
     let head = format!(
         "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         text.len()

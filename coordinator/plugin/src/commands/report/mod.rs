@@ -42,6 +42,17 @@ const LINES: i64 = 20_000;
 const BYTES: i64 = 8 << 20;
 
 pub async fn run(to: &Connection, name: &str, out: &Path) -> Result<Verdict, Failure> {
+    tokio::select! {
+        written = write(to, name, out) => written?,
+        // Dropping it is safe: what was written goes with the part.
+        failure = terminal::interrupted() => return Err(failure),
+    }
+    let words = "no Secrets, no data; look it through before you give it away";
+    terminal::say(&format!("{} holds what is known of {name}: {words}", out.display()));
+    Ok(Verdict::Good)
+}
+
+async fn write(to: &Connection, name: &str, out: &Path) -> Result<(), Failure> {
     let scene = scene(to, name).await?;
     let mut bundle = Bundle { zip: ZipWriter::new(Part::create(out)?), folder: name.to_owned(), missing: vec![] };
     bundle.put("status.txt", &page::print(&scene.page, Width::Wide, Paint::Plain, Timestamp::now()))?;
@@ -55,12 +66,7 @@ pub async fn run(to: &Connection, name: &str, out: &Path) -> Result<Verdict, Fai
     for pod in scene.pods() {
         logs(to, pod, &mut bundle).await?;
     }
-    bundle.finish()?;
-    terminal::say(&format!(
-        "{} holds what is known of {name}: no Secrets, no data; look it through before you give it away",
-        out.display()
-    ));
-    Ok(Verdict::Good)
+    bundle.finish()
 }
 
 /// The file that is written, and what could not be read for it.

@@ -37,7 +37,7 @@ pub async fn save(to: &Connection, name: &str, file: &Path, typed: Option<&str>)
     let streamed = tokio::select! {
         streamed = stream::stream(to, &member.name, member.db_size, &mut part) => streamed,
         // Dropping the stream is safe: what was written goes with the part.
-        _ = tokio::signal::ctrl_c() => Err(Failure::Failed("interrupted: nothing was saved".to_owned())),
+        failure = terminal::interrupted() => Err(failure),
     };
     let Whole { digest, bytes: count } = streamed?;
     part.finish()?;
