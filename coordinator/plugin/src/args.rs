@@ -40,14 +40,19 @@ pub enum Command {
     Status(Status),
     /// List the members of a cluster
     Members {
+        /// The cluster
         name: String,
         #[command(flatten)]
         print: Print,
     },
     /// Say of each member whether it serves, and why not
-    Health { name: String },
+    Health {
+        /// The cluster
+        name: String,
+    },
     /// Check everything that is known of a cluster: what is wrong, and what to do about it
     Diagnose {
+        /// The cluster
         name: String,
         /// How to print it
         #[arg(short, long, value_enum, default_value_t = Data::Table)]
@@ -55,6 +60,7 @@ pub enum Command {
     },
     /// Stop the etcd of a member and keep its pod, so that its volume can be looked at
     Hold {
+        /// The cluster
         name: String,
         /// The member, such as demo-1
         member: String,
@@ -66,6 +72,7 @@ pub enum Command {
     },
     /// Let a member that was held go on
     Release {
+        /// The cluster
         name: String,
         /// The member, such as demo-1
         member: String,
@@ -74,18 +81,21 @@ pub enum Command {
     },
     /// Leave a cluster as it is: nothing joins, leaves, rolls or is replaced until it is resumed
     Pause {
+        /// The cluster
         name: String,
         #[command(flatten)]
         dry: Dry,
     },
     /// Let a cluster that was paused go on
     Resume {
+        /// The cluster
         name: String,
         #[command(flatten)]
         dry: Dry,
     },
     /// Change the version of etcd
     Upgrade {
+        /// The cluster
         name: String,
         /// Such as v3.6.11
         version: Version,
@@ -96,6 +106,7 @@ pub enum Command {
     },
     /// Take a backup into the cluster's store, at once
     Backup {
+        /// The cluster
         name: String,
         #[command(flatten)]
         wait: Wait,
@@ -111,13 +122,17 @@ pub enum Command {
     Logs(Logs),
     /// Write what a cluster's helper needs into one zip file: objects, events, logs; no Secrets, no data
     Report {
+        /// The cluster
         name: String,
         /// Where it goes
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
     /// Print a completion script for a shell
-    Completion { shell: CompletionShell },
+    Completion {
+        /// Which shell
+        shell: CompletionShell,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -139,7 +154,9 @@ pub struct Status {
 pub enum Snapshot {
     /// Save one; the file gets its name once it is whole and right
     Save {
+        /// The cluster
         name: String,
+        /// Where it goes; what is there is replaced once the snapshot is whole
         file: PathBuf,
         /// The member that it is taken of; left out, one that follows
         #[arg(long)]
@@ -149,6 +166,7 @@ pub enum Snapshot {
 
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Logs {
+    /// The cluster
     pub name: String,
     /// Go on with new lines, and with new pods, until interrupted
     #[arg(short, long)]

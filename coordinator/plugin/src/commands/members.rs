@@ -62,9 +62,16 @@ fn sum(page: &Page) -> String {
         0 => format!("{} is stopped: its size is 0, and no member is wanted", page.name),
         1 if serve == 1 => "the member serves".to_owned(),
         _ if serve == wanted => format!("all {wanted} members serve"),
-        _ if serve >= quorum(wanted) => format!("{serve} of {wanted} members serve: a quorum, so the cluster does"),
-        _ => format!("{serve} of {wanted} members serve: no quorum is known to, and {} are needed", quorum(wanted)),
+        // While members are still to come, fewer are a quorum: the coordinator knows who votes.
+        _ if serve >= quorum(wanted) || is_available(page) => {
+            format!("{serve} of {wanted} members serve: a quorum, so the cluster does")
+        }
+        _ => format!("{serve} of {wanted} members serve: no quorum is known to"),
     }
+}
+
+fn is_available(page: &Page) -> bool {
+    page.condition("Available").is_some_and(|said| said.status == Answer::True)
 }
 
 #[cfg(test)]
@@ -88,7 +95,9 @@ mod tests {
         let verdicts = [3, 2, 0].map(|serve| verdict(&page(serve).members));
         assert_eq!(verdicts, [Verdict::Good, Verdict::Unhealthy, Verdict::Unhealthy]);
         assert!(sum(&page(2)).contains("a quorum, so the cluster does"));
-        assert!(sum(&page(1)).contains("2 are needed"));
+        let mut lost = page(1);
+        lost.conditions.clear();
+        assert!(sum(&lost).contains("no quorum is known to"));
     }
 
     #[test]

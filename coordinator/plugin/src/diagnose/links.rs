@@ -3,7 +3,7 @@
 use etcd_operator_shared::api::{EtcdMember, member::Role};
 
 use super::{Check, Finding, Scene, finding::or_fine};
-use crate::view::answer::Answer;
+use crate::view::{answer::Answer, row::Row};
 
 const CHECK: Check = Check::Links;
 
@@ -13,7 +13,7 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     }
     let leaders = leaders(scene);
     let mut found = rivals(&leaders);
-    let newest = leaders.iter().max_by_key(|leader| term(leader));
+    let newest = newest_leader(scene);
     found.extend(newest.into_iter().flat_map(|leader| unconnected(scene, leader)));
     match newest {
         None if found.is_empty() => {
@@ -25,12 +25,19 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
 
 /// Members whose agents say, in their present pods, that they lead.
 fn leaders(scene: &Scene) -> Vec<&EtcdMember> {
-    let heard = |name: &str| scene.page.members.iter().any(|row| row.name == name && row.ready != Answer::Unknown);
+    // Only of an agent that speaks in its present pod is a phase known.
+    let speaks = |row: &Row| row.phase.is_some() && row.ready != Answer::Unknown;
+    let heard = |name: &str| scene.page.members.iter().any(|row| row.name == name && speaks(row));
     let leads = |member: &&EtcdMember| {
         let role = member.status.as_ref().and_then(|status| status.role);
         role == Some(Role::Leader) && member.metadata.name.as_deref().is_some_and(heard)
     };
     scene.members().iter().filter(leads).collect()
+}
+
+/// Of several that say so, the one of the highest term.
+pub fn newest_leader(scene: &Scene) -> Option<&EtcdMember> {
+    leaders(scene).into_iter().max_by_key(|leader| term(leader))
 }
 
 fn term(member: &EtcdMember) -> i64 {

@@ -9,7 +9,7 @@ use etcd_operator_shared::{
     api::{EtcdBackup, EtcdCluster, EtcdMember, EtcdRestore, EtcdUser},
     names,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Service},
@@ -79,9 +79,8 @@ struct Bundle {
 impl Bundle {
     fn put(&mut self, name: &str, text: &str) -> Result<(), Failure> {
         let failed = |error: &dyn std::error::Error| Failure::Failed(format!("cannot write the report: {error}"));
-        self.zip
-            .start_file(format!("{}/{name}", self.folder), SimpleFileOptions::default())
-            .map_err(|error| failed(&error))?;
+        let options = SimpleFileOptions::default().last_modified_time(now());
+        self.zip.start_file(format!("{}/{name}", self.folder), options).map_err(|error| failed(&error))?;
         self.zip.write_all(text.as_bytes()).map_err(|error| failed(&error))
     }
 
@@ -105,6 +104,16 @@ impl Bundle {
         let part = self.zip.finish().map_err(|error| Failure::Failed(format!("cannot write the report: {error}")))?;
         part.finish()
     }
+}
+
+/// As zip says it: UTC, since a zip does not know of zones. Years that it cannot say are its first one.
+fn now() -> zip::DateTime {
+    let now = Timestamp::now().to_zoned(TimeZone::UTC);
+    let small = |number: i8| u8::try_from(number).unwrap_or_default();
+    let year = u16::try_from(now.year()).unwrap_or_default();
+    let (month, day) = (small(now.month()), small(now.day()));
+    zip::DateTime::from_date_and_time(year, month, day, small(now.hour()), small(now.minute()), small(now.second()))
+        .unwrap_or_default()
 }
 
 async fn objects(to: &Connection, name: &str, bundle: &mut Bundle) -> Result<(), Failure> {
