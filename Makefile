@@ -136,7 +136,7 @@ mutants: setup ## see whether the tests notice mistakes in the decisions (SHARD=
 	@command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants
 	@$(CARGO) mutants --shard $(SHARD) --sharding round-robin --output $(OUT)
 
-# All that tests run, built before the first of them does. The program of kubectl etcd comes with its own tests, and the
+# All that tests run, built before the first of them does. The program of kubectl etcd is built with its own tests, and the
 # e2e tests find it beside themselves.
 .PHONY: test-programs
 test-programs: setup
@@ -157,8 +157,12 @@ api: setup testbed-program ## test the kinds against a real API server
 api-only:
 	@$(CARGO) test -p etcd-tests --test api
 
+.PHONY: plugin-program
+plugin-program: setup
+	@$(CARGO) build -p kubectl-etcd
+
 .PHONY: e2e
-e2e: images crash-image last-release-image testbed-program ## test every promise on a real Kubernetes (WHAT=name narrows)
+e2e: images crash-image last-release-image testbed-program plugin-program ## test every promise on a real Kubernetes (WHAT=name narrows)
 	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory e2e-only
 
 # Three run at a time (tests/e2e/harness/turn.rs); the others are those that wait until they may be alone.

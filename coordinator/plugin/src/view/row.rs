@@ -186,13 +186,11 @@ fn heard(said: &EtcdMemberStatus, pod: &Pod) -> Standing {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let probed =
         conditions.iter().find(|condition| condition.type_ == "Ready").map(|condition| condition.status.as_str());
-    match probed {
-        Some("True") => (Answer::True, None, None),
-        Some("False" | "Unknown") | None | Some(_) => {
-            let words = "its agent said last that it serves, and kubelet finds its pod not ready";
-            (Answer::Unknown, Some("Silent".into()), Some(words.into()))
-        }
+    if probed == Some("True") {
+        return (Answer::True, None, None);
     }
+    let words = "its agent said last that it serves, and kubelet finds its pod not ready";
+    (Answer::Unknown, Some("Silent".into()), Some(words.into()))
 }
 
 /// The coordinator's word, with the agent's sentence where both agree.
