@@ -64,7 +64,8 @@ impl Failure {
             401 => Self::Failed(format!("the API server does not know you: {}", line(&status.message))),
             404 => Self::NotFound(format!("cannot {what}: {}", line(&status.message))),
             409 => Self::Conflict(format!("cannot {what}: {}", line(&status.message))),
-            // The API server's own words: a rule of the kind, an admission webhook or policy, or a right that is missing.
+            // The API server's own words: a rule of the kind, an admission webhook or policy, or a right that is
+            // missing.
             400 | 403 | 422 => Self::Refused(format!("refused: {}", refusal(status))),
             _ => Self::Failed(format!("cannot {what}: {}", line(&status.message))),
         }
@@ -81,7 +82,8 @@ fn is_of_the_kind(status: &Status) -> bool {
     !named
 }
 
-/// What the API server refuses in one sentence: of an invalid object the rules that it breaks, without the object's name before them.
+/// What the API server refuses in one sentence: of an invalid object the rules that it breaks, without the object's
+/// name before them.
 fn refusal(status: &Status) -> String {
     let words = line(&status.message);
     match words.split_once(" is invalid: ") {
@@ -130,7 +132,8 @@ mod tests {
 
     #[test]
     fn what_the_api_server_refuses_is_one_sentence_without_the_objects_name() {
-        let words = "EtcdCluster.etcd.etcd.io \"demo\" is invalid: spec.version:\n Invalid value: \"v9\": version must be v3.5.x";
+        let words = "EtcdCluster.etcd.etcd.io \"demo\" is invalid: spec.version:\n Invalid value: \"v9\": version \
+             must be v3.5.x";
         let failure = Failure::writing("change EtcdCluster demo", &said(422, words, "demo"));
         assert_eq!(failure.to_string(), "refused: spec.version: Invalid value: \"v9\": version must be v3.5.x");
         assert_eq!(failure.verdict(), Verdict::Refused);

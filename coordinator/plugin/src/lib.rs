@@ -6,8 +6,8 @@
 //!               │     ─▶ print     as text, in colours, as JSON or YAML
 //!               └─▶ verdict or failure ─▶ exit code
 //! ```
-//! `view/`, `diagnose/` and `print/` are pure, but for the question whether a terminal is there. Nothing here speaks etcd's protocol: what
-//! takes that is done by the agents, through pods/exec.
+//! `view/`, `diagnose/` and `print/` are pure, but for the question whether a terminal is there. Nothing here speaks
+//! etcd's protocol: what takes that is done by the agents, through pods/exec.
 
 pub mod apiserver;
 pub mod args;

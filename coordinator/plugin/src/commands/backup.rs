@@ -22,7 +22,8 @@ pub async fn run(to: &Connection, name: &str, wait: Wait, dry: Dry) -> Result<Ve
     let cluster = cluster::get(to, name).await?;
     if cluster.spec.backup.is_none() {
         return Err(Failure::Refused(format!(
-            "{name} has no store for backups: say in spec.backup.store where they go, or save one here: kubectl etcd snapshot save {name} FILE"
+            "{name} has no store for backups: say in spec.backup.store where they go, or save one here: kubectl etcd \
+                 snapshot save {name} FILE"
         )));
     }
     let made = make(to, name, dry).await?;
@@ -85,7 +86,8 @@ mod tests {
     use super::*;
 
     fn backup(phase: &str, reason: &str) -> EtcdBackup {
-        let condition = json!({"type": "Verified", "status": "Unknown", "reason": reason, "message": "words", "lastTransitionTime": "2026-11-27T11:00:00Z"});
+        let condition = json!({"type": "Verified", "status": "Unknown", "reason": reason, "message": "words",
+            "lastTransitionTime": "2026-11-27T11:00:00Z"});
         let status: Value =
             json!({"phase": phase, "conditions": [condition], "size": "20Mi", "revision": 7, "location": "a/b"});
         serde_json::from_value(

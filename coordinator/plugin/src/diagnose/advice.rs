@@ -56,7 +56,8 @@ const TABLE: &[Line] = &[
     ),
     (
         &["CorruptWAL", "CorruptDatabase"],
-        "the data on this volume is damaged: if a quorum of the others serves, delete this member's claim and pod, and it joins anew",
+        "the data on this volume is damaged: if a quorum of the others serves, delete this member's claim and pod, \
+         and it joins anew",
     ),
     (&["OutOfMemory"], "raise the memory limit in spec.pod.resources"),
     (&["AddressInUse"], "find what else listens on etcd's ports in the pod: a sidecar, or host networking"),
@@ -72,8 +73,8 @@ const TABLE: &[Line] = &[
     (&["OlderVolumeCopy"], "put the newest copy of the volume back"),
     (
         &["DataLost", "VolumeLost", "NoProofOfFirstStart"],
-        "bring the other members back: with a quorum of them this one joins by itself; if a majority of disks is gone for good, \
-         spec.recovery.abandonIncarnation",
+        "bring the other members back: with a quorum of them this one joins by itself; if a majority of disks is gone \
+         for good, spec.recovery.abandonIncarnation",
     ),
     (
         &["NotItself"],

@@ -15,8 +15,10 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     }
     let said = page.condition("BackupHealthy");
     let mut found = vec![match said.map(|said| (said.status, format!("{}: {}", said.reason, said.message))) {
-        Some((Answer::False, words)) => Finding::fault(CHECK, words)
-            .advise("look at the store, at the Secret with its credentials, and at the members' backups: kubectl get etcdbackups"),
+        Some((Answer::False, words)) => Finding::fault(CHECK, words).advise(
+            "look at the store, at the Secret with its credentials, and at the members' backups: kubectl get \
+                 etcdbackups",
+        ),
         Some((Answer::Unknown, words)) => Finding::note(CHECK, words),
         Some((Answer::True, words)) => Finding::fine(CHECK, with_age(scene, &words)),
         None => Finding::unknown(CHECK, "the coordinator says nothing of them yet"),

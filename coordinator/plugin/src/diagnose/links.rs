@@ -51,7 +51,8 @@ fn rivals(leaders: &[&EtcdMember]) -> Vec<Finding> {
     };
     let all: Vec<String> = leaders.iter().map(said).collect();
     let words = format!("more than one says that it leads: {}", all.join(", "));
-    let advice = "look again in a few seconds; if it stays so, the one of the lower term is cut off from the others or from the API server";
+    let advice = "look again in a few seconds; if it stays so, the one of the lower term is cut off from the others \
+         or from the API server";
     (leaders.len() > 1).then(|| Finding::note(CHECK, words).advise(advice)).into_iter().collect()
 }
 
@@ -63,9 +64,11 @@ fn unconnected(scene: &Scene, leader: &EtcdMember) -> Vec<Finding> {
     let apart = list.filter(|entry| entry.name != own && entry.started && !entry.connected && is_up(&entry.name));
     let found = apart.map(|entry| {
         let words = format!("the leader {own} has no connection to it, although its pod runs");
-        let between = [own, &entry.name].map(|name| scene.pod(name).and_then(|pod| pod.spec.as_ref()?.node_name.clone()).unwrap_or_default());
+        let between = [own, &entry.name]
+            .map(|name| scene.pod(name).and_then(|pod| pod.spec.as_ref()?.node_name.clone()).unwrap_or_default());
         let advice = format!(
-            "look at NetworkPolicies, and at port 2380 between nodes {} and {}; or its etcd does not run: see the check of members",
+            "look at NetworkPolicies, and at port 2380 between nodes {} and {}; or its etcd does not run: see the \
+                 check of members",
             between[0], between[1]
         );
         Finding::fault(CHECK, words).of(&entry.name).advise(advice)
@@ -97,7 +100,8 @@ mod tests {
 
     fn scene(change: impl Fn(&mut Vec<EtcdMember>)) -> Scene {
         let mut items: Vec<EtcdMember> = (0..3).map(|k| member(&format!("demo-{k}"), true)).collect();
-        let entry = |k: u32, connected: bool| json!({"id": "a", "name": format!("demo-{k}"), "started": true, "connected": connected});
+        let name = |k: u32| format!("demo-{k}");
+        let entry = |k: u32, on: bool| json!({"id": "a", "name": name(k), "started": true, "connected": on});
         let list = json!({"generation": 1, "members": [entry(0, false), entry(1, true), entry(2, false)]});
         items[0].status.as_mut().unwrap().membership = read(list);
         change(&mut items);

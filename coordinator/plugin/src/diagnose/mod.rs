@@ -3,8 +3,9 @@
 //! ```text
 //!   scene (objects as they were read, and when) ─▶ checks, each over its own corner ─▶ findings ─▶ verdict
 //! ```
-//! The deepest cause is named once: a member whose pod finds no node is told by the check of pods, not once more by that of members. What
-//! may not be read makes a check unknown, and ends nothing. What to do is taken from the table in agent/README.md ([`advice`]).
+//! The deepest cause is named once: a member whose pod finds no node is told by the check of pods, not once more by
+//! that of members. What may not be read makes a check unknown, and ends nothing. What to do is taken from the table in
+//! agent/README.md ([`advice`]).
 
 mod advice;
 mod backups;

@@ -96,7 +96,8 @@ mod tests {
     fn a_node_that_is_not_ready_is_named_with_the_members_that_it_carries() {
         let mut scene = well(3);
         let node = json!({"metadata": {"name": "node-of-demo-1"}, "spec": {"unschedulable": true}, "status": {"conditions": [
-            {"type": "DiskPressure", "status": "True"}, {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting"}]}});
+            {"type": "DiskPressure", "status": "True"},
+            {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting"}]}});
         if let Known::Read(nodes) = &mut scene.nodes {
             nodes[1] = read(node);
             nodes.remove(2);

@@ -29,11 +29,13 @@ impl Kind {
     pub fn advice(self) -> &'static str {
         match self {
             Self::Unschedulable => {
-                "make room on a node, or add one; or ask for less: spec.pod.resources, nodeSelector, affinity, tolerations"
+                "make room on a node, or add one; or ask for less: spec.pod.resources, nodeSelector, affinity, \
+                     tolerations"
             }
             Self::VolumePending => "see the check of volumes: the pod waits for its PersistentVolumeClaim",
             Self::ImageNotPulled => {
-                "check spec.version, spec.repository and spec.image, and spec.pod.imagePullSecrets; can the nodes reach the registry?"
+                "check spec.version, spec.repository and spec.image, and spec.pod.imagePullSecrets; can the nodes \
+                     reach the registry?"
             }
             Self::ContainerFailed => {
                 "mend what kubelet names, most often something that spec.pod.template mounts or asks for"
@@ -124,10 +126,8 @@ mod tests {
     }
 
     fn container(state: &Value, last: &Value) -> Pod {
-        pod(
-            &json!({"containerStatuses": [{"name": "etcd", "image": "i:v1", "imageID": "", "ready": false, "restartCount": 4,
-            "state": state, "lastState": last}]}),
-        )
+        pod(&json!({"containerStatuses": [{"name": "etcd", "image": "i:v1", "imageID": "", "ready": false,
+            "restartCount": 4, "state": state, "lastState": last}]}))
     }
 
     #[test]

@@ -63,8 +63,8 @@ fn stuck(scene: &Scene, pod: &Pod) -> Option<Finding> {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("its node");
     let words = format!("it should be gone since {}, and kubelet of {node} has not ended it", age(since, scene.now));
     let advice = format!(
-        "bring {node} back; if it is off for good, delete the Node: its pods and volumes are let go then. Deleting the pod by force while \
-         the node runs leaves two of them on one volume"
+        "bring {node} back; if it is off for good, delete the Node: its pods and volumes are let go then. Deleting \
+         the pod by force while the node runs leaves two of them on one volume"
     );
     Some(Finding::fault(CHECK, words).of(pod.metadata.name.as_deref().unwrap_or_default()).advise(advice))
 }

@@ -24,7 +24,8 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
         Finding::unknown(CHECK, format!("{words}, and {unknown} are not heard"))
             .advise(format!("ask one of them: kubectl exec {silent} -c agent -- etcd-agent status"))
     } else if serve < needed {
-        let advice = "bring members back, as the other faults say: nothing can be written until then, and nothing is lost by waiting";
+        let advice = "bring members back, as the other faults say: nothing can be written until then, and nothing is \
+             lost by waiting";
         Finding::fault(CHECK, format!("no quorum: {words}")).advise(advice)
     } else if serve == needed && serve < voters.len() {
         Finding::note(CHECK, format!("{words}: one more loss stops all writes"))
@@ -75,7 +76,8 @@ mod tests {
     #[test]
     fn members_that_are_only_to_come_cost_no_quorum() {
         let mut one = member("demo-0", true);
-        let list = json!({"generation": 1, "members": [{"id": "a", "name": "demo-0", "started": true}, {"id": "b", "name": "demo-1", "learner": true}]});
+        let list = json!({"generation": 1, "members": [
+            {"id": "a", "name": "demo-0", "started": true}, {"id": "b", "name": "demo-1", "learner": true}]});
         one.status.as_mut().unwrap().membership = read(list);
         let members = Known::Read(Listed { items: vec![one, member("demo-1", false)], unreadable: vec![] });
         let found = check(&of(Sources { members, ..sources(3) }));

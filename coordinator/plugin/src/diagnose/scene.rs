@@ -131,7 +131,8 @@ pub mod tests {
     /// A warning about an object, so many seconds ago.
     pub fn warning(kind: &str, name: &str, reason: &str, message: &str, ago: i64) -> Event {
         read(json!({
-            "metadata": {"name": "e", "namespace": "ns"}, "type": "Warning", "reason": reason, "message": message, "count": 3,
+            "metadata": {"name": "e", "namespace": "ns"}, "type": "Warning", "reason": reason, "message": message,
+            "count": 3,
             "involvedObject": {"kind": kind, "name": name},
             "lastTimestamp": Timestamp::from_second(at().as_second() - ago).unwrap().to_string()}))
     }

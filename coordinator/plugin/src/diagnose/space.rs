@@ -36,7 +36,8 @@ fn of_member(member: &EtcdMember, quota: Option<i64>) -> Vec<Finding> {
     let mut found: Vec<Finding> = status.alarms.iter().map(|alarm| {
         let advice = match alarm.as_str() {
             "NOSPACE" => {
-                "delete keys, compact and defragment, or raise spec.etcd.quotaBackend; then etcdctl alarm disarm, in the etcd container"
+                "delete keys, compact and defragment, or raise spec.etcd.quotaBackend; then etcdctl alarm disarm, in \
+                     the etcd container"
             }
             "CORRUPT" => "this member's data differs from the others': look which is right before anything is deleted",
             _ => "see etcd's documentation of this alarm",

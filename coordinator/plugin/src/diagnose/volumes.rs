@@ -22,10 +22,12 @@ fn of_claim(scene: &Scene, claim: &PersistentVolumeClaim) -> Option<Finding> {
     let status = claim.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
     let finding = match phase {
-        "Lost" => Finding::fault(CHECK, "the volume that it was bound to is gone")
-            .advise("bring the volume back; or, if the other members serve, delete the claim and the pod: the member joins anew"),
+        "Lost" => Finding::fault(CHECK, "the volume that it was bound to is gone").advise(
+            "bring the volume back; or, if the other members serve, delete the claim and the pod: the member \
+                 joins anew",
+        ),
         "Pending" => pending(scene, claim, &name),
-        _ if claim.metadata.deletion_timestamp.is_some() => Finding::note(CHECK, "it is being deleted, once no pod uses it"),
+        _ if claim.metadata.deletion_timestamp.is_some() => Finding::note(CHECK, "it goes once no pod uses it"),
         _ => resizing(claim)?,
     };
     Some(finding.of(name))

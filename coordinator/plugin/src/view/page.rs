@@ -214,24 +214,28 @@ pub mod tests {
     }
 
     fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
-        json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "2026-11-27T11:00:00Z"})
+        json!({"type": kind, "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": "2026-11-27T11:00:00Z"})
     }
 
     /// A cluster that is as it should be, led by its first member.
     pub fn cluster(size: u32) -> EtcdCluster {
         let members: Vec<Value> = (0..size)
-            .map(|k| json!({"name": format!("demo-{k}"), "id": "a", "role": if k == 0 { "Leader" } else { "Follower" }, "ready": "True"}))
+            .map(|k| (k, if k == 0 { "Leader" } else { "Follower" }))
+            .map(|(k, role)| json!({"name": format!("demo-{k}"), "id": "a", "role": role, "ready": "True"}))
             .collect();
         let message = format!("{size}/{size} members serve, demo-0 leads");
         serde_json::from_value(json!({
             "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster",
-            "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1, "creationTimestamp": "2026-11-27T10:00:00Z"},
+            "metadata": {"name": "demo", "namespace": "ns", "uid": "u", "generation": 1,
+                "creationTimestamp": "2026-11-27T10:00:00Z"},
             "spec": {"size": size, "version": "v3.5.21"},
             "status": {
-                "observedGeneration": 1, "phase": "Running", "leader": "demo-0", "version": "v3.5.21", "clusterVersion": "3.5",
-                "ready": format!("{size}/{size}"), "replicas": size, "dbSize": "20Mi", "volumeSize": "8Gi", "clusterId": "c1",
-                "operator": "ops/etcd-coordinator",
-                "incarnation": {"number": 1, "token": "t", "initialMembers": ["demo-0"], "membersCreated": true, "quotaBackend": "2Gi"},
+                "observedGeneration": 1, "phase": "Running", "leader": "demo-0", "version": "v3.5.21",
+                "clusterVersion": "3.5", "ready": format!("{size}/{size}"), "replicas": size, "dbSize": "20Mi", "volumeSize": "8Gi",
+                "clusterId": "c1", "operator": "ops/etcd-coordinator",
+                "incarnation": {"number": 1, "token": "t", "initialMembers": ["demo-0"], "membersCreated": true,
+                    "quotaBackend": "2Gi"},
                 "conditions": [
                     condition("Ready", "True", "AllMembersServe", &message),
                     condition("Available", "True", "QuorumServes", &message),
@@ -255,11 +259,13 @@ pub mod tests {
     pub fn member(name: &str, ready: bool) -> EtcdMember {
         serde_json::from_value(json!({
             "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdMember", "metadata": {"name": name, "namespace": "ns"},
-            "spec": {"clusterName": "demo", "clusterUid": "u", "incarnation": 1, "token": "t", "initialMembers": ["demo-0"], "size": 3},
+            "spec": {"clusterName": "demo", "clusterUid": "u", "incarnation": 1, "token": "t",
+                "initialMembers": ["demo-0"], "size": 3},
             "status": {
                 "podUid": format!("uid-of-{name}"), "ready": ready, "phase": "Running",
-                "role": if name == "demo-0" { "Leader" } else { "Follower" }, "memberId": "a", "version": "v3.5.21", "settled": ready,
-                "dbSize": 20_971_520, "dbSizeInUse": 10_485_760, "restarts": 0, "address": "10.0.0.1", "agentVersion": "0.1.0", "term": 3,
+                "role": if name == "demo-0" { "Leader" } else { "Follower" }, "memberId": "a", "version": "v3.5.21",
+                "settled": ready, "dbSize": 20_971_520, "dbSizeInUse": 10_485_760, "restarts": 0, "address": "10.0.0.1",
+                "agentVersion": "0.1.0", "term": 3,
                 "reason": if ready { "" } else { "NoQuorum" },
                 "message": if ready { "" } else { "etcd finds no majority of members" },
             },

@@ -1,7 +1,7 @@
 //! One member: what its agent, kubelet and the coordinator say of it, put together.
 //!
-//! The agent's word counts as long as it is of the pod that runs and kubelet hears that pod. The coordinator's line in the cluster's status
-//! is what is left where the EtcdMembers or pods may not be read.
+//! The agent's word counts as long as it is of the pod that runs and kubelet hears that pod. The coordinator's line in
+//! the cluster's status is what is left where the EtcdMembers or pods may not be read.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! The program as people start it, against an API server that says what the test wants: exit codes, and what is asked for.
+//! The program as people start it, against an API server that says what the test wants: exit codes, and what is asked
+//! for.
 
 mod exec;
 mod server;
@@ -17,7 +18,8 @@ fn cluster(name: &str, ready: &str) -> Value {
         "metadata": {"name": name, "namespace": "ns", "uid": "u", "generation": 1, "resourceVersion": "7"},
         "spec": {"size": 1, "version": "v3.5.21"},
         "status": {"observedGeneration": 1, "phase": "Running", "ready": "1/1", "conditions": [
-            {"type": "Ready", "status": ready, "reason": "R", "message": "m", "lastTransitionTime": "2026-11-27T11:00:00Z"}],
+            {"type": "Ready", "status": ready, "reason": "R", "message": "m",
+                "lastTransitionTime": "2026-11-27T11:00:00Z"}],
             "members": [{"name": format!("{name}-0"), "role": "Leader", "ready": ready}]},
     })
 }

@@ -86,7 +86,8 @@ pub fn list(kind: &str, items: &[Value], next: Option<&str>) -> Value {
 
 /// A refusal as the API server words it.
 pub fn failure(code: u16, message: &str, name: &str) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message, "details": {"name": name}})
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message,
+        "details": {"name": name}})
 }
 
 fn serve(stream: &TcpStream, state: &Mutex<State>) {

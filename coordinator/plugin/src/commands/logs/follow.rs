@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   every two seconds: pods ─▶ a task for each container that has none
-//!   task: log ─▶ lines ─▶ window ─▶ standard output        its end: told with the time of its last line, so that the next one goes on there
+//!   task: log ─▶ lines ─▶ window ─▶ standard output
+//!         └─▶ its end: the next task for it goes on behind its last line
 //! ```
 
 use std::{
@@ -74,7 +75,8 @@ pub async fn follow(to: &Connection, name: &str, wanted: &Wanted) -> Result<Verd
                 is_first = false;
                 for (key, pod, container) in found {
                     if running.insert(key.clone()) {
-                        let (to, wanted, tell, after) = (to.clone(), wanted.clone(), tell.clone(), last.get(&key).copied());
+                        let (to, wanted, tell) = (to.clone(), wanted.clone(), tell.clone());
+                        let after = last.get(&key).copied();
                         tokio::spawn(async move { stream(&to, (key, pod, container), &wanted, after, &tell).await });
                     }
                 }

@@ -71,7 +71,8 @@ impl Source {
             container: Some(container.to_owned()),
             follow: matches!(reach, Reach::Future { .. }),
             timestamps: true,
-            // The API server counts whole seconds: of the second that was broken off, lines come twice and are dropped here.
+            // The API server counts whole seconds: of the second that was broken off, lines come twice and are dropped
+            // here.
             since_time: after,
             since_seconds: wanted
                 .since

@@ -1,5 +1,5 @@
-//! `report`: one zip file with what somebody needs who helps: objects, events, logs, and what this program makes of them. No Secrets, no data
-//! of etcd; values of environment variables are left out ([`redact`]).
+//! `report`: one zip file with what somebody needs who helps: objects, events, logs, and what this program makes of
+//! them. No Secrets, no data of etcd; values of environment variables are left out ([`redact`]).
 
 mod redact;
 

@@ -58,10 +58,12 @@ mod tests {
 
     #[test]
     fn values_of_the_environment_are_left_out_wherever_they_stand() {
-        let secret = json!([{"name": "PASSWORD", "value": "hunter2"}, {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]);
+        let secret = json!([{"name": "PASSWORD", "value": "hunter2"}, {"name": "POD",
+            "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]);
         let given = json!({
             "metadata": {"name": "demo-0", "managedFields": [1], "annotations": {COPY: "hunter2", "mine": "stays"}},
-            "spec": {"containers": [{"name": "x", "env": secret}], "pod": {"template": {"spec": {"containers": [{"env": secret}]}}}},
+            "spec": {"containers": [{"name": "x", "env": secret}],
+                "pod": {"template": {"spec": {"containers": [{"env": secret}]}}}},
         });
         let text = object(given).to_string();
         assert!(!text.contains("hunter2") && !text.contains("managedFields"), "{text}");

@@ -1,6 +1,7 @@
 //! The bytes of a snapshot as they pass by: is it whole, and is it what etcd sent?
 //!
-//! A snapshot is the database, whose pages are whole, and a SHA-256 of it. Source: etcd `etcdutl/snapshot/v3_snapshot.go`, `hasChecksum`.
+//! A snapshot is the database, whose pages are whole, and a SHA-256 of it. Source: etcd
+//! `etcdutl/snapshot/v3_snapshot.go`, `hasChecksum`.
 
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 

@@ -3,8 +3,8 @@
 //! ```text
 //!   etcd ─▶ etcd-agent snapshot save - ─▶ pods/exec ─▶ FILE.part ─▶ whole? right? fsync ─▶ FILE
 //! ```
-//! FILE is there only once it is whole: etcd's own trailer is right, and the digest is the one that the agent has told on its standard
-//! error. What was there under its name is replaced then, in one step.
+//! FILE is there only once it is whole: etcd's own trailer is right, and the digest is the one that the agent has told
+//! on its standard error. What was there under its name is replaced then, in one step.
 
 mod content;
 mod stream;
