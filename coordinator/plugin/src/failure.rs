@@ -112,6 +112,15 @@ pub fn line(words: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// So many letters of it at most.
+#[must_use]
+pub fn cut(words: &str, most: usize) -> String {
+    match words.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -137,6 +146,12 @@ mod tests {
         let failure = Failure::writing("change EtcdCluster demo", &said(422, words, "demo"));
         assert_eq!(failure.to_string(), "refused: spec.version: Invalid value: \"v9\": version must be v3.5.x");
         assert_eq!(failure.verdict(), Verdict::Refused);
+    }
+
+    #[test]
+    fn long_words_are_cut_between_letters() {
+        assert_eq!(cut("äöü", 2), "äö…");
+        assert_eq!(cut("äöü", 3), "äöü");
     }
 
     #[test]

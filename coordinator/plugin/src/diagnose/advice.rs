@@ -3,16 +3,36 @@
 /// What a person can do.
 #[must_use]
 pub fn of_member(reason: &str) -> Option<&'static str> {
-    TABLE.iter().find(|(reasons, _)| reasons.contains(&reason)).map(|(_, advice)| *advice)
+    line(reason).map(|(_, _, advice)| *advice)
+}
+
+/// Whether it passes by itself; one that this table does not know stays.
+#[must_use]
+pub fn lasting(reason: &str) -> Lasting {
+    line(reason).map_or(Stays, |(lasting, _, _)| *lasting)
+}
+
+fn line(reason: &str) -> Option<&'static Line> {
+    TABLE.iter().find(|(_, reasons, _)| reasons.contains(&reason))
 }
 
 /// What passes by itself.
 const WAIT: &str = "wait: it passes by itself";
 
-type Line = (&'static [&'static str], &'static str);
+/// Whether members give a reason for a while only, as they come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    Passes,
+    Stays,
+}
+
+use Lasting::{Passes, Stays};
+
+type Line = (Lasting, &'static [&'static str], &'static str);
 
 const TABLE: &[Line] = &[
     (
+        Passes,
         &[
             "Starting",
             "WaitingForPeers",
@@ -29,82 +49,99 @@ const TABLE: &[Line] = &[
         WAIT,
     ),
     (
+        Passes,
         &["Joining", "WaitingForTurn", "WaitingForCluster"],
         "wait: members join one at a time, and etcd itself says when",
     ),
-    (&["NoQuorum"], "look at the other members: this one runs and finds no majority of them"),
-    (&["NotAnswering"], "look at the node's disk and CPU: etcd's process is there and says nothing"),
-    (&["LauncherMissing", "NotStarted", "NotHeard"], "look at the pod's events: kubectl describe pod MEMBER"),
-    (&["NoPod"], "look at the StatefulSet's events: kubectl describe statefulset NAME"),
+    (Stays, &["NoQuorum"], "look at the other members: this one runs and finds no majority of them"),
+    (Stays, &["NotAnswering"], "look at the node's disk and CPU: etcd's process is there and says nothing"),
+    (Stays, &["LauncherMissing", "NotStarted", "NotHeard"], "look at the pod's events: kubectl describe pod MEMBER"),
+    (Stays, &["NoPod"], "look at the StatefulSet's events: kubectl describe statefulset NAME"),
     (
+        Stays,
         &["Silent"],
         "look at the pod's node, and at its way to the API server: the member may well serve, and nobody hears of it",
     ),
-    (&["Unreadable"], "the EtcdMember holds what the coordinator does not understand: its events name the field"),
-    (&["WaitingForCertificate"], "look at the coordinator, and at the condition CertificatesReady"),
-    (&["WaitingForSnapshot"], "wait; look at the EtcdRestore"),
-    (&["Restoring"], "wait: the message says how far it is"),
-    (&["RestoreFailed"], "mend what the message names; it is tried again"),
     (
+        Stays,
+        &["Unreadable"],
+        "the EtcdMember holds what the coordinator does not understand: its events name the field",
+    ),
+    (Stays, &["WaitingForCertificate"], "look at the coordinator, and at the condition CertificatesReady"),
+    (Passes, &["WaitingForSnapshot"], "wait; look at the EtcdRestore"),
+    (Passes, &["Restoring"], "wait: the message says how far it is"),
+    (Stays, &["RestoreFailed"], "mend what the message names; it is tried again"),
+    (
+        Stays,
         &["WaitingForAnswer", "WaitingForQuorum", "WaitingForConfirmation"],
         "look at the other members: no quorum of them answers whether this one may join",
     ),
-    (&["WrongFlags", "OptionsRefused"], "mend spec.etcd: the message has etcd's words"),
+    (Stays, &["WrongFlags", "OptionsRefused"], "mend spec.etcd: the message has etcd's words"),
     (
+        Stays,
         &["DiskFull"],
         "make room on the volume (etcd-agent volume list, in the agent's container), or raise spec.storage.size",
     ),
     (
+        Stays,
         &["CorruptWAL", "CorruptDatabase"],
         "the data on this volume is damaged: if a quorum of the others serves, delete this member's claim and pod, \
          and it joins anew",
     ),
-    (&["OutOfMemory"], "raise the memory limit in spec.pod.resources"),
-    (&["AddressInUse"], "find what else listens on etcd's ports in the pod: a sidecar, or host networking"),
-    (&["Killed", "Crashed"], "see why: kubectl etcd logs NAME"),
+    (Stays, &["OutOfMemory"], "raise the memory limit in spec.pod.resources"),
+    (Stays, &["AddressInUse"], "find what else listens on etcd's ports in the pod: a sidecar, or host networking"),
+    (Stays, &["Killed", "Crashed"], "see why: kubectl etcd logs NAME"),
     (
+        Passes,
         &["Removed"],
         "wait: the member was removed from the cluster, and joins anew once a quorum of the others confirms it",
     ),
     (
+        Stays,
         &["ForeignVolume", "VolumeNotMarked", "OtherIncarnation"],
         "mount the right volume: this one is not this member's, and nothing on it is touched",
     ),
-    (&["OlderVolumeCopy"], "put the newest copy of the volume back"),
+    (Stays, &["OlderVolumeCopy"], "put the newest copy of the volume back"),
     (
+        Stays,
         &["DataLost", "VolumeLost", "NoProofOfFirstStart"],
         "bring the other members back: with a quorum of them this one joins by itself; if a majority of disks is gone \
          for good, spec.recovery.abandonIncarnation",
     ),
     (
+        Stays,
         &["NotItself"],
         "if the others serve, delete this member's claim and pod: it joins anew; else find out who has forced it",
     ),
-    (&["CutOff"], "look at this member's network: the others serve without it"),
-    (&["OrderRefused"], "do as the message says"),
-    (&["VolumeUnreadable"], "look at the storage: the volume cannot be read, and nothing is touched"),
-    (&["VersionRefused"], "set spec.version to what the message names"),
+    (Stays, &["CutOff"], "look at this member's network: the others serve without it"),
+    (Stays, &["OrderRefused"], "do as the message says"),
+    (Stays, &["VolumeUnreadable"], "look at the storage: the volume cannot be read, and nothing is touched"),
+    (Stays, &["VersionRefused"], "set spec.version to what the message names"),
     (
+        Stays,
         &["Superseded"],
         "find out which one is right: another volume, or another member with this address, speaks for this member",
     ),
-    (&["VolumeNotWritable"], "look at the storage: writes to the volume fail or hang"),
+    (Stays, &["VolumeNotWritable"], "look at the storage: writes to the volume fail or hang"),
     (
+        Passes,
         &["VolumeInUse"],
         "wait: a predecessor is just ending; if it does not pass, find the other pod that works on the volume",
     ),
     (
+        Stays,
         &["VolumeEmptied"],
         "what etcd holds ends with its process: move leadership, then delete this member's pod and claim",
     ),
-    (&["AuthenticationOn"], "nothing needs to be done: etcd refuses the agent what takes a user"),
+    (Stays, &["AuthenticationOn"], "nothing needs to be done: etcd refuses the agent what takes a user"),
     (
+        Stays,
         &["CertificateExpiring"],
         "look at the coordinator: it has not issued other certificates; the message has the reason",
     ),
-    (&["HandshakeFailed"], "look at that member's certificates and clock; it is tried again every minute"),
-    (&["HeldBySpec"], "it is off because spec.hold names it: kubectl etcd release NAME MEMBER"),
-    (&["Paused"], "it waits because the cluster is paused: kubectl etcd resume NAME"),
+    (Stays, &["HandshakeFailed"], "look at that member's certificates and clock; it is tried again every minute"),
+    (Stays, &["HeldBySpec"], "it is off because spec.hold names it: kubectl etcd release NAME MEMBER"),
+    (Stays, &["Paused"], "it waits because the cluster is paused: kubectl etcd resume NAME"),
 ];
 
 #[cfg(test)]
@@ -133,7 +170,7 @@ mod tests {
 
     #[test]
     fn no_reason_has_two_pieces_of_advice() {
-        let mut all: Vec<&str> = TABLE.iter().flat_map(|(reasons, _)| reasons.iter().copied()).collect();
+        let mut all: Vec<&str> = TABLE.iter().flat_map(|(_, reasons, _)| reasons.iter().copied()).collect();
         let count = all.len();
         all.sort_unstable();
         all.dedup();

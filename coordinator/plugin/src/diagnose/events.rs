@@ -5,13 +5,18 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Event;
 
 use super::{Check, Finding, Scene, finding::or_fine, scene::last};
-use crate::{failure::line, print::units::age};
+use crate::{
+    failure::{cut, line},
+    print::units::age,
+};
 
 const CHECK: Check = Check::Events;
 /// What is older is history, as of a member that has started since.
 const RECENT: SignedDuration = SignedDuration::from_mins(15);
 /// The newest ones tell the story; `kubectl events` has the rest.
 const MOST: usize = 5;
+/// As many letters of each: an event is a hint here, and `kubectl events` has all of it.
+const WORDS: usize = 240;
 
 pub fn check(scene: &Scene) -> Vec<Finding> {
     let Some(all) = scene.events.read() else {
@@ -39,7 +44,7 @@ fn told(scene: &Scene, event: &Event) -> Finding {
     let count = event.series.as_ref().and_then(|series| series.count).or(event.count).unwrap_or(1);
     let times = if count > 1 { format!(", {count} times") } else { String::new() };
     let ago = last(event).map(|seen| format!(", {} ago", age(seen, scene.now))).unwrap_or_default();
-    let words = line(event.message.as_deref().unwrap_or_default());
+    let words = cut(&line(event.message.as_deref().unwrap_or_default()), WORDS);
     let reason = event.reason.as_deref().unwrap_or("Warning");
     let subject =
         format!("{} {}", object.kind.as_deref().unwrap_or_default(), object.name.as_deref().unwrap_or_default());

@@ -32,6 +32,7 @@ pub struct Finding {
 /// What was looked at.
 #[derive(Serialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
+    Ready,
     Operator,
     Spec,
     Quorum,

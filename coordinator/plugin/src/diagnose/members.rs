@@ -1,9 +1,17 @@
 //! What do the agents say of their members?
 
-use super::{Check, Finding, Scene, advice, finding::or_fine};
+use jiff::SignedDuration;
+
+use super::{
+    Check, Finding, Scene,
+    advice::{self, Lasting},
+    finding::or_fine,
+};
 use crate::view::{answer::Answer, row::Row};
 
 const CHECK: Check = Check::Members;
+/// A member starts within seconds, and on a busy node within a minute.
+const NEW: SignedDuration = SignedDuration::from_mins(1);
 /// Said of members that serve, and of no interest.
 const HARMLESS: &str = "AuthenticationOn";
 
@@ -32,6 +40,7 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
 fn fine(scene: &Scene) -> String {
     let (serve, wanted) = (scene.wanted().filter(|row| row.ready == Answer::True).count(), scene.wanted().count());
     match wanted - serve {
+        0 if wanted == 0 => "no member is wanted".to_owned(),
         0 => "all agents say that their members serve".to_owned(),
         others => format!("{serve} agents say that their members serve; of the other {others} another check tells why"),
     }
@@ -49,10 +58,19 @@ fn standing(scene: &Scene, row: &Row) -> Option<Finding> {
         Answer::False | Answer::Unknown if known_already => return None,
         // A person wants it so, and the check of the spec says it.
         Answer::False if reason == "HeldBySpec" => return None,
+        Answer::False if advice::lasting(reason) == Lasting::Passes || is_new(scene, &row.name) => {
+            Finding::note(CHECK, words)
+        }
         Answer::False => Finding::fault(CHECK, words),
         Answer::Unknown => Finding::unknown(CHECK, words),
     };
     Some(with_advice(scene, finding, &row.name, reason))
+}
+
+/// Whether its pod was made a moment ago: its containers may still be on their way.
+fn is_new(scene: &Scene, member: &str) -> bool {
+    let made = scene.pod(member).and_then(|pod| pod.metadata.creation_timestamp.as_ref());
+    made.is_some_and(|made| scene.now.duration_since(made.0) < NEW)
 }
 
 fn with_advice(scene: &Scene, finding: Finding, member: &str, reason: &str) -> Finding {
@@ -99,6 +117,13 @@ mod tests {
         }
         let crashed = check(&saying(false, "Crashed", None));
         assert_eq!(crashed[0].advice.as_deref(), Some("see why: kubectl etcd logs demo"));
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_a_note() {
+        for reason in ["Starting", "WaitingForPeers", "Leaving", "Joining"] {
+            assert_eq!(check(&saying(false, reason, None))[0].outcome, Outcome::Note, "{reason}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod pod_trouble;
 mod pods;
 mod print;
 mod quorum;
+mod ready;
 mod scene;
 mod space;
 mod spec;
@@ -34,6 +35,7 @@ pub use scene::Scene;
 #[must_use]
 pub fn diagnose(scene: &Scene) -> Report {
     let checks = [
+        ready::check,
         operator::check,
         spec::check,
         quorum::check,

@@ -24,7 +24,12 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
         })
         .collect();
     found.extend(crowded(scene, &on));
-    or_fine(found, CHECK, format!("{} carry members, all well", on.len()))
+    let fine = if on.is_empty() {
+        "none carries a member".to_owned()
+    } else {
+        format!("{} carry members, all well", on.len())
+    };
+    or_fine(found, CHECK, fine)
 }
 
 fn members_by_node(scene: &Scene) -> BTreeMap<&str, Vec<&str>> {

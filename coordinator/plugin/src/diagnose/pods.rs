@@ -17,8 +17,8 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     }
     let mut found: Vec<Finding> = scene.wanted().flat_map(|row| of_member(scene, &row.name)).collect();
     found.extend(scene.pods().iter().filter_map(|pod| stuck(scene, pod)));
-    let count = scene.pods().len();
-    or_fine(found, CHECK, format!("{count} of {} are there, and none is in trouble", scene.page.size))
+    let (count, wanted) = (scene.pods().len(), scene.wanted().count());
+    or_fine(found, CHECK, format!("{count} are there, {wanted} are wanted, and none is in trouble"))
 }
 
 fn of_member(scene: &Scene, member: &str) -> Vec<Finding> {

@@ -36,6 +36,7 @@ fn lines(finding: &Finding, paint: Paint) -> String {
 
 fn name(check: Check) -> &'static str {
     match check {
+        Check::Ready => "ready",
         Check::Operator => "operator",
         Check::Spec => "spec",
         Check::Quorum => "quorum",

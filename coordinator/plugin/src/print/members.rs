@@ -6,7 +6,13 @@ use super::{
     table::{Cell, Table, or_dash},
     units::bytes,
 };
-use crate::view::{answer::Answer, row::Row};
+use crate::{
+    failure::cut,
+    view::{answer::Answer, row::Row},
+};
+
+/// As many letters of a reason fit beside the other columns.
+const WORDS: usize = 120;
 
 /// The table.
 #[must_use]
@@ -39,7 +45,9 @@ fn cells(row: &Row, width: Width) -> Vec<Cell> {
         let all = [&row.id, &row.address, &row.node, &row.agent];
         cells.extend(all.map(|text| or_dash(text.clone())));
     }
-    cells.push(or_dash(why(row)));
+    // The page of one member's words would hide the others; all of them are on a wide one.
+    let words = why(row).map(|words| if width == Width::Wide { words } else { cut(&words, WORDS) });
+    cells.push(or_dash(words));
     cells
 }
 
@@ -62,8 +70,9 @@ pub fn why(row: &Row) -> Option<String> {
 #[must_use]
 pub fn health(rows: &[Row], paint: Paint) -> String {
     let mut table = Table::new(&[]);
-    for row in rows.iter().filter(|row| row.wanted) {
+    for row in rows {
         let (word, tone) = match row.ready {
+            _ if !row.wanted => ("leaving", Tone::Dim),
             Answer::True if row.notices.is_empty() => ("healthy", Tone::Good),
             Answer::True => ("healthy", Tone::Warning),
             Answer::False => ("unhealthy", Tone::Bad),

@@ -22,10 +22,14 @@ pub fn print(page: &Page, width: Width, paint: Paint, now: Timestamp) -> String 
     let title = format!("{} in namespace {}{created}", page.name, page.namespace);
     let mut out = paint.put(Tone::Strong, &title) + "\n\n";
     out += &facts(page, now).print(paint, "  ");
-    out += &heading("Conditions", paint);
-    out += &conditions(page, width, now).print(paint, "  ");
-    out += &heading("Members", paint);
-    out += &members::print(&page.members, width, paint, "  ");
+    if !page.conditions.is_empty() {
+        out += &heading("Conditions", paint);
+        out += &conditions(page, width, now).print(paint, "  ");
+    }
+    if !page.members.is_empty() {
+        out += &heading("Members", paint);
+        out += &members::print(&page.members, width, paint, "  ");
+    }
     if !page.remarks.is_empty() {
         out += &heading("Remarks", paint);
         page.remarks.iter().for_each(|remark| out += &format!("  {}\n", paint.put(Tone::Warning, remark)));
@@ -69,7 +73,7 @@ fn encrypted(traffic: Encrypted) -> &'static str {
         (true, true) => "traffic between members and with clients",
         (true, false) => "traffic between members",
         (false, true) => "traffic with clients",
-        (false, false) => "nothing",
+        (false, false) => "no traffic",
     }
 }
 

@@ -1,0 +1,68 @@
+//! Is the cluster as it should be, as the coordinator sums it up? Other checks say why not.
+
+use etcd_operator_shared::api::cluster::Phase;
+use jiff::SignedDuration;
+
+use super::{Check, Finding, Scene};
+use crate::{print::units::age, view::answer::Answer};
+
+const CHECK: Check = Check::Ready;
+/// What is planned, such as a roll, takes a minute or two; what takes longer may need a person.
+const LONG: SignedDuration = SignedDuration::from_mins(5);
+
+pub fn check(scene: &Scene) -> Vec<Finding> {
+    let Some(said) = scene.page.condition("Ready") else {
+        return vec![Finding::unknown(CHECK, "no coordinator has said yet how it is")];
+    };
+    let words = format!("{}: {}", said.reason, said.message);
+    let since = age(said.since, scene.now);
+    let lasts = scene.now.duration_since(said.since) > LONG;
+    vec![match said.status {
+        Answer::True => Finding::fine(CHECK, words),
+        Answer::False | Answer::Unknown if is_planned(scene.page.phase) && !lasts => {
+            Finding::note(CHECK, format!("not for {since}, while it is being changed: {words}"))
+        }
+        Answer::False => Finding::fault(CHECK, format!("not for {since}: {words}")),
+        Answer::Unknown => Finding::unknown(CHECK, format!("for {since}: {words}")),
+    }]
+}
+
+fn is_planned(phase: Option<Phase>) -> bool {
+    match phase {
+        Some(Phase::Creating | Phase::Scaling | Phase::Upgrading | Phase::Deleting) => true,
+        Some(
+            Phase::Running | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled | Phase::Paused,
+        )
+        | None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        diagnose::{
+            Outcome,
+            scene::tests::{of, well},
+        },
+        view::page::tests::{say, sources},
+    };
+
+    /// Not Ready for an hour in this phase; or for no longer than that.
+    fn outcome(phase: Phase, minutes: i64) -> Outcome {
+        let mut ill = sources(3);
+        ill.cluster.status.as_mut().unwrap().phase = Some(phase);
+        say(&mut ill.cluster, "Ready", "False", "MembersMissing", "2 of 3 members serve");
+        let mut scene = of(ill);
+        scene.now = scene.page.condition("Ready").unwrap().since + SignedDuration::from_mins(minutes);
+        check(&scene)[0].outcome
+    }
+
+    #[test]
+    fn what_is_planned_is_a_note_until_it_takes_long() {
+        assert_eq!(check(&well(3))[0].outcome, Outcome::Fine);
+        assert_eq!(outcome(Phase::Degraded, 0), Outcome::Fault);
+        assert_eq!(outcome(Phase::Upgrading, 1), Outcome::Note);
+        assert_eq!(outcome(Phase::Creating, 6), Outcome::Fault);
+    }
+}
