@@ -1,4 +1,6 @@
-//! What to do about a reason that a member gives: the table in agent/README.md, in the imperative.
+//! What to do about a reason that a member gives: the table in agent/README.md, in the imperative; and about a pod.
+
+use crate::view::pod_trouble::Kind;
 
 /// What a person can do.
 #[must_use]
@@ -14,6 +16,28 @@ pub fn lasting(reason: &str) -> Lasting {
 
 fn line(reason: &str) -> Option<&'static Line> {
     TABLE.iter().find(|(_, reasons, _)| reasons.contains(&reason))
+}
+
+/// What a person can do about a pod that does not come up.
+#[must_use]
+pub fn of_pod(trouble: Kind) -> &'static str {
+    match trouble {
+        Kind::Unschedulable => {
+            "make room on a node, or add one; or ask for less: spec.pod.resources, nodeSelector, affinity, \
+                 tolerations"
+        }
+        Kind::VolumePending => "see the check of volumes: the pod waits for its PersistentVolumeClaim",
+        Kind::ImageNotPulled => {
+            "check spec.version, spec.repository and spec.image, and spec.pod.imagePullSecrets; can the nodes \
+                 reach the registry?"
+        }
+        Kind::ContainerFailed => {
+            "mend what kubelet names, most often something that spec.pod.template mounts or asks for"
+        }
+        Kind::OutOfMemory => "raise the memory limit in spec.pod.resources, or lower spec.etcd.quotaBackend",
+        Kind::CrashLoop => "see why: kubectl etcd logs NAME",
+        Kind::Evicted => "the node ran short of something: see the check of nodes; the pod is made again elsewhere",
+    }
 }
 
 /// What passes by itself.

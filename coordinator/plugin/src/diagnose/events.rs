@@ -1,13 +1,14 @@
 //! What did Kubernetes warn of lately, about objects of this cluster?
 
 use etcd_operator_shared::names;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
 
 use super::{Check, Finding, Scene, finding::or_fine, scene::last};
 use crate::{
     failure::{cut, line},
     print::units::age,
+    view::answer::Answer,
 };
 
 const CHECK: Check = Check::Events;
@@ -22,11 +23,14 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     let Some(all) = scene.events.read() else {
         return vec![Finding::unknown(CHECK, scene.events.caveat().unwrap_or_default())];
     };
-    let recent = |event: &&Event| last(event).is_some_and(|seen| scene.now.duration_since(seen) < RECENT);
+    // What a cluster that is well now was warned of before is history.
+    let well = scene.page.condition("Ready").filter(|said| said.status == Answer::True).map(|said| said.since);
+    let matters = |seen: Timestamp| scene.now.duration_since(seen) < RECENT && well.is_none_or(|since| seen > since);
+    let recent = |event: &&Event| last(event).is_some_and(matters) && !is_explained(scene, event);
     let mut warnings: Vec<&Event> = all.iter().filter(|event| is_of(event, &scene.page.name)).filter(recent).collect();
     warnings.sort_by_key(|event| std::cmp::Reverse(last(event)));
     let found = warnings.iter().take(MOST).map(|event| told(scene, event)).collect();
-    or_fine(found, CHECK, format!("no warnings of the last {} minutes", RECENT.as_mins()))
+    or_fine(found, CHECK, format!("nothing else was warned of in the last {} minutes", RECENT.as_mins()))
 }
 
 /// Objects of a cluster bear its name, a member's, or either with something behind it.
@@ -37,6 +41,12 @@ fn is_of(event: &Event, cluster: &str) -> bool {
         ["Pod", "PersistentVolumeClaim", "StatefulSet", "EtcdCluster", "EtcdMember", "Service", "PodDisruptionBudget"];
     let kind = event.involved_object.kind.as_deref().unwrap_or_default();
     ours.contains(&kind) && (name == cluster || names::ordinal(cluster, name).is_some())
+}
+
+/// Of a pod that does not come up the check of pods has said why.
+fn is_explained(scene: &Scene, event: &Event) -> bool {
+    let object = &event.involved_object;
+    object.kind.as_deref() == Some("Pod") && object.name.as_deref().is_some_and(|name| scene.trouble(name).is_some())
 }
 
 fn told(scene: &Scene, event: &Event) -> Finding {

@@ -16,7 +16,6 @@ mod links;
 mod members;
 mod nodes;
 mod operator;
-mod pod_trouble;
 mod pods;
 mod print;
 mod quorum;

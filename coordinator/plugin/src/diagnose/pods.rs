@@ -2,12 +2,12 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{
-    Check, Finding, Scene,
-    finding::or_fine,
-    pod_trouble::{self, Kind},
+use super::{Check, Finding, Scene, advice, finding::or_fine};
+use crate::{
+    failure::line,
+    print::units::age,
+    view::pod_trouble::{self, Kind},
 };
-use crate::{failure::line, print::units::age};
 
 const CHECK: Check = Check::Pods;
 
@@ -27,7 +27,7 @@ fn of_member(scene: &Scene, member: &str) -> Vec<Finding> {
         // The check of volumes knows more of it.
         Some(trouble) if trouble.kind == Kind::VolumePending && scene.claims.read().is_some() => vec![],
         Some(trouble) => {
-            let advice = trouble.kind.advice().replace("NAME", &scene.page.name);
+            let advice = advice::of_pod(trouble.kind).replace("NAME", &scene.page.name);
             vec![Finding::fault(CHECK, trouble.words).of(member).advise(advice)]
         }
         None => ended_for_memory(scene, pod, member),
@@ -53,7 +53,7 @@ fn ended_for_memory(scene: &Scene, pod: &Pod, member: &str) -> Vec<Finding> {
         let when = pod_trouble::was_killed_for_memory(container)?;
         let ago = when.map(|when| format!(" {} ago", age(when, scene.now))).unwrap_or_default();
         let words = format!("container {} was ended{ago} because it reached its memory limit", container.name);
-        Some(Finding::note(CHECK, words).of(member).advise(Kind::OutOfMemory.advice()))
+        Some(Finding::note(CHECK, words).of(member).advise(advice::of_pod(Kind::OutOfMemory)))
     });
     ended.collect()
 }

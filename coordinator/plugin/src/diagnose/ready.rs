@@ -23,7 +23,7 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
             Finding::note(CHECK, format!("not for {since}, while it is being changed: {words}"))
         }
         Answer::False => Finding::fault(CHECK, format!("not for {since}: {words}")),
-        Answer::Unknown => Finding::unknown(CHECK, format!("for {since}: {words}")),
+        Answer::Unknown => Finding::fault(CHECK, format!("not known for {since}: {words}")),
     }]
 }
 

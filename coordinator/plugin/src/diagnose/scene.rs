@@ -8,11 +8,11 @@ use k8s_openapi::api::{
     storage::v1::StorageClass,
 };
 
-use super::pod_trouble::{self, Trouble};
 use crate::{
     apiserver::lists::Known,
     view::{
         page::{Page, Sources},
+        pod_trouble::{self, Trouble},
         row::Row,
     },
 };

@@ -10,10 +10,16 @@ use super::{
     table::{Cell, Table},
     units::age,
 };
-use crate::view::{
-    answer::Answer,
-    page::{Page, Said},
+use crate::{
+    failure::cut,
+    view::{
+        answer::Answer,
+        page::{Page, Said},
+    },
 };
+
+/// As many letters of a condition: all of them are on a wide page.
+const WORDS: usize = 200;
 
 /// The page.
 #[must_use]
@@ -125,6 +131,7 @@ fn conditions(page: &Page, width: Width, now: Timestamp) -> Table {
     for said in page.conditions.iter().filter(|said| width == Width::Wide || matters(said)) {
         let status = Cell::new(said.status.as_str(), if matters(said) { tone(said) } else { Tone::Dim });
         let words = format!("{}: {}", said.reason, said.message);
+        let words = if width == Width::Wide { words } else { cut(&words, WORDS) };
         table.row(vec![said.kind.clone().into(), status, age(said.since, now).into(), words.into()]);
     }
     table

@@ -3,4 +3,5 @@
 pub mod answer;
 pub mod fleet;
 pub mod page;
+pub mod pod_trouble;
 pub mod row;

@@ -16,7 +16,7 @@ use etcd_operator_shared::{
 use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
 
-use super::answer::Answer;
+use super::{answer::Answer, pod_trouble};
 use crate::apiserver::lists::{Known, Listed};
 
 /// One member.
@@ -129,6 +129,9 @@ impl Sources<'_> {
         let alarms = said.into_iter().flat_map(|said| &said.alarms).map(|alarm| format!("alarm {alarm}"));
         let notices = said.into_iter().flat_map(|said| &said.notices);
         let notices = notices.map(|notice| format!("{}: {}", notice.reason, notice.message));
+        let silent = self.summary.is_some_and(|one| one.ready == Answer::Unknown.as_str()) && ready == Answer::True;
+        let silent =
+            silent.then(|| "Silent: kubelet finds it ready, and the coordinator does not hear its agent".to_owned());
         Row {
             name: self.name.clone(),
             wanted: self.wanted,
@@ -148,7 +151,7 @@ impl Sources<'_> {
             node: pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()),
             address: said.and_then(|said| said.address.clone()),
             agent: said.and_then(|said| said.agent_version.clone()),
-            notices: alarms.chain(notices).collect(),
+            notices: alarms.chain(notices).chain(silent).collect(),
         }
     }
 
@@ -162,15 +165,23 @@ impl Sources<'_> {
     }
 
     fn standing(&self) -> Standing {
-        match (self.pod, self.spoken()) {
+        let (pod, said) = (self.pod, self.spoken());
+        match (pod, said) {
             (PodSeen::Absent, _) => (Answer::False, Some("NoPod".into()), Some("it has no pod".into())),
-            (PodSeen::There(pod), Some(said)) => heard(said, pod),
-            (PodSeen::There(_), None) => {
-                let reason = self.summary.and_then(|one| one.reason.clone()).unwrap_or_else(|| "NotHeard".into());
-                (Answer::False, Some(reason), Some("its agent has not spoken in its present pod yet".into()))
-            }
             (PodSeen::Unread, said) => told(self.summary, said),
+            (PodSeen::There(pod), Some(said)) if said.ready => heard(pod),
+            // Scheduler and kubelet know more of a pod that does not come up than an agent in it.
+            (PodSeen::There(pod), said) => match (pod_trouble::of(pod), said) {
+                (Some(trouble), _) => (Answer::False, text(trouble.kind.as_str()), text(&trouble.words)),
+                (None, Some(said)) => (Answer::False, text(&said.reason), text(&said.message)),
+                (None, None) => self.unheard(),
+            },
         }
+    }
+
+    fn unheard(&self) -> Standing {
+        let reason = self.summary.and_then(|one| one.reason.clone()).unwrap_or_else(|| "NotHeard".into());
+        (Answer::False, Some(reason), Some("its agent has not spoken in its present pod yet".into()))
     }
 }
 
@@ -178,11 +189,8 @@ fn is_of(said: &EtcdMemberStatus, pod: &Pod) -> bool {
     said.pod_uid.is_some() && said.pod_uid == pod.metadata.uid
 }
 
-/// The agent's word, where kubelet hears its pod.
-fn heard(said: &EtcdMemberStatus, pod: &Pod) -> Standing {
-    if !said.ready {
-        return (Answer::False, text(&said.reason), text(&said.message));
-    }
+/// The word of an agent that says that its member serves, as long as kubelet hears its pod.
+fn heard(pod: &Pod) -> Standing {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let probed =
         conditions.iter().find(|condition| condition.type_ == "Ready").map(|condition| condition.status.as_str());
@@ -220,6 +228,8 @@ fn word(role: Role) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::view::page::tests::{cluster, member, pod};
 
@@ -236,6 +246,26 @@ mod tests {
         assert_eq!((silent.ready, silent.reason.as_deref()), (Answer::Unknown, Some("Silent")));
         let gone = row(said(), &Known::Read(vec![]));
         assert_eq!((gone.ready, gone.reason.as_deref()), (Answer::False, Some("NoPod")));
+    }
+
+    #[test]
+    fn whom_the_coordinator_does_not_hear_serves_all_the_same_and_is_noticed() {
+        let mut cluster = cluster(1);
+        cluster.status.as_mut().unwrap().members[0].ready = "Unknown".into();
+        let members = Known::Read(Listed { items: vec![member("demo-0", true)], unreadable: vec![] });
+        let row = of(&cluster, &members, &Known::Read(vec![pod("demo-0", "True")])).remove(0);
+        assert_eq!((row.ready, row.notices.len()), (Answer::True, 1));
+    }
+
+    #[test]
+    fn why_a_pod_does_not_come_up_says_more_than_the_agent_in_it() {
+        let mut stuck = pod("demo-0", "False");
+        let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
+        let etcd =
+            json!({"name": "etcd", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": waiting});
+        stuck.status = serde_json::from_value(json!({"containerStatuses": [etcd]})).unwrap();
+        let row = row(vec![member("demo-0", false)], &Known::Read(vec![stuck]));
+        assert_eq!(row.reason.as_deref(), Some("ImagePullFailed"));
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 
-use crate::failure::line;
+use crate::failure::{cut, line};
 
-/// What is wrong, and what to do.
+/// Longer words of others are cut here: what is shown is a sentence, not a log.
+const WORDS: usize = 240;
+
+/// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     pub kind: Kind,
@@ -25,24 +28,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// As the coordinator calls it.
     #[must_use]
-    pub fn advice(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Unschedulable => {
-                "make room on a node, or add one; or ask for less: spec.pod.resources, nodeSelector, affinity, \
-                     tolerations"
-            }
-            Self::VolumePending => "see the check of volumes: the pod waits for its PersistentVolumeClaim",
-            Self::ImageNotPulled => {
-                "check spec.version, spec.repository and spec.image, and spec.pod.imagePullSecrets; can the nodes \
-                     reach the registry?"
-            }
-            Self::ContainerFailed => {
-                "mend what kubelet names, most often something that spec.pod.template mounts or asks for"
-            }
-            Self::OutOfMemory => "raise the memory limit in spec.pod.resources, or lower spec.etcd.quotaBackend",
-            Self::CrashLoop => "see why: kubectl etcd logs NAME",
-            Self::Evicted => "the node ran short of something: see the check of nodes; the pod is made again elsewhere",
+            Self::Unschedulable => "Unschedulable",
+            Self::VolumePending => "VolumePending",
+            Self::ImageNotPulled => "ImagePullFailed",
+            Self::ContainerFailed => "ContainerFailed",
+            Self::OutOfMemory => "OutOfMemory",
+            Self::CrashLoop => "CrashLoop",
+            Self::Evicted => "Evicted",
         }
     }
 }
@@ -51,10 +47,11 @@ impl Kind {
 #[must_use]
 pub fn of(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref()?;
-    evicted(status).or_else(|| scheduling(status)).or_else(|| {
+    let found = evicted(status).or_else(|| scheduling(status)).or_else(|| {
         let before = status.init_container_statuses.iter().flatten();
         before.chain(status.container_statuses.iter().flatten()).find_map(waiting)
-    })
+    });
+    found.map(|trouble| Trouble { words: cut(&trouble.words, WORDS), ..trouble })
 }
 
 fn evicted(status: &PodStatus) -> Option<Trouble> {
