@@ -18,14 +18,17 @@ const RECENT: SignedDuration = SignedDuration::from_mins(15);
 const MOST: usize = 5;
 /// As many letters of each: an event is a hint here, and `kubectl events` has all of it.
 const WORDS: usize = 240;
+/// Kubelet's reason for a probe that fails: the agent that answers it has said why on the EtcdMember.
+const PROBE: &str = "Unhealthy";
 
 pub fn check(scene: &Scene) -> Vec<Finding> {
     let Some(all) = scene.events.read() else {
         return vec![Finding::unknown(CHECK, scene.events.caveat().unwrap_or_default())];
     };
-    // What a cluster that is well now was warned of before is history.
+    // What a cluster that is well now was warned of before is history, and so is what befell one of its name before it.
     let well = scene.page.condition("Ready").filter(|said| said.status == Answer::True).map(|said| said.since);
-    let matters = |seen: Timestamp| scene.now.duration_since(seen) < RECENT && well.is_none_or(|since| seen > since);
+    let begun = well.max(scene.page.created);
+    let matters = |seen: Timestamp| scene.now.duration_since(seen) < RECENT && begun.is_none_or(|begun| seen > begun);
     let recent = |event: &&Event| last(event).is_some_and(matters) && !is_explained(scene, event);
     let mut warnings: Vec<&Event> = all.iter().filter(|event| is_of(event, &scene.page.name)).filter(recent).collect();
     warnings.sort_by_key(|event| std::cmp::Reverse(last(event)));
@@ -43,10 +46,17 @@ fn is_of(event: &Event, cluster: &str) -> bool {
     ours.contains(&kind) && (name == cluster || names::ordinal(cluster, name).is_some())
 }
 
-/// Of a pod that does not come up the check of pods has said why.
+/// Whether another check says the same: why a pod does not come up, why a probe fails, why a person must act.
 fn is_explained(scene: &Scene, event: &Event) -> bool {
     let object = &event.involved_object;
-    object.kind.as_deref() == Some("Pod") && object.name.as_deref().is_some_and(|name| scene.trouble(name).is_some())
+    let (reason, name) = (event.reason.as_deref().unwrap_or_default(), object.name.as_deref().unwrap_or_default());
+    match object.kind.as_deref() {
+        Some("Pod") => reason == PROBE || scene.trouble(name).is_some(),
+        Some("EtcdCluster") => {
+            ["Ready", "Stalled"].iter().any(|kind| scene.page.condition(kind).is_some_and(|said| said.reason == reason))
+        }
+        Some(_) | None => false,
+    }
 }
 
 fn told(scene: &Scene, event: &Event) -> Finding {

@@ -1,6 +1,9 @@
 //! Do the members reach each other?
 
-use etcd_operator_shared::api::{EtcdMember, member::Role};
+use etcd_operator_shared::api::{
+    EtcdMember,
+    member::{MemberPhase, Role},
+};
 
 use super::{Check, Finding, Scene, finding::or_fine};
 use crate::view::{answer::Answer, row::Row};
@@ -20,7 +23,7 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
         None if found.is_empty() => {
             vec![Finding::unknown(CHECK, "no member says that it leads, and none else knows who is connected")]
         }
-        _ => or_fine(found, CHECK, "the leader is connected to every member whose pod runs"),
+        _ => or_fine(found, CHECK, "the leader is connected to every member whose etcd runs"),
     }
 }
 
@@ -60,24 +63,33 @@ fn rivals(leaders: &[&EtcdMember]) -> Vec<Finding> {
 fn unconnected(scene: &Scene, leader: &EtcdMember) -> Vec<Finding> {
     let own = leader.metadata.name.as_deref().unwrap_or_default();
     let list = leader.status.iter().flat_map(|status| status.membership.iter().flat_map(|list| &list.members));
-    // A member whose pod is not up is connected to nobody, and other checks say why.
-    let is_up = |name: &str| scene.pod(name).is_some_and(runs) && scene.trouble(name).is_none();
+    // Whose etcd does not run is connected to nobody, and other checks say why.
+    let is_up = |name: &str| scene.pod(name).is_some_and(is_made) && runs_etcd(scene, name);
     let apart = list.filter(|entry| entry.name != own && entry.started && !entry.connected && is_up(&entry.name));
     let found = apart.map(|entry| {
-        let words = format!("the leader {own} has no connection to it, although its pod runs");
+        let words = format!("the leader {own} has no connection to it, although its etcd runs");
         let between = [own, &entry.name]
             .map(|name| scene.pod(name).and_then(|pod| pod.spec.as_ref()?.node_name.clone()).unwrap_or_default());
-        let advice = format!(
-            "look at NetworkPolicies, and at port 2380 between nodes {} and {}; or its etcd does not run: see the \
-                 check of members",
-            between[0], between[1]
-        );
+        let advice =
+            format!("look at NetworkPolicies, and at port 2380 between nodes {} and {}", between[0], between[1]);
         Finding::fault(CHECK, words).of(&entry.name).advise(advice)
     });
     found.collect()
 }
 
-fn runs(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
+/// As its agent says it in its present pod.
+fn runs_etcd(scene: &Scene, name: &str) -> bool {
+    let phase = scene.page.members.iter().find(|row| row.name == name).and_then(|row| row.phase);
+    match phase {
+        Some(MemberPhase::Running | MemberPhase::Joining | MemberPhase::Leaving) => true,
+        Some(
+            MemberPhase::Waiting | MemberPhase::Starting | MemberPhase::Held | MemberPhase::Failing | MemberPhase::Left,
+        )
+        | None => false,
+    }
+}
+
+fn is_made(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none()
         && pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
 }
@@ -114,6 +126,14 @@ mod tests {
         let found = check(&scene(|_| {}));
         assert_eq!((found.len(), found[0].outcome, found[0].subject.as_deref()), (1, Outcome::Fault, Some("demo-2")));
         assert!(found[0].advice.as_ref().unwrap().contains("between nodes node-of-demo-0 and node-of-demo-2"));
+    }
+
+    #[test]
+    fn whose_etcd_does_not_run_is_connected_to_nobody_and_that_is_no_matter_of_links() {
+        let found = check(&scene(|items| {
+            items[2].status.as_mut().unwrap().phase = Some(MemberPhase::Starting);
+        }));
+        assert_eq!(found[0].outcome, Outcome::Fine);
     }
 
     #[test]

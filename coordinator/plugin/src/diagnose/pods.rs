@@ -22,7 +22,9 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
 }
 
 fn of_member(scene: &Scene, member: &str) -> Vec<Finding> {
-    let Some(pod) = scene.pod(member) else { return vec![missing(scene, member)] };
+    // Before a cluster has begun nothing is made, and the check of the spec says what it waits for.
+    let has_begun = scene.page.incarnation.is_some();
+    let Some(pod) = scene.pod(member) else { return has_begun.then(|| missing(scene, member)).into_iter().collect() };
     match pod_trouble::of(pod) {
         // The check of volumes knows more of it.
         Some(trouble) if trouble.kind == Kind::VolumePending && scene.claims.read().is_some() => vec![],
@@ -40,6 +42,8 @@ fn missing(scene: &Scene, member: &str) -> Finding {
     match refused.and_then(|event| event.message.as_deref()) {
         Some(words) => Finding::fault(CHECK, format!("it has no pod: {}", line(words)))
             .advise("mend what the API server names: a quota, a policy, or spec.pod.template"),
+        // Between two pods of one name a second or two pass.
+        None if scene.is_fresh() => Finding::note(CHECK, "it has no pod at the moment"),
         None => Finding::fault(CHECK, "it has no pod")
             .advise("wait a moment; if it stays so, look at the operator and at the StatefulSet's events"),
     }
@@ -82,7 +86,7 @@ mod tests {
         },
         view::page::{
             Sources,
-            tests::{pod, sources},
+            tests::{pod, say, sources},
         },
     };
 
@@ -102,8 +106,10 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_not_made_is_told_in_the_words_of_who_refuses_it() {
-        let mut scene = with(vec![pod("demo-0", "True")]);
-        assert_eq!(check(&scene)[0].message, "it has no pod");
+        let mut ill = sources(2);
+        say(&mut ill.cluster, "Ready", "False", "MembersMissing", "1 of 2 members serve");
+        let mut scene = of(Sources { pods: Known::Read(vec![pod("demo-0", "True")]), ..ill });
+        assert_eq!((check(&scene)[0].outcome, check(&scene)[0].message.as_str()), (Outcome::Fault, "it has no pod"));
         scene.events = Known::Read(vec![warning("StatefulSet", "demo", "FailedCreate", "exceeded quota: small", 5)]);
         assert_eq!(check(&scene)[0].message, "it has no pod: exceeded quota: small");
     }

@@ -18,6 +18,8 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     let words = format!("{serve} of {} voters serve, a quorum is {needed}", voters.len());
     vec![if voters.is_empty() || scene.page.size == 0 {
         Finding::note(CHECK, "no member is wanted, and nobody serves")
+    } else if scene.page.incarnation.is_none() {
+        Finding::note(CHECK, "the cluster has not begun yet")
     } else if serve < needed && scene.page.phase == Some(Phase::Creating) {
         Finding::note(CHECK, format!("it is being made: {words}"))
     } else if serve < needed && serve + unknown >= needed {

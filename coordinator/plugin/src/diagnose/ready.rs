@@ -4,7 +4,10 @@ use etcd_operator_shared::api::cluster::Phase;
 use jiff::SignedDuration;
 
 use super::{Check, Finding, Scene};
-use crate::{print::units::age, view::answer::Answer};
+use crate::{
+    print::units::age,
+    view::{answer::Answer, page::Said},
+};
 
 const CHECK: Check = Check::Ready;
 /// What is planned, such as a roll, takes a minute or two; what takes longer may need a person.
@@ -14,7 +17,7 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     let Some(said) = scene.page.condition("Ready") else {
         return vec![Finding::unknown(CHECK, "no coordinator has said yet how it is")];
     };
-    let words = format!("{}: {}", said.reason, said.message);
+    let words = words(scene, said);
     let since = age(said.since, scene.now);
     let lasts = scene.now.duration_since(said.since) > LONG;
     vec![match said.status {
@@ -25,6 +28,15 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
         Answer::False => Finding::fault(CHECK, format!("not for {since}: {words}")),
         Answer::Unknown => Finding::fault(CHECK, format!("not known for {since}: {words}")),
     }]
+}
+
+/// What stalls it is told by the check of the spec.
+fn words(scene: &Scene, said: &Said) -> String {
+    let stalled = scene.page.condition("Stalled").filter(|stalled| stalled.status == Answer::True);
+    match stalled {
+        Some(stalled) if stalled.reason == said.reason => format!("{}: see the check of the spec", said.reason),
+        Some(_) | None => format!("{}: {}", said.reason, said.message),
+    }
 }
 
 fn is_planned(phase: Option<Phase>) -> bool {

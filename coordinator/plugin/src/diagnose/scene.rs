@@ -1,7 +1,7 @@
 //! Everything that is looked at, as it was read at one moment.
 
 use etcd_operator_shared::{api::EtcdMember, names};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     coordination::v1::Lease,
     core::v1::{Event, Node, PersistentVolumeClaim, Pod},
@@ -11,6 +11,7 @@ use k8s_openapi::api::{
 use crate::{
     apiserver::lists::Known,
     view::{
+        answer::Answer,
         page::{Page, Sources},
         pod_trouble::{self, Trouble},
         row::Row,
@@ -63,6 +64,14 @@ impl Scene {
     #[must_use]
     pub fn trouble(&self, member: &str) -> Option<Trouble> {
         self.pod(member).and_then(pod_trouble::of)
+    }
+
+    /// Whether it was well a moment ago: what is missing may be on its way.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        const MOMENT: SignedDuration = SignedDuration::from_secs(30);
+        let ready = self.page.condition("Ready");
+        ready.is_some_and(|said| said.status == Answer::True || self.now.duration_since(said.since) < MOMENT)
     }
 
     /// The newest warning about an object, in its own words.
