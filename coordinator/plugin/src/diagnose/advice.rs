@@ -47,10 +47,12 @@ const WAIT: &str = "wait: it passes by itself";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lasting {
     Passes,
+    /// As long as the pod is new: its containers are on their way.
+    OfNewPods,
     Stays,
 }
 
-use Lasting::{Passes, Stays};
+use Lasting::{OfNewPods, Passes, Stays};
 
 type Line = (Lasting, &'static [&'static str], &'static str);
 
@@ -78,8 +80,12 @@ const TABLE: &[Line] = &[
         "wait: members join one at a time, and etcd itself says when",
     ),
     (Stays, &["NoQuorum"], "look at the other members: this one runs and finds no majority of them"),
-    (Stays, &["NotAnswering"], "look at the node's disk and CPU: etcd's process is there and says nothing"),
-    (Stays, &["LauncherMissing", "NotStarted", "NotHeard"], "look at the pod's events: kubectl describe pod MEMBER"),
+    (OfNewPods, &["NotAnswering"], "look at the node's disk and CPU: etcd's process is there and says nothing"),
+    (
+        OfNewPods,
+        &["LauncherMissing", "NotStarted", "NotHeard"],
+        "look at the pod's events: kubectl describe pod MEMBER",
+    ),
     (Stays, &["NoPod"], "look at the StatefulSet's events: kubectl describe statefulset NAME"),
     (
         Stays,
@@ -104,7 +110,7 @@ const TABLE: &[Line] = &[
     (
         Stays,
         &["DiskFull"],
-        "make room on the volume (etcd-agent volume list, in the agent's container), or raise spec.storage.size",
+        "make room on the volume (kubectl exec MEMBER -c agent -- etcd-agent volume list), or raise spec.storage.size",
     ),
     (
         Stays,

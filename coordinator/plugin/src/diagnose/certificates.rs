@@ -1,13 +1,11 @@
 //! Where traffic is encrypted: does every member have certificates that go on being valid?
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{Check, Finding, Scene, finding::or_fine};
 use crate::{print::units::until, view::answer::Answer};
 
 const CHECK: Check = Check::Certificates;
-/// They are renewed after two thirds of their time: one that ends so soon was not.
-const SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
 const ADVICE: &str = "look at the coordinator: it signs what the members' agents ask for";
 
 pub fn check(scene: &Scene) -> Vec<Finding> {
@@ -30,12 +28,9 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
         Some((member.metadata.name.as_deref()?, end))
     });
     let ends: Vec<(&str, Timestamp)> = ends.collect();
-    let found = ends.iter().filter(|(_, end)| end.duration_since(scene.now) < SOON).map(|(name, end)| {
-        let words = until(*end, scene.now).map_or_else(
-            || format!("its certificates have ended at {end}"),
-            |left| format!("its certificates end in {left}"),
-        );
-        Finding::fault(CHECK, words).of(*name).advise(ADVICE)
+    // Those that should be renewed by now the coordinator names, or where it is away the member's own agent.
+    let found = ends.iter().filter(|(_, end)| *end <= scene.now).map(|(name, end)| {
+        Finding::fault(CHECK, format!("its certificates have ended at {end}")).of(*name).advise(ADVICE)
     });
     let first = ends.iter().min_by_key(|(_, end)| *end).and_then(|(name, end)| Some((name, until(*end, scene.now)?)));
     let fine = first.map_or_else(
@@ -72,10 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn certificates_that_end_within_a_week_were_not_renewed() {
+    fn certificates_that_have_ended_are_a_fault() {
         let found = |at: &str| check(&of(ending(at))).remove(0);
         assert_eq!(found("2027-01-27T12:00:00Z"), Finding::fine(CHECK, "the first to end are those of demo-0, in 61d"));
-        assert!(found("2026-11-29T12:00:00Z").message.ends_with("end in 2d"));
         assert!(found("2026-11-27T11:00:00Z").message.contains("have ended"));
     }
 

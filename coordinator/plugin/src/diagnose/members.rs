@@ -58,10 +58,11 @@ fn standing(scene: &Scene, row: &Row) -> Option<Finding> {
         Answer::False | Answer::Unknown if known_already => return None,
         // A person wants it so, and the check of the spec says it.
         Answer::False if reason == "HeldBySpec" => return None,
-        Answer::False if advice::lasting(reason) == Lasting::Passes || is_new(scene, &row.name) => {
-            Finding::note(CHECK, words)
-        }
-        Answer::False => Finding::fault(CHECK, words),
+        Answer::False => match advice::lasting(reason) {
+            Lasting::Passes => Finding::note(CHECK, words),
+            Lasting::OfNewPods if is_new(scene, &row.name) => Finding::note(CHECK, words),
+            Lasting::OfNewPods | Lasting::Stays => Finding::fault(CHECK, words),
+        },
         Answer::Unknown => Finding::unknown(CHECK, words),
     };
     Some(with_advice(scene, finding, &row.name, reason))
@@ -124,6 +125,19 @@ mod tests {
         for reason in ["Starting", "WaitingForPeers", "Leaving", "Joining"] {
             assert_eq!(check(&saying(false, reason, None))[0].outcome, Outcome::Note, "{reason}");
         }
+    }
+
+    #[test]
+    fn a_container_that_has_not_started_is_a_fault_once_its_pod_is_not_new_any_more() {
+        let outcome = |made: &str| {
+            let mut scene = saying(false, "LauncherMissing", None);
+            if let Known::Read(pods) = &mut scene.sources.pods {
+                pods[0].metadata.creation_timestamp = read(json!(made));
+            }
+            check(&scene)[0].outcome
+        };
+        assert_eq!(outcome("2026-11-27T11:59:30Z"), Outcome::Note);
+        assert_eq!(outcome("2026-11-27T11:50:00Z"), Outcome::Fault);
     }
 
     #[test]
