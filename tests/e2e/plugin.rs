@@ -115,7 +115,7 @@ async fn opens(stage: &Stage, file: &Path, revision: i64) -> Result<()> {
 
 /// Planted: a version that is two minor versions away. It is refused, named, and touches nothing.
 async fn diagnoses(stage: &Stage, demo: &Demo<'_>) -> Result<()> {
-    let refused = kubectl_etcd(stage, &["upgrade", "demo", "v3.7.3"]).await?.with(6)?;
+    let refused = kubectl_etcd(stage, &["upgrade", "demo", "v3.7.3", "--wait", "--timeout", "2m"]).await?.with(6)?;
     ensure!(refused.err.contains("VersionRefused"), "it says {}", refused.err);
     let report = kubectl_etcd(stage, &["diagnose", "demo", "-o", "json"]).await?.with(4)?.json()?;
     let faults = faults(&report);

@@ -11,7 +11,7 @@ use etcd_operator_shared::{
         cluster::MemberSummary,
         member::{MemberPhase, Role},
     },
-    names,
+    names::{self, CONTAINER_AGENT, CONTAINER_ETCD},
 };
 use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
@@ -197,8 +197,20 @@ fn heard(pod: &Pod) -> Standing {
     if probed == Some("True") {
         return (Answer::True, None, None);
     }
+    if let Some(other) = other_to_blame(pod) {
+        return (Answer::True, None, Some(format!("its pod is not ready because of container {other}")));
+    }
     let words = "its agent said last that it serves, and kubelet finds its pod not ready";
     (Answer::Unknown, Some("Silent".into()), Some(words.into()))
+}
+
+/// A container of the user's own that is not ready, where ours are. Kubelet has said so, and not that its node is silent.
+fn other_to_blame(pod: &Pod) -> Option<&str> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let (ours, others): (Vec<_>, Vec<_>) =
+        statuses.iter().partition(|one| [CONTAINER_AGENT, CONTAINER_ETCD].contains(&one.name.as_str()));
+    let blamed = others.into_iter().find(|one| !one.ready)?;
+    (!ours.is_empty() && ours.iter().all(|one| one.ready)).then_some(blamed.name.as_str())
 }
 
 /// The coordinator's word, with the agent's sentence where both agree.
@@ -246,6 +258,18 @@ mod tests {
         assert_eq!((silent.ready, silent.reason.as_deref()), (Answer::Unknown, Some("Silent")));
         let gone = row(said(), &Known::Read(vec![]));
         assert_eq!((gone.ready, gone.reason.as_deref()), (Answer::False, Some("NoPod")));
+    }
+
+    #[test]
+    fn a_container_of_the_users_own_makes_no_member_silent() {
+        let of = |etcd: bool| {
+            let mut pod = pod("demo-0", "False");
+            let one = |name: &str, ready: bool| json!({"name": name, "image": "i", "imageID": "", "ready": ready, "restartCount": 0, "state": {"running": {}}});
+            let all = [one("agent", true), one("etcd", etcd), one("sidecar", false)];
+            pod.status.as_mut().unwrap().container_statuses = serde_json::from_value(json!(all)).unwrap();
+            row(vec![member("demo-0", true)], &Known::Read(vec![pod])).ready
+        };
+        assert_eq!((of(true), of(false)), (Answer::True, Answer::Unknown));
     }
 
     #[test]
