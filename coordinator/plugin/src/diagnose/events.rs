@@ -36,25 +36,22 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     or_fine(found, CHECK, format!("nothing else was warned of in the last {} minutes", RECENT.as_mins()))
 }
 
-/// Objects of a cluster bear its name, a member's, or either with something behind it.
+/// Objects of a cluster bear its name, or a member's. What the coordinator warns of on the EtcdCluster is on its
+/// conditions for as long as it lasts.
 fn is_of(event: &Event, cluster: &str) -> bool {
     let name = event.involved_object.name.as_deref().unwrap_or_default();
     let name = name.strip_prefix(&names::volume_claim("")).unwrap_or(name);
-    let ours =
-        ["Pod", "PersistentVolumeClaim", "StatefulSet", "EtcdCluster", "EtcdMember", "Service", "PodDisruptionBudget"];
+    let ours = ["Pod", "PersistentVolumeClaim", "StatefulSet", "Service", "PodDisruptionBudget"];
     let kind = event.involved_object.kind.as_deref().unwrap_or_default();
     ours.contains(&kind) && (name == cluster || names::ordinal(cluster, name).is_some())
 }
 
-/// Whether another check says the same: why a pod does not come up, why a probe fails, why a person must act.
+/// Whether another check says the same: why a pod does not come up, or why a probe fails.
 fn is_explained(scene: &Scene, event: &Event) -> bool {
     let object = &event.involved_object;
     let (reason, name) = (event.reason.as_deref().unwrap_or_default(), object.name.as_deref().unwrap_or_default());
     match object.kind.as_deref() {
         Some("Pod") => reason == PROBE || scene.trouble(name).is_some(),
-        Some("EtcdCluster") => {
-            ["Ready", "Stalled"].iter().any(|kind| scene.page.condition(kind).is_some_and(|said| said.reason == reason))
-        }
         Some(_) | None => false,
     }
 }

@@ -81,9 +81,15 @@ fn unconnected(scene: &Scene, leader: &EtcdMember) -> Vec<Finding> {
 fn runs_etcd(scene: &Scene, name: &str) -> bool {
     let phase = scene.page.members.iter().find(|row| row.name == name).and_then(|row| row.phase);
     match phase {
-        Some(MemberPhase::Running | MemberPhase::Joining | MemberPhase::Leaving) => true,
+        Some(MemberPhase::Running | MemberPhase::Leaving) => true,
+        // One that joins has an entry in the list before its etcd is started.
         Some(
-            MemberPhase::Waiting | MemberPhase::Starting | MemberPhase::Held | MemberPhase::Failing | MemberPhase::Left,
+            MemberPhase::Waiting
+            | MemberPhase::Starting
+            | MemberPhase::Joining
+            | MemberPhase::Held
+            | MemberPhase::Failing
+            | MemberPhase::Left,
         )
         | None => false,
     }

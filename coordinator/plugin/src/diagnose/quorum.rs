@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use etcd_operator_shared::{api::cluster::Phase, names, quorum::quorum};
+use etcd_operator_shared::{names, quorum::quorum};
 
 use super::{Check, Finding, Scene, links};
 use crate::view::{answer::Answer, row::Row};
@@ -20,8 +20,8 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
         Finding::note(CHECK, "no member is wanted, and nobody serves")
     } else if scene.page.incarnation.is_none() {
         Finding::note(CHECK, "the cluster has not begun yet")
-    } else if serve < needed && scene.page.phase == Some(Phase::Creating) {
-        Finding::note(CHECK, format!("it is being made: {words}"))
+    } else if serve < needed && scene.is_being_changed() {
+        Finding::note(CHECK, format!("it is being changed: {words}"))
     } else if serve < needed && serve + unknown >= needed {
         Finding::unknown(CHECK, format!("{words}, and {unknown} are not heard"))
             .advise(format!("ask one of them: kubectl exec {silent} -c agent -- etcd-agent status"))

@@ -1,8 +1,5 @@
 //! Is the cluster as it should be, as the coordinator sums it up? Other checks say why not.
 
-use etcd_operator_shared::api::cluster::Phase;
-use jiff::SignedDuration;
-
 use super::{Check, Finding, Scene};
 use crate::{
     print::units::age,
@@ -10,19 +7,15 @@ use crate::{
 };
 
 const CHECK: Check = Check::Ready;
-/// What is planned, such as a roll, takes a minute or two; what takes longer may need a person.
-const LONG: SignedDuration = SignedDuration::from_mins(5);
-
 pub fn check(scene: &Scene) -> Vec<Finding> {
     let Some(said) = scene.page.condition("Ready") else {
         return vec![Finding::unknown(CHECK, "no coordinator has said yet how it is")];
     };
     let words = words(scene, said);
     let since = age(said.since, scene.now);
-    let lasts = scene.now.duration_since(said.since) > LONG;
     vec![match said.status {
         Answer::True => Finding::fine(CHECK, words),
-        Answer::False | Answer::Unknown if is_planned(scene.page.phase) && !lasts => {
+        Answer::False | Answer::Unknown if scene.is_being_changed() => {
             Finding::note(CHECK, format!("not for {since}, while it is being changed: {words}"))
         }
         Answer::False => Finding::fault(CHECK, format!("not for {since}: {words}")),
@@ -39,18 +32,11 @@ fn words(scene: &Scene, said: &Said) -> String {
     }
 }
 
-fn is_planned(phase: Option<Phase>) -> bool {
-    match phase {
-        Some(Phase::Creating | Phase::Scaling | Phase::Upgrading | Phase::Deleting) => true,
-        Some(
-            Phase::Running | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled | Phase::Paused,
-        )
-        | None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use etcd_operator_shared::api::cluster::Phase;
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::{
         diagnose::{

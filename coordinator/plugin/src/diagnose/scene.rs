@@ -1,6 +1,9 @@
 //! Everything that is looked at, as it was read at one moment.
 
-use etcd_operator_shared::{api::EtcdMember, names};
+use etcd_operator_shared::{
+    api::{EtcdMember, cluster::Phase},
+    names,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     coordination::v1::Lease,
@@ -74,6 +77,15 @@ impl Scene {
         ready.is_some_and(|said| said.status == Answer::True || self.now.duration_since(said.since) < MOMENT)
     }
 
+    /// Whether it is not Ready because something planned is under way, such as a roll, and for no longer than that takes.
+    #[must_use]
+    pub fn is_being_changed(&self) -> bool {
+        const LONG: SignedDuration = SignedDuration::from_mins(5);
+        let ready = self.page.condition("Ready");
+        is_planned(self.page.phase)
+            && ready.is_some_and(|said| said.status != Answer::True && self.now.duration_since(said.since) < LONG)
+    }
+
     /// The newest warning about an object, in its own words.
     #[must_use]
     pub fn warning(&self, kind: &str, name: &str) -> Option<&Event> {
@@ -82,6 +94,16 @@ impl Scene {
             object.kind.as_deref() == Some(kind) && object.name.as_deref() == Some(name)
         };
         self.events.read()?.iter().filter(about).max_by_key(|event| last(event))
+    }
+}
+
+fn is_planned(phase: Option<Phase>) -> bool {
+    match phase {
+        Some(Phase::Creating | Phase::Scaling | Phase::Upgrading | Phase::Deleting) => true,
+        Some(
+            Phase::Running | Phase::Degraded | Phase::Unavailable | Phase::Stopped | Phase::Stalled | Phase::Paused,
+        )
+        | None => false,
     }
 }
 

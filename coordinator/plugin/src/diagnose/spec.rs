@@ -4,6 +4,9 @@ use super::{Check, Finding, Scene, finding::or_fine};
 use crate::view::answer::Answer;
 
 const CHECK: Check = Check::Spec;
+/// Conditions that checks of their own speak of.
+const TOLD: [&str; 7] =
+    ["Ready", "Available", "Reconciling", "Stalled", "Paused", "CertificatesReady", "BackupHealthy"];
 
 pub fn check(scene: &Scene) -> Vec<Finding> {
     let (cluster, page) = (&scene.sources.cluster, &scene.page);
@@ -42,6 +45,11 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     found.extend(
         under_way.map(|said| Finding::note(CHECK, format!("a change is under way: {}: {}", said.reason, said.message))),
     );
+    let others =
+        page.conditions.iter().filter(|said| !TOLD.contains(&said.kind.as_str()) && said.status == Answer::False);
+    found.extend(
+        others.map(|said| Finding::note(CHECK, format!("{} is False: {}: {}", said.kind, said.reason, said.message))),
+    );
     or_fine(found, CHECK, "it is applied, and nothing waits for a person")
 }
 
@@ -62,10 +70,11 @@ mod tests {
         let mut held = sources(3);
         held.cluster.spec.paused = true;
         held.cluster.spec.hold = vec!["demo-1".into()];
+        say(&mut held.cluster, "TemplateApplied", "False", "NotAllUsed", "hostNetwork is not used");
         say(&mut held.cluster, "Stalled", "True", "VersionRefused", "v3.7.0 is two minor versions away");
         let found = check(&of(held));
         let outcomes: Vec<Outcome> = found.iter().map(|finding| finding.outcome).collect();
-        assert_eq!(outcomes, [Outcome::Fault, Outcome::Note, Outcome::Note]);
+        assert_eq!(outcomes, [Outcome::Fault, Outcome::Note, Outcome::Note, Outcome::Note]);
         assert!(found[0].message.contains("VersionRefused: v3.7.0"), "{found:?}");
     }
 }
