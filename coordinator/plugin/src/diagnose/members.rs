@@ -42,7 +42,10 @@ fn fine(scene: &Scene) -> String {
     match wanted - serve {
         0 if wanted == 0 => "no member is wanted".to_owned(),
         0 => "all agents say that their members serve".to_owned(),
-        others => format!("{serve} agents say that their members serve; of the other {others} another check tells why"),
+        1 => format!("{serve} agents say that their members serve; why the other one does not another check tells"),
+        others => {
+            format!("{serve} agents say that their members serve; why the other {others} do not another check tells")
+        }
     }
 }
 
