@@ -72,8 +72,21 @@ impl Failure {
     }
 
     fn unreached(what: &str, error: &kube::Error) -> Self {
-        Self::Failed(format!("cannot {what}: {}", chain(error)))
+        let why = match error {
+            // Layers of the client stand around the one word that says something.
+            kube::Error::Service(cause) => format!("the API server cannot be reached: {}", innermost(&**cause)),
+            _ => chain(error),
+        };
+        Self::Failed(format!("cannot {what}: {why}"))
     }
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    line(&cause.to_string())
 }
 
 /// A kind that is not there is told from an object that is not: only the latter is named.

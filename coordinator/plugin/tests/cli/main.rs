@@ -103,7 +103,11 @@ fn a_server_that_is_away_or_without_the_kinds_ends_with_1_and_says_so() {
     let output = kubectl_etcd(&server, &["status"]);
     assert!(code(&output) == Some(1) && text(&output.stderr).contains("is the operator installed?"), "{output:?}");
     let output = kubectl_etcd(&Server::gone(), &["status"]);
-    assert!(code(&output) == Some(1) && text(&output.stderr).contains("cannot read EtcdClusters"), "{output:?}");
+    assert!(
+        code(&output) == Some(1)
+            && text(&output.stderr).contains("cannot read EtcdClusters: the API server cannot be reached: "),
+        "{output:?}"
+    );
 }
 
 #[test]
