@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{Check, Finding, Scene, advice, finding::or_fine};
+use super::{Check, Finding, Scene, advice, finding::or_fine, volumes};
 use crate::{
     failure::line,
     print::units::age,
@@ -18,7 +18,9 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
     let mut found: Vec<Finding> = scene.wanted().flat_map(|row| of_member(scene, &row.name)).collect();
     found.extend(scene.pods().iter().filter_map(|pod| stuck(scene, pod)));
     let (count, wanted) = (scene.pods().len(), scene.wanted().count());
-    or_fine(found, CHECK, format!("{count} are there, {wanted} are wanted, and none is in trouble"))
+    let waits = scene.wanted().any(|row| scene.trouble(&row.name).is_some());
+    let trouble = if waits { "why they wait the check of volumes says" } else { "none in trouble" };
+    or_fine(found, CHECK, format!("{count} there, {wanted} wanted, {trouble}"))
 }
 
 fn of_member(scene: &Scene, member: &str) -> Vec<Finding> {
@@ -27,7 +29,7 @@ fn of_member(scene: &Scene, member: &str) -> Vec<Finding> {
     let Some(pod) = scene.pod(member) else { return has_begun.then(|| missing(scene, member)).into_iter().collect() };
     match pod_trouble::of(pod) {
         // The check of volumes knows more of it.
-        Some(trouble) if trouble.kind == Kind::VolumePending && scene.claims.read().is_some() => vec![],
+        Some(trouble) if trouble.kind == Kind::VolumePending && volumes::explains(scene, member) => vec![],
         Some(trouble) => {
             let advice = advice::of_pod(trouble.kind).replace("NAME", &scene.page.name);
             vec![Finding::fault(CHECK, trouble.words).of(member).advise(advice)]

@@ -1,61 +1,86 @@
 //! Do the members' claims have volumes?
 
+use etcd_operator_shared::names;
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 
 use super::{Check, Finding, Scene, finding::or_fine};
-use crate::failure::line;
+use crate::{failure::line, view::pod_trouble::Kind};
 
 const CHECK: Check = Check::Volumes;
+/// A volume is made within seconds.
+const NEW: SignedDuration = SignedDuration::from_mins(1);
 
 pub fn check(scene: &Scene) -> Vec<Finding> {
     if let Some(why) = scene.claims.caveat() {
         return vec![Finding::unknown(CHECK, why)];
     }
-    let found: Vec<Finding> =
-        scene.wanted().filter_map(|row| scene.claim(&row.name)).filter_map(|claim| of_claim(scene, claim)).collect();
-    let bound = scene.wanted().filter(|row| scene.claim(&row.name).is_some()).count();
-    or_fine(found, CHECK, format!("{bound} claims have their volumes"))
+    let claims = || scene.wanted().filter_map(|row| Some((row.name.as_str(), scene.claim(&row.name)?)));
+    let found: Vec<Finding> = claims().filter_map(|(member, claim)| of_claim(scene, member, claim)).collect();
+    let waiting = claims().filter(|(_, claim)| phase(claim) == PENDING).count();
+    let fine = match (claims().count(), waiting) {
+        (0, _) => "no claim is there yet".to_owned(),
+        (all, 0) => format!("{all} claims have their volumes"),
+        (_, waiting) => format!("{waiting} claims wait until their pods find nodes"),
+    };
+    or_fine(found, CHECK, fine)
 }
 
-fn of_claim(scene: &Scene, claim: &PersistentVolumeClaim) -> Option<Finding> {
-    let name = claim.metadata.name.clone().unwrap_or_default();
-    let status = claim.status.as_ref();
-    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
-    let finding = match phase {
+/// Whether this check names what a pod waits for that waits for its volume.
+pub fn explains(scene: &Scene, member: &str) -> bool {
+    scene.claim(member).is_some_and(|claim| of_claim(scene, member, claim).is_some())
+}
+
+const PENDING: &str = "Pending";
+
+fn phase(claim: &PersistentVolumeClaim) -> &str {
+    claim.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or(PENDING)
+}
+
+fn of_claim(scene: &Scene, member: &str, claim: &PersistentVolumeClaim) -> Option<Finding> {
+    let finding = match phase(claim) {
         "Lost" => Finding::fault(CHECK, "the volume that it was bound to is gone").advise(
             "bring the volume back; or, if the other members serve, delete the claim and the pod: the member \
                  joins anew",
         ),
-        "Pending" => pending(scene, claim, &name),
+        PENDING => pending(scene, member, claim)?,
         _ if claim.metadata.deletion_timestamp.is_some() => Finding::note(CHECK, "it goes once no pod uses it"),
         _ => resizing(claim)?,
     };
-    Some(finding.of(name))
+    Some(finding.of(names::volume_claim(member)))
 }
 
-fn pending(scene: &Scene, claim: &PersistentVolumeClaim, name: &str) -> Finding {
+fn pending(scene: &Scene, member: &str, claim: &PersistentVolumeClaim) -> Option<Finding> {
     let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
     let classes = scene.classes.read();
     let exists =
         |class: &str| classes.is_none_or(|all| all.iter().any(|one| one.metadata.name.as_deref() == Some(class)));
     let advice = "look at the provisioner of the StorageClass, and at what storage the nodes have left";
-    match class {
+    let class = match class {
         Some(class) if !class.is_empty() && !exists(class) => {
-            Finding::fault(CHECK, format!("it gets no volume: StorageClass {class} does not exist"))
-                .advise(format!("create StorageClass {class}; the class of a cluster that exists cannot be changed"))
+            let advice = format!("create StorageClass {class}; the class of a cluster that exists cannot be changed");
+            let words = format!("it gets no volume: StorageClass {class} does not exist");
+            return Some(Finding::fault(CHECK, words).advise(advice));
         }
-        None => Finding::fault(CHECK, "it gets no volume: it names no StorageClass, and none is the default")
-            .advise("mark a StorageClass as the default"),
-        Some(class) => {
-            let words = scene.warning("PersistentVolumeClaim", name).and_then(|event| event.message.as_deref());
-            let class = if class.is_empty() { "made by hand".to_owned() } else { format!("of StorageClass {class}") };
-            let words = words.map_or_else(
-                || format!("it waits for a volume {class}"),
-                |words| format!("it waits for a volume {class}: {}", line(words)),
-            );
-            Finding::fault(CHECK, words).advise(advice)
+        None => {
+            let words = "it gets no volume: it names no StorageClass, and none is the default";
+            return Some(Finding::fault(CHECK, words).advise("mark a StorageClass as the default"));
         }
+        Some("") => "made by hand".to_owned(),
+        Some(class) => format!("of StorageClass {class}"),
+    };
+    let words = format!("it waits for a volume {class}");
+    let said = scene.warning("PersistentVolumeClaim", &names::volume_claim(member));
+    if let Some(said) = said.and_then(|event| event.message.as_deref()) {
+        return Some(Finding::fault(CHECK, format!("{words}: {}", line(said))).advise(advice));
     }
+    // Most classes make a volume where the pod is to run: without a node there is none.
+    if scene.trouble(member).is_some_and(|trouble| trouble.kind == Kind::Unschedulable) {
+        return None;
+    }
+    let made = claim.metadata.creation_timestamp.as_ref();
+    let is_new = made.is_some_and(|made| scene.now.duration_since(made.0) < NEW);
+    Some(if is_new { Finding::note(CHECK, words) } else { Finding::fault(CHECK, words).advise(advice) })
 }
 
 fn resizing(claim: &PersistentVolumeClaim) -> Option<Finding> {
@@ -103,6 +128,16 @@ mod tests {
         assert!(check(&waits)[0].message.ends_with("of StorageClass fast: no space left"));
         let lost = with(&json!({"storageClassName": "fast"}), "Lost");
         assert_eq!(check(&lost)[0].outcome, Outcome::Fault);
+    }
+
+    #[test]
+    fn a_claim_whose_pod_finds_no_node_is_a_matter_of_the_pod() {
+        let mut scene = with(&json!({"storageClassName": "fast"}), "Pending");
+        if let Known::Read(pods) = &mut scene.sources.pods {
+            pods[0].status =
+                read(json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "no cpu"}]}));
+        }
+        assert_eq!(check(&scene), [Finding::fine(CHECK, "1 claims wait until their pods find nodes")]);
     }
 
     #[test]
