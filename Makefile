@@ -45,15 +45,17 @@ testbed-check: testbed-program ## boot it if needed and try every part of it, fa
 MUSL = $(shell uname -m)-unknown-linux-musl
 RELEASE = $(OUT)/$(MUSL)/release
 COORDINATOR = $(CARGO) run --quiet -p etcd-coordinator --
+CHART = manifests/charts/etcd-operator
 KUBECONFIG ?= /var/lib/etcd-testbed/pki/admin.kubeconfig
 KUBECTL = KUBECONFIG=$(KUBECONFIG) kubectl
 
 .PHONY: crds
-crds: setup ## generate manifests/crds/ and manifests/install.yaml
+crds: setup ## generate manifests/crds/, manifests/install.yaml and the kinds of the chart
 	@mkdir -p manifests/crds/without-cel
 	@$(COORDINATOR) crds > manifests/crds/etcd.etcd.io.yaml
 	@$(COORDINATOR) crds --without-cel > manifests/crds/without-cel/etcd.etcd.io.yaml
 	@(cat manifests/crds/etcd.etcd.io.yaml; echo ---; cat manifests/operator.yaml) > manifests/install.yaml
+	@cp manifests/crds/etcd.etcd.io.yaml $(CHART)/kinds/
 
 .PHONY: programs
 programs: setup
@@ -86,6 +88,23 @@ deploy: images testbed-program ## load the images into the testbed and install t
 .PHONY: undeploy
 undeploy: ## remove the operator; clusters go on without it, and the kinds stay
 	@$(KUBECTL) delete --ignore-not-found -f manifests/operator.yaml
+
+# ---- the operator's chart (manifests/charts/etcd-operator/README.md)
+
+HELM = $(OUT)/debug/steps helm
+
+.PHONY: helm
+helm: setup ## build the real Helm 4, once a machine (then: target/debug/steps helm …)
+	@$(CARGO) build --quiet -p etcd-steps
+	@$(HELM) version
+
+.PHONY: chart
+chart: helm ## lint the chart, render it, pack it into target/charts, and test it without a cluster
+	@mkdir -p $(OUT)/charts
+	@$(HELM) lint --strict $(CHART)
+	@$(HELM) template etcd-operator $(CHART) --namespace etcd-operator-system >$(OUT)/charts/etcd-operator.yaml
+	@$(HELM) package $(CHART) --destination $(OUT)/charts
+	@$(CARGO) test -p etcd-tests --test chart
 
 # ---- the main job, and the tests
 
@@ -124,7 +143,7 @@ UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p kubectl-etcd
 .PHONY: unit
 unit: setup ## test everything that needs no cluster
 	@$(CARGO) test $(UNIT)
-	@$(CARGO) test -p etcd-tests --lib
+	@$(CARGO) test -p etcd-tests --lib --test chart
 	@cd tests/client && go test ./...
 
 # A change at every place where a decision could be wrong, one at a time; a mutant that no test notices is a test that is
@@ -141,7 +160,7 @@ mutants: setup ## see whether the tests notice mistakes in the decisions (SHARD=
 .PHONY: test-programs
 test-programs: setup
 	@$(CARGO) test --no-run $(UNIT)
-	@$(CARGO) test --no-run -p etcd-tests --lib --test api --test e2e
+	@$(CARGO) test --no-run -p etcd-tests --lib --test api --test chart --test e2e
 
 BOUND ?= nightly
 

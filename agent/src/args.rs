@@ -4,7 +4,7 @@ pub mod snapshot;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use self::snapshot::SnapshotVerb;
+use self::snapshot::{SnapshotVerb, Whose};
 use clap::{Parser, Subcommand, ValueEnum};
 use etcd_operator_shared::{
     api::{EtcdOptions, cluster::Encrypted},
@@ -41,6 +41,10 @@ pub enum Command {
         #[command(subcommand)]
         verb: Box<SnapshotVerb>,
     },
+    /// Write this member's database file anew, without what it does not use; the leader lets another one lead first
+    Defrag(Box<Defrag>),
+    /// Forget old revisions of keys, in all members
+    Compact(Box<Compact>),
     /// Print the version of the agent
     Version,
     /// Run the agent (PID 1 of the agent container)
@@ -77,6 +81,26 @@ pub enum VolumeVerb {
         /// Its name, as `volume list` shows it: aside-INCARNATION-NUMBER
         name: String,
     },
+}
+
+/// What a person wants of this member's database file.
+#[derive(Debug, Clone, Parser)]
+pub struct Defrag {
+    /// Do it although the member is not well, or does not reach the others
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub whose: Whose,
+}
+
+/// What a person wants to be forgotten.
+#[derive(Debug, Clone, Parser)]
+pub struct Compact {
+    /// How many of the newest revisions are kept
+    #[arg(long, value_name = "REVISIONS", default_value_t = 0)]
+    pub keep: u64,
+    #[command(flatten)]
+    pub whose: Whose,
 }
 
 /// How a command prints.

@@ -8,8 +8,8 @@
 //!  │                 probes :2382 ╪═════════╪═ orders, states               │
 //!  │ install (postStart) ─────────┼─────────┼─▶ /agent/etcd-agent, hosts    │
 //!  └──────────────────────────────┘         └───────────────────────────────┘
-//!  kubectl exec … status, volume, snapshot  rehearse, snapshot prove: etcd alone in a throw-away pod
-//!                                           snapshot serve: what a cluster begins with
+//!  kubectl exec … status, volume, snapshot, rehearse, snapshot prove: etcd alone in a throw-away pod
+//!                   defrag, compact          snapshot serve: what a cluster begins with
 //! ```
 
 pub mod args;
@@ -56,6 +56,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Status { output } => cli::status::run(output),
         Command::Snapshot { verb } => cli::snapshot::run(*verb),
         Command::Volume { volume, verb } => cli::volume::run(&volume, verb),
+        Command::Defrag(args) => cli::database::defrag(&args),
+        Command::Compact(args) => cli::database::compact(&args),
         Command::Version => {
             println!("etcd-agent {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -94,7 +94,18 @@ impl From<User> for PodUser {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Arg, CommandFactory};
+    use serde_json::Value;
+
     use super::*;
+
+    const TEMPLATE: &str = include_str!("../../manifests/charts/etcd-operator/templates/coordinator.yaml");
+    const VALUES: &str = include_str!("../../manifests/charts/etcd-operator/values.yaml");
+    const SCHEMA: &str = include_str!("../../manifests/charts/etcd-operator/values.schema.json");
+    /// No values of the chart: the pod says who and where it is, and of several pods one has to lead.
+    const OF_THE_POD: [&str; 4] = ["kubeconfig", "leader-elect", "lease-namespace", "identity"];
 
     #[test]
     fn leader_election_is_on_unless_switched_off() {
@@ -107,5 +118,45 @@ mod tests {
     fn namespaces_add_up() {
         let cli = Cli::try_parse_from(["etcd-coordinator", "--namespace", "a", "--namespace", "b"]).unwrap();
         assert_eq!(cli.run.namespaces, ["a", "b"]);
+    }
+
+    #[test]
+    fn the_chart_sets_every_flag_that_there_is_and_no_other() {
+        let command = Cli::command();
+        let flags = command.get_arguments().filter_map(Arg::get_long).filter(|flag| !OF_THE_POD.contains(flag));
+        let named = TEMPLATE.split("--").skip(1).filter_map(|rest| rest.split_once('=')).map(|(name, _)| name);
+        let named = named.filter(|name| name.chars().all(|one| one.is_ascii_lowercase() || one == '-'));
+        assert_eq!(named.collect::<BTreeSet<_>>(), flags.collect::<BTreeSet<_>>());
+    }
+
+    /// It leaves out what the coordinator does of itself.
+    #[test]
+    fn the_chart_knows_what_the_coordinator_does_of_itself() {
+        let (command, values) = (Cli::command(), serde_yaml::from_str::<Value>(VALUES).unwrap());
+        for (flag, value, shown) in [
+            ("log-filter", "/log/filter", "ne .Values.log.filter \"DEFAULT\""),
+            ("max-rolling", "/maxRolling", "ne (int .Values.maxRolling) DEFAULT"),
+            ("pod-user", "/podUser", "ne .Values.podUser \"DEFAULT\""),
+            ("listen", "/listen", "ne .Values.listen \"DEFAULT\""),
+        ] {
+            let argument = command.get_arguments().find(|one| one.get_long() == Some(flag)).unwrap();
+            let default = argument.get_default_values()[0].to_str().unwrap();
+            assert_eq!(values.pointer(value).unwrap().to_string().trim_matches('"'), default, "{flag}");
+            assert!(TEMPLATE.contains(&shown.replace("DEFAULT", default)), "the template takes {flag} for another");
+        }
+    }
+
+    #[test]
+    fn the_chart_takes_the_words_that_the_coordinator_takes() {
+        let (command, schema) = (Cli::command(), serde_json::from_str::<Value>(SCHEMA).unwrap());
+        for (flag, value) in
+            [("log-format", "/properties/log/properties/format/enum"), ("pod-user", "/properties/podUser/enum")]
+        {
+            let argument = command.get_arguments().find(|one| one.get_long() == Some(flag)).unwrap();
+            let words =
+                argument.get_possible_values().iter().map(|one| one.get_name().to_owned()).collect::<BTreeSet<_>>();
+            let taken = schema.pointer(value).and_then(Value::as_array).unwrap().iter().filter_map(Value::as_str);
+            assert_eq!(taken.map(str::to_owned).collect::<BTreeSet<_>>(), words, "{flag}");
+        }
     }
 }

@@ -40,6 +40,7 @@ mod tests {
             include_str!("../../shared/src/api/cluster/pod.rs"),
             include_str!("../../shared/src/api/cluster/security.rs"),
             include_str!("../../shared/src/api/cluster/backup.rs"),
+            include_str!("../../shared/src/api/cluster/maintenance.rs"),
             include_str!("../../shared/src/api/user.rs"),
             include_str!("../../shared/src/api/backup.rs"),
             include_str!("../../shared/src/api/restore.rs")
@@ -70,6 +71,8 @@ mod tests {
             yaml(true).unwrap() == include_str!("../../manifests/crds/without-cel/etcd.etcd.io.yaml"),
             "run make crds"
         );
+        let of_the_chart = include_str!("../../manifests/charts/etcd-operator/kinds/etcd.etcd.io.yaml");
+        assert!(of_the_chart == kinds, "run make crds");
         let operator = include_str!("../../manifests/operator.yaml");
         assert!(format!("{kinds}---\n{operator}") == include_str!("../../manifests/install.yaml"), "run make crds");
     }

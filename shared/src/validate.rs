@@ -5,6 +5,7 @@
 
 pub mod backup;
 pub mod flags;
+pub mod maintenance;
 mod security;
 mod service;
 mod template;
@@ -19,11 +20,12 @@ use crate::{
     image,
     names::MAX_CLUSTER_NAME,
     quantity::{self, QuantityError},
-    quota,
+    quota, schedule,
     version::{Version, VersionError},
 };
 
 pub use backup::{Backup, BackupError, Schedule, backup};
+pub use maintenance::{Upkeep, maintenance};
 pub use security::{Encryption, encryption};
 pub use template::{Template, TemplateError};
 
@@ -42,6 +44,7 @@ pub struct Wanted {
     pub encryption: Encryption,
     /// Where backups go and when they are taken, where they are wanted.
     pub backup: Option<Backup>,
+    pub upkeep: Upkeep,
 }
 
 /// Options of etcd as numbers.
@@ -124,6 +127,10 @@ pub enum Invalid {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Backup(#[from] BackupError),
+    #[error("spec.maintenance.defragmentation.wastePercent must be from 10 to 90, not {0}")]
+    Waste(i32),
+    #[error("spec.maintenance.defragmentation.window.{field} {wrong}")]
+    Window { field: &'static str, wrong: schedule::Wrong },
 }
 
 /// Checks a whole object.
@@ -136,6 +143,7 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
     service::check(&spec.service)?;
     let encryption = encryption(spec.security.as_ref())?;
     let backup = spec.backup.as_ref().map(backup).transpose()?;
+    let upkeep = maintenance(spec.maintenance.as_ref())?;
     let version = spec.version.parse()?;
     let template = spec.pod.template.as_ref().map(template::template).transpose()?;
     let image = reference(&spec.repository, spec.image.as_deref(), version)?;
@@ -148,7 +156,7 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
         first(spec, storage, &etcd)?;
     }
     let (size, template) = (spec.size.unsigned_abs(), template.map(Box::new));
-    Ok(Wanted { size, version, image, storage, etcd, template, encryption, backup })
+    Ok(Wanted { size, version, image, storage, etcd, template, encryption, backup, upkeep })
 }
 
 /// What is asked of a cluster that has not begun yet: one that is there is not given up for a rule that came later.

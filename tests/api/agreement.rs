@@ -109,6 +109,9 @@ fn any_spec(rng: &mut StdRng) -> Value {
     if rng.random_bool(0.4) {
         spec["backup"] = any_backup(rng);
     }
+    if rng.random_bool(0.3) {
+        spec["maintenance"] = any_maintenance(rng);
+    }
     // Fields that are too long are the schema's business, on old servers too.
     for (field, longest) in [
         ("/version", 16),
@@ -125,6 +128,18 @@ fn any_spec(rng: &mut StdRng) -> Value {
 }
 
 /// What times are is up to the coordinator alone.
+fn any_maintenance(rng: &mut StdRng) -> Value {
+    let waste = text(rng, &["100Mi", "8388608", "1Gi", "1Mi", "100Gi"], "0123456789KMGTik.");
+    let duration = text(rng, &["2h", "1h30m", "90s"], "0123456789smh");
+    let window = json!({"cron": "0 3 * * *", "duration": duration, "timeZone": "Europe/Berlin"});
+    let percent = pick(rng, &[10, 45, 90]);
+    json!({
+        "emergencyCompaction": rng.random_bool(0.5),
+        "compareEvery": text(rng, &["10s", "5m", "24h", "1m30s"], "0123456789smh"),
+        "defragmentation": {"wastePercent": percent, "minimumWaste": waste, "window": window},
+    })
+}
+
 fn any_backup(rng: &mut StdRng) -> Value {
     let buckets = ["backups", "b.c.d.e", "b-0-1-2"];
     let endpoints = ["https://s3.example.com", "http://10.0.0.1:9000/", "https://[fd00::1]:443"];

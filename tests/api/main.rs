@@ -5,6 +5,7 @@
 mod agreement;
 mod backups;
 mod examples;
+mod maintenance;
 mod pods;
 mod rules;
 mod server;

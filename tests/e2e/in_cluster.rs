@@ -13,12 +13,7 @@ use std::path::Path;
 fn the_manifest_installs_an_operator_that_makes_clusters() {
     play("in_cluster", Manner::Beside, async |stage| {
         stage.stop_coordinator().await?;
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate lies in a clone")?;
-        let manifest = std::fs::read_to_string(manifest.join("manifests/install.yaml"))?;
-        stage
-            .kubectl
-            .feed(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &moved(stage, &manifest).await?)
-            .await?;
+        install(stage).await?;
         let outcome = it_makes_a_cluster(stage).await;
         if outcome.is_err() {
             let log =
@@ -27,6 +22,17 @@ fn the_manifest_installs_an_operator_that_makes_clusters() {
         }
         outcome
     });
+}
+
+/// Installs the operator for this namespace, as people do with `manifests/install.yaml`.
+///
+/// # Errors
+/// When the API server does not take it.
+pub async fn install(stage: &Stage) -> Result<()> {
+    let clone = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate lies in a clone")?;
+    let manifest = std::fs::read_to_string(clone.join("manifests/install.yaml"))?;
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    stage.kubectl.feed(&apply, &moved(stage, &manifest).await?).await.map(drop)
 }
 
 async fn it_makes_a_cluster(stage: &Stage) -> Result<()> {

@@ -119,7 +119,7 @@ async fn image_is(demo: &Demo<'_>, image: &str) -> Result<()> {
 }
 
 /// Where etcd runs: the pods, and its processes where they can be seen.
-async fn etcds(demo: &Demo<'_>) -> Result<Vec<(Option<String>, Option<i32>)>> {
+pub async fn etcds(demo: &Demo<'_>) -> Result<Vec<(Option<String>, Option<i32>)>> {
     let mut all = vec![];
     for (ordinal, pod) in (0..demo.size).zip(demo.pods().await?) {
         let process = match demo.stage.cluster().faults() {

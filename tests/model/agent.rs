@@ -239,6 +239,8 @@ impl World {
             wished_for,
             count_due: false,
             options: running::Options::default(),
+            upkeep: None,
+            compared: None,
             may_write,
         });
         self.deed(place, leads, step)
@@ -276,6 +278,8 @@ impl World {
             | Running::Options(_)
             | Running::Hurry
             | Running::Downgrade(_)
+            | Running::Compare(_)
+            | Running::Upkeep(_)
             | Running::Count
             | Running::Nothing => None,
         }

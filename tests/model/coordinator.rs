@@ -252,6 +252,7 @@ impl Member {
             certificates: None,
             options: None,
             backups: None,
+            maintenance: None,
             restore: None,
             retiring: false,
         };

@@ -11,6 +11,7 @@ pub mod cargo;
 pub mod deadline;
 pub mod demo;
 pub mod go;
+pub mod helm;
 pub mod kubectl;
 pub mod lock;
 pub mod place;

@@ -1,7 +1,7 @@
-//! `steps demo` and `steps test`: what `make demo` and `make test` call once a machine is set up.
+//! `steps demo` and `steps test`: what `make demo` and `make test` call once a machine is set up. `steps helm …` is Helm.
 
 use std::process::ExitCode;
-use steps::{demo, place::Place, signals, test};
+use steps::{demo, helm, place::Place, signals, test};
 
 fn main() -> ExitCode {
     signals::heed();
@@ -10,8 +10,9 @@ fn main() -> ExitCode {
     let outcome = match asked.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["demo"] => demo::perform(&place),
         ["test"] => test::perform(&place),
+        ["helm", ..] => helm::perform(&asked[1..]),
         _ => {
-            eprintln!("usage: steps demo | test");
+            eprintln!("usage: steps demo | test | helm …");
             return ExitCode::from(2);
         }
     };

@@ -33,7 +33,7 @@ fn build(place: &Place) -> Step {
         Task::listen("tests", place.make("test-programs")),
         Task::listen("images", place.make("images")),
     ];
-    let mut tools = vec![&toolchain::CLIENT, &toolchain::GATEWAY];
+    let mut tools = vec![&toolchain::CLIENT, &toolchain::GATEWAY, &toolchain::HELM];
     if let Cluster::Testbed(_) = place.cluster {
         tools.extend([&toolchain::KUBERNETES, &toolchain::COREDNS]);
         tools.extend(&toolchain::ETCDS);
@@ -52,7 +52,7 @@ mod tests {
             let place = Place { out: "target".into(), cluster, nodes: "3".to_owned(), registry: None };
             build(&place).lanes[1].iter().map(|task| task.what.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(built(Cluster::Foreign("/other".into())), ["client", "versitygw-v1.8.0"]);
-        assert_eq!(built(Cluster::Testbed("/own".into())).len(), 4 + toolchain::ETCDS.len());
+        assert_eq!(built(Cluster::Foreign("/other".into())), ["client", "versitygw-v1.8.0", "helm-v4.3.1"]);
+        assert_eq!(built(Cluster::Testbed("/own".into())).len(), 5 + toolchain::ETCDS.len());
     }
 }

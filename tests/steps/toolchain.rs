@@ -89,6 +89,16 @@ pub static GATEWAY: Tool = Tool {
     ldflags: "-s -w",
 };
 
+/// Helm, for the tests of the chart: built when the first of them needs it, no part of a testbed. Its own Makefile says its version by
+/// the same flag.
+pub static HELM: Tool = Tool {
+    name: "helm-v4.3.1",
+    sources: sources!("../testbed/tools/helm", "go.mod" "go.sum" "tools.go"),
+    programs: &[("helm.sh/helm/v4/cmd/helm", "helm")],
+    aliases: &[],
+    ldflags: "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1",
+};
+
 /// The etcd versions that have an image in the testbed, oldest first.
 pub const ETCD_VERSIONS: [&str; 4] = ["v3.5.21", "v3.5.35", "v3.6.16", "v3.7.3"];
 pub static ETCDS: [Tool; 4] = [etcd!("v3.5.21"), etcd!("v3.5.35"), etcd!("v3.6.16"), etcd!("v3.7.3")];

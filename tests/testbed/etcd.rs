@@ -3,7 +3,7 @@
 mod contents;
 
 use anyhow::{Context, Error, Result};
-use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions, Txn, TxnOp};
+use etcd_client::{Certificate, Client, ConnectOptions, DeleteOptions, GetOptions, Identity, TlsOptions, Txn, TxnOp};
 use std::time::{Duration, Instant};
 
 pub use contents::{Contents, KvHash, Pair};
@@ -38,6 +38,8 @@ pub struct Said {
     pub leader: u64,
     pub version: String,
     pub is_learner: bool,
+    /// Bytes of its database file.
+    pub db_size: i64,
 }
 
 /// An entry of the membership.
@@ -91,6 +93,7 @@ impl Etcd {
             leader: answer.leader(),
             version: answer.version().to_owned(),
             is_learner: answer.is_learner(),
+            db_size: answer.db_size(),
         })
     }
 
@@ -135,6 +138,12 @@ impl Etcd {
     /// As [`put`](Self::put), as an application does it that sets no limit: etcd answers after its own, 7 s, at the latest.
     pub async fn put_without_limit(&self, key: &str, value: &str) -> Result<()> {
         Ok(self.client.clone().put(key, value, None).await.map(drop)?)
+    }
+
+    /// Deletes all keys that begin so.
+    pub async fn delete_prefix(&self, prefix: &str) -> Result<()> {
+        let all = DeleteOptions::new().with_prefix();
+        bounded(self.client.clone().delete(prefix, Some(all))).await.map(drop)
     }
 
     /// A linearizable read of one key.

@@ -14,6 +14,7 @@ pub mod environment;
 pub mod etcd;
 pub mod evidence;
 pub mod faults;
+pub mod helm;
 pub mod host;
 pub mod image;
 pub mod layout;
@@ -29,6 +30,7 @@ pub mod worker;
 
 pub use cluster::Cluster;
 pub use faults::Faults;
+pub use helm::Helm;
 pub use image::{build_image, etcd_image};
 pub use layout::Layout;
 pub use machine::Testbed;

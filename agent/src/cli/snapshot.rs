@@ -35,7 +35,6 @@ use crate::{
         member::{self, Member},
     },
     serve::snapshot,
-    signals,
     tls::{Bundle, Identity},
     volume::Store,
 };
@@ -47,12 +46,7 @@ const OFTEN: Duration = Duration::from_secs(2);
 
 /// Performs one verb.
 pub fn run(verb: SnapshotVerb) -> anyhow::Result<()> {
-    signals::unblock()?;
-    // An error means that one is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    // One thread: a worker more would be a stack and a heap more.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(perform(verb))?)
+    super::block_on(perform(verb))
 }
 
 async fn perform(verb: SnapshotVerb) -> Result<(), Failure> {
@@ -229,7 +223,8 @@ fn asked(whose: &Whose) -> Result<member::Whose, Failure> {
     Ok(member::Whose { cluster, namespace, access: access(whose)? })
 }
 
-fn local(whose: &Whose) -> Result<Member, Failure> {
+/// This member's etcd.
+pub(super) fn local(whose: &Whose) -> Result<Member, Failure> {
     Ok(Member::local(asked(whose)?))
 }
 

@@ -53,7 +53,12 @@ fn human(page: &Value) -> String {
         line("Revision", text(&etcd["revision"]));
         line(
             "Database",
-            format!("{} ({} in use)", mebibytes(&etcd["dbSizeBytes"]), mebibytes(&etcd["dbSizeInUseBytes"])),
+            format!(
+                "{} ({} in use), quota {}",
+                mebibytes(&etcd["dbSizeBytes"]),
+                mebibytes(&etcd["dbSizeInUseBytes"]),
+                mebibytes(&etcd["dbQuotaBytes"])
+            ),
         );
         line("Members", format!("{}, connected to {}", etcd["members"], text(&etcd["connectedPeers"])));
     }

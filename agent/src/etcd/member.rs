@@ -10,7 +10,8 @@ use std::{
 };
 
 use etcd_client::{
-    AlarmAction, AlarmType, Client, ConnectOptions, DowngradeOptions, GetOptions, MemberAddOptions, ResponseHeader,
+    AlarmAction, AlarmOptions, AlarmType, Client, ConnectOptions, DowngradeOptions, GetOptions, MemberAddOptions,
+    ResponseHeader,
 };
 use etcd_operator_shared::{
     ids::hex,
@@ -20,7 +21,14 @@ use etcd_operator_shared::{
 use thiserror::Error;
 
 use super::{access::Access, refusal::Refusal};
-use crate::{http, plan::list::Entry, tls::Identity};
+use crate::{
+    http,
+    plan::{
+        list::Entry,
+        upkeep::{Alarm, Kind},
+    },
+    tls::Identity,
+};
 
 /// How long a question may take. A member on a busy disk answers Status within milliseconds; one that is stopped never.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -49,6 +57,8 @@ pub enum EtcdError {
     Unreachable(String),
     #[error("the address is cluster {0}'s now")]
     OtherCluster(String),
+    #[error("the address is member {0}'s now")]
+    OtherMember(String),
     #[error("the only voter that answers is not vouched for by its agent")]
     NotVouched,
     #[error("no other member's address is known")]
@@ -67,6 +77,7 @@ impl EtcdError {
             | Self::TooSlow(_)
             | Self::Unreachable(_)
             | Self::OtherCluster(_)
+            | Self::OtherMember(_)
             | Self::NotVouched
             | Self::Nobody
             | Self::NoCertificate => false,
@@ -235,12 +246,22 @@ impl Member {
         })
     }
 
-    /// The alarms that are raised for a member, by its ID. etcd writes the question into its log: not to be asked every
-    /// second. Source: etcd `server/etcdserver/v3_server.go`, `Alarm`.
-    pub async fn alarms(&self, of: &str) -> Result<Vec<String>, EtcdError> {
+    /// The alarms that are raised, each with the ID of its member. etcd writes the question into its log: not to be asked
+    /// every second. Source: etcd `server/etcdserver/v3_server.go`, `Alarm`.
+    pub async fn alarms(&self) -> Result<Vec<Alarm>, EtcdError> {
         let said = bounded(self.client().await?.alarm(AlarmAction::Get, AlarmType::None, None)).await?;
-        let raised = said.alarms().iter().map(|alarm| (alarm.member_id(), alarm.alarm()));
-        Ok(raised_for(of, raised))
+        Ok(raised(said.alarms().iter().map(|alarm| (alarm.member_id(), alarm.alarm()))))
+    }
+
+    /// Takes back an alarm of a member. One that is not raised is as good as taken back.
+    pub async fn disarm(&self, id: &str, kind: Kind) -> Result<(), EtcdError> {
+        let kind = match kind {
+            Kind::NoSpace => AlarmType::Nospace,
+            Kind::Corrupt => AlarmType::Corrupt,
+        };
+        let mut whose = AlarmOptions::new();
+        whose.with_member(number(id)?);
+        bounded(self.client().await?.alarm(AlarmAction::Deactivate, kind, Some(whose))).await.map(drop)
     }
 
     fn entry(&self, member: &etcd_client::Member) -> Entry {
@@ -338,16 +359,17 @@ fn understood(words: &str, cause: Option<&(dyn Error + 'static)>) -> EtcdError {
     }
 }
 
-/// The names of the alarms of one member.
-fn raised_for(of: &str, raised: impl Iterator<Item = (u64, AlarmType)>) -> Vec<String> {
-    let name = |alarm| match alarm {
+/// The alarms as the plans know them.
+fn raised(said: impl Iterator<Item = (u64, AlarmType)>) -> Vec<Alarm> {
+    let kind = |alarm| match alarm {
         AlarmType::None => None,
-        AlarmType::Nospace => Some("NOSPACE".to_owned()),
-        AlarmType::Corrupt => Some("CORRUPT".to_owned()),
+        AlarmType::Nospace => Some(Kind::NoSpace),
+        AlarmType::Corrupt => Some(Kind::Corrupt),
     };
-    let mut names: Vec<String> = raised.filter(|(id, _)| hex(*id) == of).filter_map(|(_, alarm)| name(alarm)).collect();
-    names.sort_unstable();
-    names
+    let mut alarms: Vec<Alarm> =
+        said.filter_map(|(id, alarm)| Some(Alarm { id: hex(id), kind: kind(alarm)? })).collect();
+    alarms.sort_unstable();
+    alarms
 }
 
 #[cfg(test)]
@@ -356,9 +378,9 @@ mod tests {
 
     #[test]
     fn an_alarm_is_that_members_whose_id_it_has() {
-        let raised = [(0xa, AlarmType::Nospace), (0xb, AlarmType::Corrupt), (0xa, AlarmType::Corrupt)];
-        assert_eq!(raised_for(&hex(0xa), raised.into_iter()), ["CORRUPT", "NOSPACE"]);
-        assert!(raised_for(&hex(0xc), raised.into_iter()).is_empty());
+        let said = [(0xa, AlarmType::Nospace), (0xb, AlarmType::Corrupt), (0xc, AlarmType::None)];
+        let alarm = |id: u64, kind| Alarm { id: hex(id), kind };
+        assert_eq!(raised(said.into_iter()), [alarm(0xa, Kind::NoSpace), alarm(0xb, Kind::Corrupt)]);
     }
 
     #[test]

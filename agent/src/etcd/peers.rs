@@ -115,7 +115,8 @@ impl Peers {
         said.into_iter().filter_map(|said| said.ok()?.ok()).collect()
     }
 
-    fn member(&self, endpoint: &str) -> Member {
+    /// The member behind a URL.
+    pub fn member(&self, endpoint: &str) -> Member {
         let made = || Member::at(endpoint, self.whose.clone());
         self.clients().entry(endpoint.to_owned()).or_insert_with(made).clone()
     }

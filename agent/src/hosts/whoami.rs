@@ -21,6 +21,12 @@ pub struct WhoAmI {
     /// Whether its etcd runs, and gives a list of members that is the cluster's (`plan::trust`). An older agent does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vouches: Option<bool>,
+    /// Bytes that are free on its volume, as it was last looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<u64>,
+    /// Whether a backup is being read of its etcd.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backs_up: bool,
 }
 
 /// Why an address did not say who it is.

@@ -17,7 +17,11 @@ use crate::{
     },
     http,
     launch::protocol::Process,
-    plan::{list::Entry, version::Ran},
+    plan::{
+        list::Entry,
+        upkeep::{Alarm, Kind},
+        version::Ran,
+    },
 };
 
 /// The last answers of one run of etcd. All are gone when its process changes.
@@ -36,8 +40,8 @@ pub struct Observed {
     pub answered: Option<Instant>,
     /// What it refuses this agent, while it does.
     pub refuses: Option<String>,
-    /// The alarms that are raised for this member, as last asked.
-    pub alarms: Vec<String>,
+    /// The alarms that are raised for any member, as last asked.
+    pub alarms: Vec<Alarm>,
     /// What etcd hinted at when they were last asked.
     pub hint: Vec<String>,
     /// Whether a linearizable read has ever succeeded in this run.
@@ -162,8 +166,8 @@ async fn ask_slowly(member: &Member, seen: &mut Observed) {
     let asked = Instant::now();
     let said = member.members().await;
     seen.take_list(said, asked, Instant::now());
-    if let Some(own_id) = seen.hinted_at() {
-        let said = member.alarms(&own_id).await;
+    if seen.is_hinted_at() {
+        let said = member.alarms().await;
         seen.take_alarms(said);
     }
     if let Some(metrics) = metrics().await {
@@ -204,7 +208,7 @@ impl Observed {
         }
     }
 
-    fn take_alarms(&mut self, said: Result<Vec<String>, EtcdError>) {
+    fn take_alarms(&mut self, said: Result<Vec<Alarm>, EtcdError>) {
         if let (Ok(alarms), Some(status)) = (said, &self.status) {
             (self.alarms, self.hint) = (alarms, status.errors.clone());
         }
@@ -258,9 +262,20 @@ impl Observed {
         }
     }
 
-    /// This member's ID, when etcd hints at alarms that were not asked for yet.
-    fn hinted_at(&self) -> Option<String> {
-        self.status.as_ref().filter(|status| status.errors != self.hint).map(|status| status.member_id.clone())
+    /// Names of the alarms that are raised for this member.
+    #[must_use]
+    pub fn own_alarms(&self) -> Vec<String> {
+        let name = |kind| match kind {
+            Kind::NoSpace => "NOSPACE".to_owned(),
+            Kind::Corrupt => "CORRUPT".to_owned(),
+        };
+        let own = |alarm: &&Alarm| self.status.as_ref().is_some_and(|status| status.member_id == alarm.id);
+        self.alarms.iter().filter(own).map(|alarm| name(alarm.kind)).collect()
+    }
+
+    /// Whether etcd hints at alarms that were not asked for yet.
+    fn is_hinted_at(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.errors != self.hint)
     }
 }
 
@@ -347,14 +362,15 @@ mod tests {
     fn alarms_are_asked_for_when_etcd_hints_at_them_and_only_then() {
         let (mut seen, now) = (Observed::default(), Instant::now());
         seen.take_status(Ok(status(&[])), now);
-        assert_eq!(seen.hinted_at(), None);
+        assert!(!seen.is_hinted_at());
         seen.take_status(Ok(status(&["memberID:11 alarm:NOSPACE "])), now);
-        assert_eq!(seen.hinted_at().as_deref(), Some("a"));
+        assert!(seen.is_hinted_at());
         assert!(seen.alarms.is_empty(), "the hint does not say whose it is");
         seen.take_alarms(Err(EtcdError::TimedOut));
-        assert!(seen.hinted_at().is_some());
-        seen.take_alarms(Ok(vec!["NOSPACE".into()]));
-        assert_eq!((seen.hinted_at(), seen.alarms.len()), (None, 1));
+        assert!(seen.is_hinted_at());
+        let alarm = |id: &str, kind| Alarm { id: id.into(), kind };
+        seen.take_alarms(Ok(vec![alarm("a", Kind::NoSpace), alarm("b", Kind::Corrupt)]));
+        assert_eq!((seen.is_hinted_at(), seen.own_alarms()), (false, vec!["NOSPACE".to_owned()]));
         seen.take_status(Ok(status(&[])), now);
         assert!(seen.alarms.is_empty());
     }

@@ -43,8 +43,8 @@ pub async fn follow(
             standing = None;
         } else if standing != Some(Log::Plain) {
             standing = look(&store, standing).await;
-            if let (Some(Log::Old { .. }), Some(id)) = (standing, asks(&seen)) {
-                ask(&member, &id).await;
+            if matches!(standing, Some(Log::Old { .. })) && takes_questions(&seen) {
+                ask(&member).await;
             }
         }
         tell(&told, standing);
@@ -57,10 +57,9 @@ fn is_due(seen: &Observed) -> bool {
     seen.ran().is_some_and(|ran| ran.version.minor == Minor::V3_6 && ran.cluster == Some(Minor::V3_6))
 }
 
-/// This member's ID, where its etcd would take a question: one that learns does not.
-fn asks(seen: &Observed) -> Option<String> {
-    let status = seen.status.as_ref().filter(|status| status.leader_id.is_some() && !status.is_learner)?;
-    Some(status.member_id.clone())
+/// Whether its etcd would take a question: one that learns does not.
+fn takes_questions(seen: &Observed) -> bool {
+    seen.status.as_ref().is_some_and(|status| status.leader_id.is_some() && !status.is_learner)
 }
 
 /// Reads the log, unless no new snapshot can have changed what it was.
@@ -79,9 +78,9 @@ async fn look(store: &Store, last: Option<Log>) -> Option<Log> {
     }
 }
 
-async fn ask(member: &Member, id: &str) {
+async fn ask(member: &Member) {
     for _ in 0..QUESTIONS {
-        if member.alarms(id).await.is_err() {
+        if member.alarms().await.is_err() {
             sleep(LATER).await;
             return;
         }

@@ -68,6 +68,15 @@ impl Writable {
 }
 
 impl Writes {
+    /// What is free and what there is of it, where that is known.
+    #[must_use]
+    pub fn room(&self) -> Option<Room> {
+        match self {
+            Self::Fine(room) | Self::Scarce(room) | Self::Full(room) => Some(*room),
+            Self::Unknown | Self::ReadOnly | Self::Denied(_) | Self::Failing(_) | Self::Hung(_) => None,
+        }
+    }
+
     /// What keeps etcd from serving. A full disk is none: see [`Self::notice`].
     #[must_use]
     pub fn trouble(&self) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etcd_operator_shared::{
-    api::member::{MemberPhase, Role},
+    api::member::{MemberPhase, Notice, Role},
     process::probe::Check,
 };
 
@@ -48,7 +48,13 @@ pub struct Facts<'a> {
     /// so.
     pub cut_off_for: Option<Duration>,
     /// The alarms that are raised for this member.
-    pub alarms: &'a [String],
+    pub alarms: Vec<String>,
+    /// That members hold different keys, and whether only a person can go on, where this member leads.
+    pub differs: Option<(String, bool)>,
+    /// Why the members' databases stay full, where this member leads.
+    pub stuck: Option<String>,
+    /// Whether a member is being defragmented, where this one leads: the others are needed meanwhile.
+    pub defragments: bool,
     /// What etcd refuses this agent, while it does: it serves all the same.
     pub refuses: Option<&'a str>,
     /// That it refuses options, while others are in force for it.
@@ -112,6 +118,9 @@ fn reason(notice: &str) -> Option<&'static str> {
         CERTIFICATES => Some("CertificateExpiring"),
         HANDSHAKES => Some("HandshakeFailed"),
         OPTIONS => Some("OptionsRefused"),
+        SPACE => Some(Notice::SPACE_EXHAUSTED),
+        INTEGRITY => Some("MemberCorrupt"),
+        MAJORITY => Some(Notice::KEYS_DIFFER),
         _ => None,
     }
 }
@@ -125,6 +134,9 @@ const RIGHTS: &str = "rights";
 const CERTIFICATES: &str = "certificates";
 const HANDSHAKES: &str = "handshakes";
 const OPTIONS: &str = "options";
+const SPACE: &str = "space";
+const INTEGRITY: &str = "integrity";
+const MAJORITY: &str = "majority";
 
 /// etcd answers Status from memory: silence this long means that it hangs or is stopped. Above the 2 s bound of a
 /// question plus the pause between two.
@@ -156,6 +168,7 @@ pub fn judge(facts: &Facts<'_>) -> Health {
     let connected = role != Some(Role::Leader)
         || facts.voters == 1
         || facts.connected.is_some_and(|connected| connected + 1 >= facts.voters);
+    let serves = ready && facts.status.is_some() && facts.no_quorum.is_none();
     Health {
         phase: first.map_or(MemberPhase::Running, |p| p.phase),
         ready,
@@ -163,7 +176,7 @@ pub fn judge(facts: &Facts<'_>) -> Health {
         message: first.map(|p| p.message.clone()).unwrap_or_default(),
         soon: first.is_some_and(|p| soon(p, facts)),
         role,
-        settled: ready && facts.status.is_some() && facts.no_quorum.is_none() && connected && lag(facts) < LAG / 10,
+        settled: serves && connected && lag(facts) < LAG / 10 && !facts.defragments,
         checks: checks.into(),
         notices: notices(facts),
     }
@@ -190,6 +203,7 @@ fn role(status: &Status) -> Option<Role> {
 }
 
 fn notices(facts: &Facts<'_>) -> Vec<Check> {
+    let differs = |person: bool| facts.differs.clone().filter(|(_, needed)| *needed == person).map(|(why, _)| why);
     let alarms = Some(facts.alarms.join(", ")).filter(|text| !text.is_empty());
     vec![
         Check { name: QUORUM, failed: facts.no_quorum.map(Into::into) },
@@ -200,6 +214,9 @@ fn notices(facts: &Facts<'_>) -> Vec<Check> {
         Check { name: CERTIFICATES, failed: facts.certificates.clone() },
         Check { name: HANDSHAKES, failed: facts.shut_out.clone() },
         Check { name: OPTIONS, failed: facts.refused_options.clone() },
+        Check { name: SPACE, failed: facts.stuck.clone() },
+        Check { name: INTEGRITY, failed: differs(false) },
+        Check { name: MAJORITY, failed: differs(true) },
     ]
 }
 

@@ -3,9 +3,9 @@
 pub mod addresses;
 pub mod backup;
 pub mod certificates;
+pub mod compare;
 pub mod downgrade;
 pub mod exit;
-
 pub mod handover;
 pub mod health;
 pub mod learn;
@@ -19,5 +19,6 @@ pub mod start;
 pub mod steward;
 pub mod trust;
 pub mod turn;
+pub mod upkeep;
 pub mod version;
 mod words;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use etcd_operator_shared::{
     api::{
         EtcdMemberStatus,
+        cluster::Chore,
         member::{Certificates, Claim, Exit, Membership, Notice, TakenBackup},
     },
     version::{Minor, Version},
@@ -43,6 +44,8 @@ pub struct Inputs<'a> {
     pub certificates: Option<Certificates>,
     /// The last backups that were taken or tried.
     pub backups: &'a [TakenBackup],
+    /// What was lately done for databases.
+    pub chores: &'a [Chore],
     /// The ID on the mark, known before etcd answers.
     pub member_id: Option<&'a str>,
     pub restarts: u32,
@@ -83,6 +86,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         alarms,
         certificates,
         backups,
+        chores,
         member_id,
         restarts,
         last_exit,
@@ -121,6 +125,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         notices: health.told().map(notice).collect(),
         certificates: certificates.clone(),
         backups: backups.to_vec(),
+        chores: chores.to_vec(),
         restarts: i32::try_from(*restarts).unwrap_or(i32::MAX),
         last_exit: last_exit.clone(),
         agent_version: Some((*agent_version).to_owned()),

@@ -13,7 +13,8 @@
 //!      is not written yet                                                        Record, Version, Options, Count, Claim
 //!   5b etcd runs with other options than it is to: as 4b, and it is started again                  HandOver, Halt, Hurry
 //!   6  the member is not wanted: room `leave`; it joined and does not vote: room `learn`;
-//!      etcd leads: room `steward`                                                                  Leave, Learn, Remove
+//!      etcd leads: rooms `steward`, `downgrade`, `compare`, `upkeep`
+//!                    Leave, Learn, Remove, Downgrade, Compare, Upkeep
 //! ```
 //! While all rests (`spec.paused`) the last group changes nothing. A learner that was added stays one: it serves nobody and is in nobody's
 //! way, while a vote more may be the one that a quorum lacks later.
@@ -26,14 +27,14 @@ use std::time::Duration;
 use etcd_operator_shared::version::{Downgrade, Minor};
 
 use super::{
-    downgrade,
-    handover::{Candidate, heirs},
+    compare, downgrade,
     learn::{self, Learn, learn},
     leave::{self, Leave, leave},
     list::{Cluster, Entry},
     start::{Identity, Known, Object, next_claim},
     steward::{self, Removal, Seat},
     trust::{self, Neighbours, Trust},
+    upkeep::{self, heir},
     version::{self, Ran},
 };
 use crate::volume::{
@@ -100,6 +101,10 @@ pub struct Facts<'a> {
     pub wished_for: Duration,
     pub count_due: bool,
     pub options: Options<'a>,
+    /// What is known of the members' databases; `None` where nothing is to be done about them now.
+    pub upkeep: Option<upkeep::Known<'a>>,
+    /// What is known of their keys; the same.
+    pub compared: Option<compare::Known<'a>>,
     /// Whether a write to the EtcdMember could begin now.
     pub may_write: bool,
 }
@@ -148,6 +153,8 @@ pub enum Running {
     Learn(Learn),
     Remove(Removal),
     Downgrade(downgrade::Step),
+    Compare(compare::Step),
+    Upkeep(upkeep::Step),
     /// Nothing is due.
     Nothing,
 }
@@ -289,18 +296,6 @@ fn rest(facts: Facts<'_>, why: Why) -> Running {
     }
 }
 
-/// To whom this member hands over, if anybody can lead.
-fn heir(seats: &[Seat], own_id: &str) -> Option<String> {
-    let voters = seats.iter().filter(|seat| !seat.entry.learner);
-    let candidates = voters.map(|seat| Candidate {
-        id: seat.entry.id.clone(),
-        member: seat.entry.member.clone(),
-        connected: seat.away.is_none(),
-        index: None,
-    });
-    heirs(candidates.collect(), own_id).into_iter().next().map(|heir| heir.id)
-}
-
 /// What is to be written down, if anything.
 fn written(facts: Facts<'_>) -> Option<Running> {
     if let Some(Said { list: Some(list), .. }) = facts.etcd {
@@ -355,7 +350,20 @@ fn staying(facts: Facts<'_>) -> Running {
     };
     let steward = steward::Facts { own_id: member_id, size, wished_for: facts.wished_for, seats: facts.seats };
     let removal = steward::next(steward).map(Running::Remove);
-    removal.or_else(|| going_down(facts, size?)).unwrap_or(Running::Nothing)
+    let step = removal.or_else(|| going_down(facts, size?));
+    step.or_else(|| compared(facts, size)).or_else(|| upkeep(facts, size)).unwrap_or(Running::Nothing)
+}
+
+fn compared(facts: Facts<'_>, size: Option<u32>) -> Option<Running> {
+    let (known, seats, own_id) = (facts.compared?, facts.seats, facts.etcd?.member_id);
+    let step = compare::next(compare::Facts { own_id, size, seats, known });
+    step.filter(|_| facts.trusted && facts.up_to_date).map(Running::Compare)
+}
+
+fn upkeep(facts: Facts<'_>, size: Option<u32>) -> Option<Running> {
+    let (known, seats, own_id) = (facts.upkeep?, facts.seats, facts.etcd?.member_id);
+    let step = upkeep::next(upkeep::Facts { own_id, size, seats, known });
+    step.filter(|_| facts.trusted && facts.up_to_date).map(Running::Upkeep)
 }
 
 fn going_down(facts: Facts<'_>, size: u32) -> Option<Running> {

@@ -7,6 +7,7 @@ use prometheus_client::{
 };
 
 use super::Page;
+use crate::volume::room::Room;
 
 /// The whole text.
 #[must_use]
@@ -27,16 +28,18 @@ pub fn text(page: &Page) -> String {
         let help = "When the first of the member's certificates ends, in seconds since 1970";
         gauge(r, "certificate_not_after_seconds", help, end.as_second());
     }
+    if let Some(Room { free, total }) = page.room {
+        gauge(r, "volume_free_bytes", "Bytes that are free on the member's volume", signed(free));
+        gauge(r, "volume_size_bytes", "Size of the member's volume", signed(total));
+    }
+    if let Some(quota) = page.quota {
+        gauge(r, "db_quota_bytes", "Size of the database file at which etcd refuses writes", signed(quota));
+    }
     checks(r, page);
     if let Some(status) = &page.etcd {
         let lag = status.raft_index.saturating_sub(status.raft_applied_index);
         gauge(r, "has_leader", "Whether the member knows a leader", i64::from(status.leader_id.is_some()));
-        gauge(
-            r,
-            "raft_lag_entries",
-            "Entries known to be committed and not applied yet",
-            i64::try_from(lag).unwrap_or(i64::MAX),
-        );
+        gauge(r, "raft_lag_entries", "Entries known to be committed and not applied yet", signed(lag));
         gauge(r, "db_size_bytes", "Size of the database file", status.db_size);
         gauge(r, "db_size_in_use_bytes", "Bytes of the database file in use", status.db_size_in_use);
     }
@@ -44,6 +47,10 @@ pub fn text(page: &Page) -> String {
     // Writing into a String cannot fail.
     let _ = encode(&mut text, &registry);
     text
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {

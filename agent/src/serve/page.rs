@@ -15,6 +15,7 @@ use crate::{
         exit::{Class, classify},
         health::{self, Health, judge},
     },
+    volume::room::Room,
 };
 
 /// What the sidecar publishes for everybody who asks.
@@ -45,6 +46,12 @@ pub struct Page {
     pub member_id: Option<String>,
     /// Whether etcd's list of members is the cluster's, see `plan::trust`.
     pub vouches: bool,
+    /// Room on the volume, as it was last looked at.
+    pub room: Option<Room>,
+    /// Bytes of its database at which etcd refuses writes.
+    pub quota: Option<u64>,
+    /// Whether a backup is being taken of this member.
+    pub backs_up: bool,
     pub counter: i64,
     pub claim: i64,
     pub api_server: bool,
@@ -90,6 +97,9 @@ pub(super) fn blank() -> Page {
         volume_id: None,
         member_id: None,
         vouches: false,
+        room: None,
+        quota: None,
+        backs_up: false,
         counter: 0,
         claim: 0,
         api_server: false,
@@ -102,9 +112,10 @@ pub(super) fn blank() -> Page {
 /// `/whoami`: how siblings know that an address is this member's.
 #[must_use]
 pub fn who_am_i(page: &Page) -> String {
-    let Page { cluster_uid, member, addresses, member_id, vouches, .. } = page.clone();
-    let (member_id, vouches) = (Some(member_id.unwrap_or_default()), Some(vouches));
-    serde_json::to_string(&WhoAmI { cluster_uid, member, addresses, member_id, vouches }).unwrap_or_default()
+    let Page { cluster_uid, member, addresses, member_id, vouches, room, backs_up, .. } = page.clone();
+    let (member_id, vouches, room) = (Some(member_id.unwrap_or_default()), Some(vouches), room.map(|room| room.free));
+    serde_json::to_string(&WhoAmI { cluster_uid, member, addresses, member_id, vouches, room, backs_up })
+        .unwrap_or_default()
 }
 
 /// `/status`.
@@ -128,7 +139,13 @@ pub fn json(page: &Page) -> String {
             "restarts": page.restarts,
             "lastExit": page.last_exit.as_ref().map(exit),
         },
-        "volume": {"id": page.volume_id, "counter": page.counter, "claim": page.claim},
+        "volume": {
+            "id": page.volume_id,
+            "counter": page.counter,
+            "claim": page.claim,
+            "sizeBytes": page.room.map(|room| room.total),
+            "freeBytes": page.room.map(|room| room.free),
+        },
         "certificates": page.certificates_end.map(|end| json!({"notAfter": end.to_string()})),
         "apiServer": {"connected": page.api_server},
         "agent": {"version": env!("CARGO_PKG_VERSION")},
@@ -152,6 +169,7 @@ fn etcd(page: &Page, status: &Status) -> Value {
         "raftAppliedIndex": status.raft_applied_index,
         "dbSizeBytes": status.db_size,
         "dbSizeInUseBytes": status.db_size_in_use,
+        "dbQuotaBytes": page.quota,
         "members": page.members,
         "connectedPeers": page.connected,
         "alarms": page.alarms,

@@ -1,5 +1,7 @@
 //! From what other programs say and what is remembered to what the plans take: pure translations.
 
+mod upkeep;
+
 use std::time::{Duration, Instant};
 
 use etcd_operator_shared::{
@@ -19,7 +21,7 @@ use super::{
 use crate::{
     args,
     launch::protocol::{self, Exit},
-    observe::{launcher::Launcher, links::Links},
+    observe::{etcd::Observed, launcher::Launcher, links::Links},
     plan::{
         addresses::Addresses,
         backup, certificates,
@@ -30,6 +32,7 @@ use crate::{
         running::Said,
         start::{Claim, Identity, Known},
         steward::Seat,
+        upkeep::Stuck,
     },
     volume::{
         loss::loss,
@@ -212,7 +215,7 @@ impl View<'_> {
         Some(Said {
             member_id: &status.member_id,
             cluster_id: &status.cluster_id,
-            leads: status.leader_id.as_ref() == Some(&status.member_id),
+            leads: leads(observed),
             list: observed.members_asked.map(|_| observed.members.as_slice()),
         })
     }
@@ -273,13 +276,21 @@ impl View<'_> {
             certificates: self.hands.certificates.ending(),
             shut_out: certificates::shut_out(&self.told.refusals),
             cut_off_for: memory.membership.leaderless_for(self.now).filter(|_| self.others_serve(memory)),
-            alarms: &observed.alarms,
+            alarms: observed.own_alarms(),
+            differs: memory.comparing.finding.as_ref().map(|found| (found.sentence(), found.needs_a_person())),
+            stuck: memory.upkeep.stuck.map(Stuck::sentence),
+            defragments: self.hands.upkeep.defragments(),
             refuses: observed.refuses.as_deref(),
             refused_options: self.refused_options(),
             voters: observed.members.iter().filter(|m| !m.learner).count(),
             connected: observed.links.as_ref().map(Links::connected),
         }
     }
+}
+
+/// Whether etcd says that it leads.
+pub(super) fn leads(observed: &Observed) -> bool {
+    observed.status.as_ref().is_some_and(|status| status.leader_id.as_ref() == Some(&status.member_id))
 }
 
 /// The client URL of an address or a name. An IPv6 address needs brackets.

@@ -1,6 +1,8 @@
 //! Performs a step: two matches, without a rule of their own.
 
 mod backups;
+mod compare;
+mod upkeep;
 
 use std::{path::Path, time::Instant};
 
@@ -96,6 +98,8 @@ impl Performer<'_> {
                 self.hands.membership.begin(change, vec![self.hands.member.endpoint()], self.now);
             }
             Running::Downgrade(step) => self.hands.membership.begin(Change::Downgrade(step), vec![], self.now),
+            Running::Compare(step) => self.compare(step),
+            Running::Upkeep(step) => self.upkeep(step),
             Running::Nothing => {}
         }
     }

@@ -43,7 +43,7 @@ impl Speech<'_> {
         Page {
             health: self.health.clone(),
             etcd: told.observed.status.clone(),
-            alarms: told.observed.alarms.clone(),
+            alarms: told.observed.own_alarms(),
             answered: told.observed.answered,
             pid: self.memory.running.map(|(pid, _)| pid),
             restarts: state.map_or(0, |s| s.restarts),
@@ -54,6 +54,9 @@ impl Speech<'_> {
             volume_id: mark.map(|m| m.volume_id.clone()),
             // One that has left holds nothing any more.
             member_id: mark.filter(|m| m.retired.is_none()).and_then(|m| m.member_id.clone()),
+            room: told.writable.writes(*now).room(),
+            quota: self.view.quota(),
+            backs_up: !hands.backups.is_free(),
             vouches: self.memory.running.is_some() && self.memory.membership.trusted,
             counter: mark.map_or(0, |m| m.counter),
             claim: mark.map_or(0, |m| m.claim),
@@ -102,9 +105,10 @@ impl Speech<'_> {
             health: self.health,
             etcd: told.observed.status.as_ref(),
             versions: self.versions(),
-            alarms: &told.observed.alarms,
+            alarms: &told.observed.own_alarms(),
             certificates: hands.certificates.said(),
             backups: self.memory.backups.told(),
+            chores: self.memory.upkeep.chores(),
             member_id: hands
                 .volume
                 .mark()

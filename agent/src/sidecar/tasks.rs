@@ -16,6 +16,7 @@ use super::hands::{
     membership::Changes,
     object::MemberObject,
     restore::Restores,
+    upkeep::Upkeep,
     volume::Disk,
 };
 use crate::{
@@ -202,6 +203,7 @@ pub(super) fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Result<(Inp
         certificates,
         membership: Changes::new(member.clone(), peers.clone()),
         backups: Backups::new(store.clone()),
+        upkeep: Upkeep::new(),
         member,
         peers,
         requests,

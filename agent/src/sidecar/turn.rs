@@ -1,5 +1,7 @@
 //! One turn of the loop: what was told → facts → plan → one effect → what is said of it.
 
+mod upkeep;
+
 use std::time::{Duration, Instant};
 
 use etcd_operator_shared::{names::ordinal, version::Version};
@@ -86,6 +88,7 @@ impl Sidecar {
                     self.outputs.hurry.send_modify(|_| {});
                 }
                 ended = self.hands.restores.ended() => self.hands.restores.finish(ended, Instant::now()),
+                ended = self.hands.upkeep.ended() => self.keep_up(ended, Instant::now()),
                 taken = self.hands.backups.ended() => self.memory.backups.note(&taken, Instant::now()),
                 () = sleep(nap) => {}
             }
@@ -150,6 +153,7 @@ impl Sidecar {
             crash::point("after-running");
         }
         let generation = self.hands.object.object().and_then(|object| object.metadata.generation);
+        self.note_databases(observed, now);
         let membership = &mut self.memory.membership;
         membership.note_wish(generation, now);
         membership.note_list(observed);
@@ -236,6 +240,7 @@ impl Sidecar {
         let membership = &mut self.memory.membership;
         let progress = membership.progress(own_id, &told.observed, listed, bytes, now);
         let (seats, said) = (view.seats(membership), view.said());
+        let keeping = view.keeping(&self.memory.upkeep);
         let (options, with) = (view.options(), view.started_with());
         let news = options::news(options, with.filter(|_| told.observed.confirmed));
         let options = running::Options {
@@ -262,6 +267,8 @@ impl Sidecar {
             wished_for: membership.wished_for(now),
             count_due: self.hands.volume.is_counter_due(),
             options,
+            upkeep: keeping.as_ref().map(|keeping| keeping.known(&self.memory.upkeep, now)),
+            compared: keeping.as_ref().map(|keeping| keeping.compared(&self.memory.comparing, now)),
             may_write: self.hands.object.is_free(),
         });
         let listed = said.is_some_and(|said| said.list.is_some());

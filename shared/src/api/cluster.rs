@@ -1,6 +1,7 @@
 //! EtcdCluster: what a user wants, and what the coordinator adds up from the members.
 
 mod backup;
+mod maintenance;
 mod pod;
 mod security;
 mod service;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Amount;
 
 pub use backup::{Backup, BackupSummary, Bootstrap, Restored, S3, Schedule, Store};
+pub use maintenance::{Action, Chore, Defragmentation, Maintenance, Window};
 pub use pod::{AgentUpdate, DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
 pub use security::{Authority, ClientSecurity, Encrypted, PeerSecurity, Security, SecurityMode};
 pub use service::{IpFamilyPolicy, TrafficPolicy};
@@ -112,6 +114,10 @@ pub struct EtcdClusterSpec {
     /// Where backups go, and when they are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
+
+    /// How databases are kept small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
 
     /// What the cluster begins with. Left out, it begins empty. Once the cluster exists it says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,7 +11,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::word;
+use super::{cluster::Chore, word};
 
 pub use backup::{TakenBackup, ToldBackups, ToldRestore};
 pub use security::{Certificates, ClientCertificates, Issued, PeerCertificate};
@@ -137,6 +137,10 @@ pub struct EtcdMemberSpec {
     /// Where backups go, and when the member takes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backups: Option<ToldBackups>,
+    /// How databases are kept small, the cluster's `spec.maintenance` as JSON: the leader's agent goes by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub maintenance: Option<String>,
     /// The data that a founder begins with. It is looked at only where the member would begin empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<ToldRestore>,
@@ -282,6 +286,10 @@ pub struct EtcdMemberStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub backups: Vec<TakenBackup>,
+    /// What this member's agent has lately done for the cluster's databases while it was the leader's, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub chores: Vec<Chore>,
     /// How often etcd was started again in this pod.
     #[serde(default)]
     pub restarts: i32,
@@ -317,6 +325,13 @@ pub struct Notice {
     /// The reason in a sentence.
     #[schemars(length(max = 8192))]
     pub message: String,
+}
+
+impl Notice {
+    /// Reason of the notice that databases are full, and that only a person can make room.
+    pub const SPACE_EXHAUSTED: &str = "SpaceExhausted";
+    /// Reason of the notice that members hold different keys, and that only a person can say what is right.
+    pub const KEYS_DIFFER: &str = "KeysDiffer";
 }
 
 /// Who may speak for a member.

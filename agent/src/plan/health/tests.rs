@@ -41,7 +41,10 @@ fn serving(status: &Status) -> Facts<'_> {
         certificates: None,
         shut_out: None,
         cut_off_for: None,
-        alarms: &[],
+        alarms: vec![],
+        differs: None,
+        stuck: None,
+        defragments: false,
         refuses: None,
         refused_options: None,
         voters: 3,
@@ -54,11 +57,11 @@ fn serving(status: &Status) -> Facts<'_> {
 
 #[test]
 fn lost_quorum_alarms_and_a_full_disk_are_shown_but_do_not_empty_the_service() {
-    let (status, alarms) = (status(), ["NOSPACE".to_owned()]);
+    let (status, alarms) = (status(), vec!["NOSPACE".to_owned()]);
     let volume_notice = Some("the volume is full".into());
     let no_quorum = Some("etcdserver: no leader");
     let refuses = Some("it has no user");
-    let health = judge(&Facts { no_quorum, volume_notice, alarms: &alarms, refuses, ..serving(&status) });
+    let health = judge(&Facts { no_quorum, volume_notice, alarms, refuses, ..serving(&status) });
     assert!(health.ready && !health.settled);
     let shown: Vec<&str> = health.notices.iter().filter(|n| n.failed.is_some()).map(|n| n.name).collect();
     assert_eq!(shown, [QUORUM, ALARMS, ROOM, RIGHTS]);
@@ -89,10 +92,18 @@ fn what_a_person_should_know_is_told_by_its_reason_and_what_other_fields_say_is_
         volume_notice: Some("the volume is full".into()),
         volume_loss: Some("the volume was emptied".into()),
         refuses: Some("etcd's authentication is on"),
+        stuck: Some("delete keys".into()),
         ..serving(&status)
     });
     let reasons: Vec<&str> = health.told().map(|(reason, _)| reason).collect();
-    assert_eq!(reasons, ["DiskFull", "VolumeEmptied", "AuthenticationOn"]);
+    assert_eq!(reasons, ["DiskFull", "VolumeEmptied", "AuthenticationOn", "SpaceExhausted"]);
+}
+
+#[test]
+fn a_leader_whose_agent_has_a_member_defragmented_needs_the_others() {
+    let status = status();
+    let health = judge(&Facts { defragments: true, ..serving(&status) });
+    assert!(health.ready && !health.settled);
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
         notices,
         certificates,
         backups,
+        chores,
         restarts,
         last_exit,
         agent_version,
@@ -138,8 +139,8 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     // Their sentences count bytes.
     let reasons = |notices: &[Notice]| notices.iter().map(|notice| notice.reason.clone()).collect::<Vec<_>>();
     let known = reasons(notices) == reasons(&b.notices);
-    let certified = *certificates == b.certificates && *backups == b.backups;
-    !(account && notebook && pod && health && cluster && raft && versions && past && known && certified)
+    let done = *backups == b.backups && *chores == b.chores && *certificates == b.certificates;
+    !(account && notebook && pod && health && cluster && raft && versions && past && known && done)
         || shape(message) != shape(&b.message)
 }
 

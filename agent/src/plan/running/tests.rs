@@ -127,6 +127,8 @@ fn step(world: &World) -> Running {
         wished_for,
         count_due,
         options,
+        upkeep: None,
+        compared: None,
         may_write,
     })
 }

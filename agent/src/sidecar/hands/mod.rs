@@ -1,5 +1,5 @@
 //! What the loop does things with: the volume, the EtcdMember, certificates, what the cluster begins with, the
-//! membership, leadership, backups, the launcher.
+//! membership, leadership, backups, databases, the launcher.
 //!
 //! A hand performs and remembers how it went. It decides nothing, and none knows another.
 
@@ -10,13 +10,14 @@ pub(super) mod leadership;
 pub(super) mod membership;
 pub(super) mod object;
 pub(super) mod restore;
+pub(super) mod upkeep;
 pub(super) mod volume;
 
 use tokio::sync::mpsc;
 
 use self::{
     backups::Backups, certificates::Certificates, membership::Changes, object::MemberObject, restore::Restores,
-    volume::Disk,
+    upkeep::Upkeep, volume::Disk,
 };
 use crate::{
     etcd::{member::Member, peers::Peers},
@@ -31,6 +32,7 @@ pub(super) struct Hands {
     pub restores: Restores,
     pub membership: Changes,
     pub backups: Backups,
+    pub upkeep: Upkeep,
     pub member: Member,
     pub peers: Peers,
     pub requests: mpsc::Sender<Request>,

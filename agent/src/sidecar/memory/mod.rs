@@ -1,8 +1,10 @@
 //! What the loop remembers from turn to turn. Time is handed in, so that every rule of it can be tried without waiting.
 
 mod backups;
+mod comparing;
 mod membership;
 mod orders;
+mod upkeep;
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use crate::{
     plan::start::{Start, Wait},
 };
 
-pub(super) use self::{backups::Backups, membership::Membership, orders::Orders};
+pub(super) use self::{backups::Backups, comparing::Comparing, membership::Membership, orders::Orders, upkeep::Upkeep};
 
 /// Everything that is remembered.
 #[derive(Default)]
@@ -20,6 +22,8 @@ pub(super) struct Memory {
     pub orders: Orders,
     pub membership: Membership,
     pub backups: Backups,
+    pub upkeep: Upkeep,
+    pub comparing: Comparing,
     /// The last step towards a start, while etcd does not run.
     pub step: Option<Start>,
     /// Since when that is to ask the others.

@@ -166,6 +166,13 @@ const TABLE: &[Line] = &[
     (Stays, &["AuthenticationOn"], "nothing needs to be done: etcd refuses the agent what takes a user"),
     (
         Stays,
+        &["SpaceExhausted"],
+        "delete keys, or raise spec.etcd.quotaBackend: the agents have made all the room that they can",
+    ),
+    (Passes, &["MemberCorrupt"], "wait: the member is replaced"),
+    (Stays, &["KeysDiffer"], "look which members are right before anything is deleted: no majority says so"),
+    (
+        Stays,
         &["CertificateExpiring"],
         "look at the coordinator: it has not issued other certificates; the message has the reason",
     ),

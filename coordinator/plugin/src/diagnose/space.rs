@@ -33,17 +33,24 @@ fn quota(scene: &Scene) -> Option<i64> {
 
 fn of_member(member: &EtcdMember, quota: Option<i64>) -> Vec<Finding> {
     let (Some(name), Some(status)) = (member.metadata.name.as_deref(), &member.status) else { return vec![] };
-    let mut found: Vec<Finding> = status.alarms.iter().map(|alarm| {
-        let advice = match alarm.as_str() {
-            "NOSPACE" => {
-                "delete keys, compact and defragment, or raise spec.etcd.quotaBackend; then etcdctl alarm disarm, in \
-                     the etcd container"
-            }
-            "CORRUPT" => "this member's data differs from the others': look which is right before anything is deleted",
-            _ => "see etcd's documentation of this alarm",
-        };
-        Finding::fault(CHECK, format!("etcd has raised alarm {alarm}")).of(name).advise(advice)
-    }).collect();
+    let mut found: Vec<Finding> = status
+        .alarms
+        .iter()
+        .map(|alarm| {
+            let advice = match alarm.as_str() {
+                "NOSPACE" => {
+                    "wait: the leader's agent compacts and defragments, and takes it back; where only a person can \
+                     make room, the notice SpaceExhausted says so"
+                }
+                "CORRUPT" => {
+                    "wait: the leader's agent compares all members, and has one replaced that differs; where no \
+                     majority is equal, the notice KeysDiffer says so"
+                }
+                _ => "see etcd's documentation of this alarm",
+            };
+            Finding::fault(CHECK, format!("etcd has raised alarm {alarm}")).of(name).advise(advice)
+        })
+        .collect();
     if let (Some(size), Some(quota)) = (status.db_size, quota)
         && size * 100 > quota * FULL
         && status.alarms.is_empty()
@@ -52,7 +59,9 @@ fn of_member(member: &EtcdMember, quota: Option<i64>) -> Vec<Finding> {
             status.db_size_in_use.map(|in_use| format!(", of which {} are in use", bytes(in_use))).unwrap_or_default();
         let words = format!("its database has {} of {}{in_use}", bytes(size), bytes(quota));
         found.push(
-            Finding::note(CHECK, words).of(name).advise("compact and defragment, or raise spec.etcd.quotaBackend"),
+            Finding::note(CHECK, words)
+                .of(name)
+                .advise("delete keys, or raise spec.etcd.quotaBackend: what is not in use the agents free"),
         );
     }
     found

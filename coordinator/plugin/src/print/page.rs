@@ -66,6 +66,10 @@ fn facts(page: &Page, now: Timestamp) -> Table {
         fact("Certificates", spoken(said));
     }
     fact("Backups", backups(page, now));
+    if let Some(chore) = page.chores.first() {
+        let ago = chore.time.parse().ok().map(|time| format!("{} ago: ", age(time, now))).unwrap_or_default();
+        fact("Upkeep", format!("{ago}{}", chore.message).into());
+    }
     let cluster_id = page.cluster_id.as_ref().map(|id| format!(", cluster ID {id}")).unwrap_or_default();
     fact(
         "Incarnation",
@@ -186,6 +190,9 @@ mod tests {
         status.backup =
             serde_json::from_value(json!({"lastVerified": "demo-h-11", "lastVerifiedTime": "2026-11-27T11:00:20Z"}))
                 .unwrap();
+        let chore =
+            json!({"action": "Defragmented", "time": "2026-11-27T11:30:00Z", "message": "demo-1: 20Mi, now 10Mi"});
+        status.chores = vec![serde_json::from_value(chore).unwrap()];
         ill.cluster.spec.version = "v3.6.11".into();
         ill.cluster.spec.backup = serde_json::from_value(
             json!({"store": {"s3": {"bucket": "bucket"}}, "schedules": [{"name": "h", "cron": "0 * * * *"}]}),

@@ -3,7 +3,7 @@
 use etcd_operator_shared::api::{
     EtcdBackup, EtcdCluster, EtcdMember,
     backup::BackupPhase,
-    cluster::{Encrypted, Phase, Roll},
+    cluster::{Chore, Encrypted, Phase, Roll},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -47,6 +47,9 @@ pub struct Page {
     /// Which traffic is encrypted.
     pub encrypted: Encrypted,
     pub backups: Backups,
+    /// What agents have lately done for the databases, the newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chores: Vec<Chore>,
     pub conditions: Vec<Said>,
     pub members: Vec<Row>,
     /// What else a reader should know, such as what could not be read.
@@ -129,6 +132,7 @@ impl Page {
             volume_size: status.volume_size.clone(),
             encrypted,
             backups: backups_of(cluster, backups),
+            chores: status.chores.clone(),
             conditions: conditions(cluster),
             members: row::of(cluster, members, pods),
             remarks: remarks(from),

@@ -42,6 +42,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         // Its pod is made with the newest.
         options: None,
         backups: backups(plan),
+        maintenance: maintenance(plan),
         restore: restore(plan, &name),
         retiring: false,
     };
@@ -77,6 +78,10 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     if let Some(told) = backups_anew(plan, have) {
         spec.insert("backups", told);
     }
+    let maintenance = maintenance(plan);
+    if have.maintenance != maintenance {
+        spec.insert("maintenance", json!(maintenance));
+    }
     // Nobody is told that nobody serves: they find out, and what was told last may serve again.
     let restore = restore(plan, &member.name).filter(|told| told.from.is_some());
     if restore.is_some() && restore != have.restore {
@@ -108,6 +113,11 @@ fn backups(plan: &Blueprint<'_>) -> Option<ToldBackups> {
     let policy = serde_json::to_string(plan.cluster.spec.backup.as_ref()?).unwrap_or_default();
     let path = backup::path(&plan.cluster.namespace().unwrap_or_default(), &plan.name(), &plan.life());
     Some(ToldBackups { policy, path, now: None })
+}
+
+/// How databases are kept small. A text: in a merge it is replaced as a whole.
+fn maintenance(plan: &Blueprint<'_>) -> Option<String> {
+    serde_json::to_string(plan.cluster.spec.maintenance.as_ref()?).ok()
 }
 
 /// What is to be said of backups to a member that knows something else.

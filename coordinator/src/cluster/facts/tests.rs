@@ -86,6 +86,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         certificates: None,
         options: None,
         backups: None,
+        maintenance: None,
         restore: None,
         retiring: false,
     };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     backup::{BackupSummary, Restored},
+    maintenance::Chore,
     security::Encrypted,
 };
 use crate::api::word::{self, Word};
@@ -77,6 +78,10 @@ pub struct EtcdClusterStatus {
     /// Its backups, where it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSummary>,
+    /// What agents have lately done for the databases, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub chores: Vec<Chore>,
     /// The members, by ordinal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

@@ -4,8 +4,8 @@ mod members;
 pub mod overdue;
 
 use etcd_operator_shared::api::{
-    EtcdCluster, EtcdClusterStatus,
-    cluster::{End, Incarnation, Phase},
+    EtcdCluster, EtcdClusterStatus, Word,
+    cluster::{Action, Chore, End, Incarnation, Phase},
 };
 
 use crate::{
@@ -122,6 +122,7 @@ impl Note {
         notes.extend(Self::changes(before, after));
         notes.extend(Self::unused(before, after));
         notes.extend(Self::uncertified(before, after));
+        notes.extend(Self::chores(before, after));
         notes
     }
 
@@ -145,6 +146,24 @@ impl Note {
         let (reason, message) = said(after).filter(|(reason, _)| !stalled(reason))?;
         let news = before.and_then(said).is_none_or(|(told, _)| told != reason);
         news.then(|| Self { warns: true, ..Self::normal(&reason, "Reconcile", message) })
+    }
+
+    /// What agents have done for the databases. That old revisions had to be forgotten, or a member
+    /// was corrupt, is for a person to think about.
+    fn chores(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Vec<Self> {
+        let Some(before) = before else { return vec![] };
+        let new = after.chores.iter().rev().filter(|chore| !before.chores.contains(chore));
+        let note = |chore: &Chore| {
+            let (warns, reason) = match &chore.action {
+                Word::Known(Action::Compacted) => (true, "DatabasesCompacted"),
+                Word::Known(Action::Defragmented) => (false, "DatabaseDefragmented"),
+                Word::Known(Action::Disarmed) => (false, "AlarmDisarmed"),
+                Word::Known(Action::Removed) => (true, "CorruptMemberRemoved"),
+                Word::Unknown(_) => (false, "DatabasesMaintained"),
+            };
+            Self { warns, ..Self::normal(reason, "Maintain", chore.message.clone()) }
+        };
+        new.map(note).collect()
     }
 
     /// The phase, and what only a person can change.
@@ -235,6 +254,19 @@ pub mod tests {
         let note = Note::uncertified(Some(&waits), &rejected).unwrap();
         assert_eq!((note.warns, note.reason.as_str()), (true, "CertificateRejected"));
         assert_eq!(Note::uncertified(Some(&rejected), &says("CertificateRejected", "another")), None);
+    }
+
+    #[test]
+    fn what_was_done_for_databases_is_told_once_and_in_its_order() {
+        let chore = |action, time: &str| Chore { action, time: time.into(), message: time.into() };
+        let (compacted, defragmented) = (Word::Known(Action::Compacted), Word::Known(Action::Defragmented));
+        let before = EtcdClusterStatus { chores: vec![chore(defragmented.clone(), "1")], ..Default::default() };
+        let chores = vec![chore(defragmented.clone(), "3"), chore(compacted, "2"), chore(defragmented, "1")];
+        let after = EtcdClusterStatus { chores, ..Default::default() };
+        let told = Note::chores(Some(&before), &after);
+        let told: Vec<_> = told.iter().map(|note| (note.reason.as_str(), note.warns)).collect();
+        assert_eq!(told, [("DatabasesCompacted", true), ("DatabaseDefragmented", false)]);
+        assert!(Note::chores(Some(&after), &after).is_empty() && Note::chores(None, &after).is_empty());
     }
 
     #[test]

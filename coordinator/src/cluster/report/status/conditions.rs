@@ -6,6 +6,7 @@ use etcd_operator_shared::{
     api::{
         Word,
         cluster::{End, Keep, Phase},
+        member::Notice,
     },
     names,
 };
@@ -83,16 +84,17 @@ fn ready(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
     }
     if derived.founded && tally.serving() == Serving::All {
         let leader = tally.leader.as_deref().unwrap_or_default();
-        return match (tally.alarms.as_slice(), grave(tally)) {
-            ([], None) => {
+        return match (grave(tally), tally.alarms.as_slice()) {
+            (None, []) => {
                 let all = format!("{}, {leader} leads", count(derived));
                 let notices = tally.notices.iter().map(|(_, sentence)| sentence.clone());
                 let denials = derived.input.denials.iter().map(ToString::to_string);
                 let known = notices.chain(denials).map(|sentence| format!("; {sentence}"));
                 update("Ready", true, because("AllMembersServe", known.fold(all, |all, one| all + &one)))
             }
-            ([], Some((reason, sentence))) => update("Ready", false, because(reason, sentence)),
-            (alarms, _) => update("Ready", false, because("AlarmRaised", format!("alarm {}", alarms.join(", ")))),
+            // It says what to do.
+            (Some((reason, sentence)), _) => update("Ready", false, because(reason, sentence)),
+            (None, alarms) => update("Ready", false, because("AlarmRaised", format!("alarm {}", alarms.join(", ")))),
         };
     }
     let status = if tally.serving() == Serving::Unclear { Status::Unknown } else { Status::False };
@@ -233,7 +235,14 @@ fn stalled(derived: &Derived<'_>) -> ConditionUpdate {
 fn stalling(derived: &Derived<'_>) -> Option<Reason> {
     let refused = derived.input.decision.refusal.as_ref().map(|r| because(r.reason(), r.to_string()));
     let held = || derived.held().map(|p| (p.reason.clone(), p.message.clone()));
-    refused.or_else(|| denied(derived)).or_else(held)
+    refused.or_else(|| denied(derived)).or_else(held).or_else(|| beyond_agents(&derived.tally))
+}
+
+/// What agents say that they cannot mend.
+fn beyond_agents(tally: &Tally) -> Option<Reason> {
+    const BEYOND: [&str; 2] = [Notice::KEYS_DIFFER, Notice::SPACE_EXHAUSTED];
+    let notice = tally.notices.iter().find(|(reason, _)| BEYOND.contains(&reason.as_str()));
+    notice.map(|(reason, sentence)| because(reason, sentence.clone()))
 }
 
 /// What the API server refuses.

@@ -8,6 +8,7 @@
 
 pub mod backups;
 pub mod certificates;
+mod chores;
 pub mod condition;
 mod conditions;
 mod members;
@@ -85,6 +86,7 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     let (etcd, roll) = course.map_or((before.etcd, before.roll), told);
     EtcdClusterStatus {
         backup: backups::summary(input, before.backup),
+        chores: chores::of(input.facts, before.chores),
         observed_generation: generation,
         phase: Some(phase),
         conditions,

@@ -216,6 +216,17 @@ fn an_alarm_is_not_ready() {
 }
 
 #[test]
+fn full_databases_in_which_nobody_can_make_room_wait_for_a_person() {
+    let mut facts = healthy(3);
+    let notice = Notice { reason: Notice::SPACE_EXHAUSTED.into(), message: "delete keys".into() };
+    says(&mut facts, 1, |s| (s.alarms, s.notices) = (vec!["NOSPACE".into()], vec![notice]));
+    let status = told(&cluster(3), &facts, None);
+    assert_eq!(condition(&status, "Ready"), ("False", "SpaceExhausted", "member demo-1: delete keys"));
+    assert_eq!(condition(&status, "Stalled").0, "True");
+    assert_eq!(status.phase, Some(Phase::Running), "it serves what is there");
+}
+
+#[test]
 fn a_full_disk_is_named_with_its_member_while_all_serve() {
     let mut facts = healthy(3);
     let notice = |reason: &str| Notice { reason: reason.into(), message: "the volume is full".into() };
