@@ -62,6 +62,11 @@ crds: setup ## generate manifests/crds/, manifests/install.yaml and what the cha
 programs: setup
 	@$(CARGO) build --release --target $(MUSL) -p etcd-agent -p etcd-coordinator
 
+.PHONY: plugin
+plugin: setup ## build kubectl-etcd, one static program: put it on your PATH, and `kubectl etcd` is there
+	@$(CARGO) build --release --target $(MUSL) -p kubectl-etcd
+	@echo "$(abspath $(RELEASE))/kubectl-etcd"
+
 .PHONY: images
 images: programs ## build the images of agent and coordinator as archives in target/images
 	@images/build.sh agent $(RELEASE)/etcd-agent $(OUT)/images
@@ -140,7 +145,7 @@ audit: setup ## check licences, sources and duplicates of dependencies (installs
 	@command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked cargo-deny
 	@$(CARGO) deny --config .deny.toml check bans licenses sources
 
-UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p etcd-model -p etcd-steps
+UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p kubectl-etcd -p etcd-model -p etcd-steps
 
 .PHONY: unit
 unit: setup ## test everything that needs no cluster
@@ -157,7 +162,8 @@ mutants: setup ## see whether the tests notice mistakes in the decisions (SHARD=
 	@command -v cargo-mutants >/dev/null || $(CARGO) install --quiet --locked cargo-mutants
 	@$(CARGO) mutants --shard $(SHARD) --sharding round-robin --output $(OUT)
 
-# All that tests run, built before the first of them does.
+# All that tests run, built before the first of them does. The program of kubectl etcd is built with its own tests, and the
+# e2e tests find it beside themselves.
 .PHONY: test-programs
 test-programs: setup
 	@$(CARGO) test --no-run $(UNIT)
@@ -177,8 +183,12 @@ api: setup testbed-program ## test the kinds against a real API server
 api-only:
 	@$(CARGO) test -p etcd-tests --test api
 
+.PHONY: plugin-program
+plugin-program: setup
+	@$(CARGO) build -p kubectl-etcd
+
 .PHONY: e2e
-e2e: images crash-image last-release-image testbed-program ## test every promise on a real Kubernetes (WHAT=name narrows)
+e2e: images crash-image last-release-image testbed-program plugin-program ## test every promise on a real Kubernetes (WHAT=name narrows)
 	@tests/with-testbed.sh $(OUT)/debug/testbed $(MAKE) --no-print-directory e2e-only
 
 # Three run at a time (tests/e2e/harness/turn.rs); the others are those that wait until they may be alone.

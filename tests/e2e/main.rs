@@ -26,6 +26,7 @@ mod noisy_neighbours;
 mod older_kinds;
 mod operator_upgrade;
 mod outages;
+mod plugin;
 mod pod_template;
 mod process_faults;
 mod protection;

@@ -3,7 +3,7 @@
 //! ```text
 //!   play ─▶ turn       three at a time, or alone
 //!        ─▶ stage      a namespace, a coordinator of its own, faults that heal; struck at the end, whatever happened
-//!        ─▶ the test   demo (an EtcdCluster) · backup, store · etcd · process · client · counters · pods · http · kubectl · poll
+//!        ─▶ the test   demo (an EtcdCluster) · backup, store · etcd · process · client · counters · pods · http · kubectl · plugin · poll
 //!        ─▶ evidence   when it failed
 //! ```
 
@@ -21,6 +21,7 @@ pub mod leftovers;
 pub mod length;
 pub mod loss;
 pub mod play;
+pub mod plugin;
 pub mod pods;
 pub mod poll;
 pub mod process;
