@@ -9,6 +9,7 @@ use crate::harness::{Client, Demo, Manner, PATIENCE, play, until};
 use anyhow::{Context, Result, bail, ensure};
 use etcd_operator_shared::api::EtcdMember;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A database of this size is full within a second, and defragmented in a tenth.
@@ -76,8 +77,7 @@ fn an_agent_that_dies_at_every_step_of_it_goes_on_where_it_was() {
 fn what_is_full_of_keys_is_told_and_a_larger_quota_or_fewer_keys_help_without_another_word() {
     play("space_exhausted", Manner::Beside, async |stage| {
         let (demo, _) = Demo::up(stage, "demo", small(3, json!({}))).await?;
-        fill(&demo, |n| format!("kept/{n}")).await?;
-        let sentence = demo.says("Stalled", "True", "SpaceExhausted").await?;
+        let sentence = fill_for_good(&demo, |round, n| format!("kept/{n}/{round}")).await?;
         ensure!(sentence.contains("delete keys, or raise spec.etcd.quotaBackend"), "it says: {sentence}");
         demo.says("Ready", "False", "SpaceExhausted").await?;
         is_told(&demo, "SpaceExhausted").await?;
@@ -86,12 +86,11 @@ fn what_is_full_of_keys_is_told_and_a_larger_quota_or_fewer_keys_help_without_an
         writes(&demo, CURED).await?;
         demo.ready().await?;
 
-        fill(&demo, |n| format!("kept again/{n}")).await?;
-        demo.says("Stalled", "True", "SpaceExhausted").await?;
+        fill_for_good(&demo, |round, n| format!("kept again/{n}/{round}")).await?;
         demo.patch_spec(json!({"etcd": {"quotaBackend": "64Mi"}})).await?;
         writes(&demo, PATIENCE).await?;
         demo.ready().await?;
-        ensure!(demo.etcd(0).await?.get("kept/2").await?.is_some(), "what was kept is lost");
+        ensure!(demo.etcd(0).await?.get("kept/2/0").await?.is_some(), "what was kept is lost");
         demo.all_vote().await.map(drop)
     });
 }
@@ -102,14 +101,7 @@ fn old_revisions_stay_where_that_is_wanted_and_a_person_makes_room_by_hand() {
         let further = json!({"maintenance": {"emergencyCompaction": false}});
         let (demo, _) = Demo::up(stage, "demo", small(1, further)).await?;
         let first = demo.etcd(0).await?.put("first", "1").await?.revision;
-        // What a file does not use at its end is given up first.
-        let sentence = until("it is full of what is kept", PATIENCE, async || {
-            let _full = fill(&demo, |n| format!("overwritten/{}", n % 4)).await;
-            let stalled = demo.condition("Stalled").await?;
-            ensure!(stalled.reason == "SpaceExhausted", "Stalled is {}: {}", stalled.status, stalled.reason);
-            Ok(stalled.message)
-        })
-        .await?;
+        let sentence = fill_for_good(&demo, |_, n| format!("overwritten/{}", n % 4)).await?;
         ensure!(sentence.contains("spec.maintenance.emergencyCompaction"), "it says: {sentence}");
         demo.etcd(0).await?.contents(first).await.context("a revision was forgotten")?;
 
@@ -187,6 +179,21 @@ async fn fill(demo: &Demo<'_>, key: impl Fn(u64) -> String) -> Result<()> {
         }
     }
     bail!("it is not full")
+}
+
+/// The same, again and again until only a person can make room: what a file has at its end and does not use is given up before.
+/// Returns what is said.
+async fn fill_for_good(demo: &Demo<'_>, key: impl Fn(u32, u64) -> String) -> Result<String> {
+    let round = AtomicU32::new(0);
+    until(&format!("{} is full for good", demo.name), PATIENCE, async || {
+        let number = round.fetch_add(1, Ordering::Relaxed);
+        // It may be full already.
+        let _full = fill(demo, |n| key(number, n)).await;
+        let stalled = demo.condition("Stalled").await?;
+        ensure!(stalled.reason == "SpaceExhausted", "Stalled is {}: {}", stalled.status, stalled.reason);
+        Ok(stalled.message)
+    })
+    .await
 }
 
 async fn writes(demo: &Demo<'_>, within: Duration) -> Result<()> {
