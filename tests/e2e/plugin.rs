@@ -17,6 +17,7 @@ fn kubectl_etcd_tells_the_truth_and_does_what_it_is_asked() {
         let (demo, _) = Demo::up(stage, "demo", spec(3)).await?;
         sees(stage, &demo).await.context("what is seen of a cluster that is well")?;
         saves(stage, &demo).await.context("a snapshot")?;
+        makes_small(stage, &demo).await.context("databases")?;
         diagnoses(stage, &demo).await.context("a version that cannot be")?;
         holds(stage, &demo).await.context("a member that is held")?;
         demo.settles(PATIENCE).await
@@ -77,6 +78,24 @@ async fn sees(stage: &Stage, demo: &Demo<'_>) -> Result<()> {
         let etcd = format!("{} etcd", demo.member(ordinal));
         ensure!(logs.out.lines().any(|line| line.starts_with(&etcd)), "no line of {etcd}:\n{}", logs.out);
     }
+    Ok(())
+}
+
+/// Old revisions are forgotten, and each member's file is written anew; leadership moves once.
+async fn makes_small(stage: &Stage, demo: &Demo<'_>) -> Result<()> {
+    let (etcd, leader) = (demo.etcd(0).await?, demo.leader().await?);
+    let first = etcd.put("key", "old").await?.revision;
+    etcd.put("key", "new").await?;
+    kubectl_etcd(stage, &["compact", "demo"]).await?.with(0)?;
+    ensure!(etcd.contents(first).await.is_err(), "revision {first} was not forgotten");
+    let done = kubectl_etcd(stage, &["defrag", "demo"]).await?.with(0)?;
+    stage.say(format!("kubectl etcd defrag demo:\n{}", done.out));
+    let each = demo.members().all(|member| done.out.contains(&format!("the database of {member} went from ")));
+    ensure!(each && done.out.contains(" leads now"), "it says {}", done.out);
+    let moved = until("another one leads", PATIENCE, async || demo.leader().await).await?;
+    ensure!(moved != leader, "{} leads as before", demo.member(leader));
+    ensure!(etcd.get("key").await?.as_deref() == Some("new"), "a key was lost");
+    kubectl_etcd(stage, &["defrag", "demo", "--member", "demo-9"]).await?.with(3)?;
     Ok(())
 }
 

@@ -118,6 +118,25 @@ pub enum Command {
         #[command(subcommand)]
         verb: Snapshot,
     },
+    /// Write database files anew, without what they do not use: one member after the other, the leader last
+    Defrag {
+        /// The cluster
+        name: String,
+        /// This member only, such as demo-1
+        #[arg(long, value_name = "MEMBER")]
+        member: Option<String>,
+        /// Do it although a member is not well, or does not reach the others
+        #[arg(long)]
+        force: bool,
+    },
+    /// Forget old revisions of keys
+    Compact {
+        /// The cluster
+        name: String,
+        /// How many of the newest revisions are kept
+        #[arg(long, value_name = "REVISIONS", default_value_t = 0)]
+        keep: u64,
+    },
     /// Print the logs of all members, merged by time
     Logs(Logs),
     /// Write what a cluster's helper needs into one zip file: objects, events, logs; no Secrets, no data

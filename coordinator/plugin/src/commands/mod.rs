@@ -2,6 +2,7 @@
 
 mod backup;
 mod change;
+mod databases;
 mod diagnose;
 mod hold;
 mod logs;
@@ -47,6 +48,8 @@ pub async fn perform(args: Args) -> Result<Verdict, Failure> {
         Command::Snapshot { verb: Snapshot::Save { name, file, member } } => {
             snapshot::save(&to, &name, &file, member.as_deref()).await
         }
+        Command::Defrag { name, member, force } => databases::defrag(&to, &name, member.as_deref(), force).await,
+        Command::Compact { name, keep } => databases::compact(&to, &name, keep).await,
         Command::Logs(asked) => logs::run(&to, &asked).await,
         Command::Report { name, out } => report::run(&to, &name, &out).await,
         Command::Completion { .. } => Ok(Verdict::Good),

@@ -84,6 +84,23 @@ fn one_that_is_not_leaves_the_former_and_says_why() {
 }
 
 #[test]
+fn databases_are_compacted_and_defragmented_by_the_agents_verbs() {
+    let server = viewer("True");
+    server.prints(vec![(OUT, b"demo-0 is small\n".to_vec()), (STATUS, GOOD.as_bytes().to_vec())]);
+    for (words, command) in [
+        (vec!["defrag", "demo"], "command=%2Fetcd-agent&command=defrag"),
+        (vec!["compact", "demo", "--keep", "7"], "command=%2Fetcd-agent&command=compact&command=--keep&command=7"),
+    ] {
+        let output = kubectl_etcd(&server, &words);
+        assert_eq!((code(&output), text(&output.stdout)), (Some(0), "demo-0 is small\n".to_owned()), "{words:?}");
+        assert!(server.asked().iter().any(|asked| asked.contains(command)), "{:?}", server.asked());
+    }
+    server.prints(vec![(ERR, b"etcd-agent: not now\n".to_vec()), (STATUS, BAD.as_bytes().to_vec())]);
+    let output = kubectl_etcd(&server, &["defrag", "demo"]);
+    assert_eq!((code(&output), text(&output.stderr).contains("demo-0: etcd-agent: not now")), (Some(1), true));
+}
+
+#[test]
 fn who_may_run_no_commands_is_told_so_in_the_api_servers_words() {
     let (code, said, files) = saved(&viewer("True"));
     assert_eq!((code, files), (Some(6), vec![b"former".to_vec()]), "{said}");
