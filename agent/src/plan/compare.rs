@@ -3,7 +3,7 @@
 //! ```text
 //!   equal ─────────────────────────────────────────▶ nothing; an alarm CORRUPT that is still raised is taken back
 //!   a majority holds the same, one member others ──▶ asked again ──▶ it is removed, sets its data aside and joins anew
-//!                                      └─ it leads ─▶ it hands over, and its successor's agent goes on
+//!           └─ it leads ─▶ it hands over at once, and its successor's agent finds out for itself
 //!   no majority holds the same ────────────────────▶ nothing: a person must find out what is right
 //! ```
 //! The leader's agent asks, one member after the other, for a hash of all keys as of one revision. Only hashes over equally
@@ -155,14 +155,15 @@ fn replaced(facts: Facts<'_>, id: &str, revision: i64, corrupt: &[&Alarm]) -> St
     let member = entry.map_or_else(|| id.to_owned(), |entry| entry.member.clone());
     // etcd itself has found it before.
     let certain = known.suspect == Some(id) || corrupt.iter().any(|alarm| alarm.id == id);
+    if id == own_id {
+        // That costs little, and takes what may be wrong out of the way of most.
+        let known = Step::Known(Finding::Differs { member, revision });
+        return heir(seats, own_id).map_or(known, |to| Step::HandOver { to });
+    }
     match (certain, known.removed.is_some_and(|ago| ago < RARELY)) {
         (false, _) => Step::Known(Finding::Differs { member, revision }),
         (true, true) => Step::Known(Finding::DiffersAgain { member, revision }),
-        (true, false) if id != own_id => Step::Remove { id: id.to_owned(), member },
-        (true, false) => match heir(seats, own_id) {
-            Some(to) => Step::HandOver { to },
-            None => Step::Known(Finding::Differs { member, revision }),
-        },
+        (true, false) => Step::Remove { id: id.to_owned(), member },
     }
 }
 
