@@ -119,8 +119,9 @@ async fn processes(operator: &Operator, pod: &str) -> Result<Vec<PodProcess>> {
 }
 
 async fn etcd(operator: &Operator, pod: &str) -> Result<PodProcess> {
-    let found =
-        processes(operator, pod).await?.into_iter().find(|p| p.argv.first().is_some_and(|program| program == "etcd"));
+    // The launcher starts it by the path at which it was found.
+    let is_etcd = |program: &String| program.rsplit('/').next() == Some("etcd");
+    let found = processes(operator, pod).await?.into_iter().find(|p| p.argv.first().is_some_and(is_etcd));
     found.with_context(|| format!("no etcd runs in {pod}"))
 }
 
