@@ -1,4 +1,5 @@
-//! `etcd-agent defrag` and `etcd-agent compact`: what the leader's agent does by itself when it is due, at a time that a
+//! `etcd-agent defrag` and `etcd-agent compact`: what the leader's agent does by itself when it is due, at a time
+//! that a
 //! person chooses.
 
 use std::time::{Duration, Instant};

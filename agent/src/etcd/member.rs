@@ -246,7 +246,8 @@ impl Member {
         })
     }
 
-    /// The alarms that are raised, each with the ID of its member. etcd writes the question into its log: not to be asked
+    /// The alarms that are raised, each with the ID of its member. etcd writes the question into its log: not to be
+    /// asked
     /// every second. Source: etcd `server/etcdserver/v3_server.go`, `Alarm`.
     pub async fn alarms(&self) -> Result<Vec<Alarm>, EtcdError> {
         let said = bounded(self.client().await?.alarm(AlarmAction::Get, AlarmType::None, None)).await?;

@@ -6,12 +6,15 @@
 //!           └─ it leads ─▶ it hands over at once, and its successor's agent finds out for itself
 //!   no majority holds the same ────────────────────▶ nothing: a person must find out what is right
 //! ```
-//! The leader's agent asks, one member after the other, for a hash of all keys as of one revision. Only hashes over equally
-//! compacted histories say anything. While it reckons its hash a member applies nothing (0.6 s for 500 MB): so the leader
+//! The leader's agent asks, one member after the other, for a hash of all keys as of one revision. Only hashes over
+//! equally
+//! compacted histories say anything. While it reckons its hash a member applies nothing (0.6 s for 500 MB): so the
+//! leader
 //! is left out while the others agree, and nobody is asked while any member is away.
 //! Source: etcd `server/storage/mvcc/kvstore.go` (`HashStorage`), `server/etcdserver/corrupt.go`.
 //!
-//! Removing a voter is the one thing here that can cost something: it takes a majority of *all* voters against it, twice,
+//! Removing a voter is the one thing here that can cost something: it takes a majority of *all* voters against it,
+//! twice,
 //! all others connected, and it is done once an hour at most. It goes by its ID, so two agents do no more than one.
 
 use std::{collections::BTreeMap, time::Duration};

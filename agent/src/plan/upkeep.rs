@@ -5,7 +5,8 @@
 //!                       └─▶ what is in use still fills it: a person must make room
 //!   no alarm, all members well ─▶ defragment who wastes too much: followers first; the leader hands over before
 //! ```
-//! It goes by what the members say at the time, and by nothing that it did before: an agent that dies, and two that both
+//! It goes by what the members say at the time, and by nothing that it did before: an agent that dies, and two that
+//! both
 //! think that they are the leader's, do at worst the same thing twice. Compaction forgets old revisions and no key;
 //! defragmentation writes a file anew, beside the old one; an alarm that was taken back too early is raised again.
 //!
@@ -96,7 +97,8 @@ pub struct Known<'a> {
     pub survey: Option<(&'a Survey, Duration)>,
     /// Revision up to which this agent has compacted last.
     pub compacted: Option<i64>,
-    /// IDs of members that were defragmented since: of the others, what they say is in use may be what was. etcd counts anew when it
+    /// IDs of members that were defragmented since: of the others, what they say is in use may be what was. etcd
+    /// counts anew when it
     /// next writes, and takes no writes.
     pub rewritten: &'a BTreeSet<String>,
     /// IDs of members that could not be defragmented, and are left alone for a while.

@@ -32,7 +32,8 @@ pub(in crate::sidecar) struct Comparing {
 const DUTY: u32 = 300;
 
 impl Comparing {
-    /// Another one leads, and finds out for itself. When something was last removed stays: it bounds what this agent does.
+    /// Another one leads, and finds out for itself. When something was last removed stays: it bounds what this agent
+    /// does.
     pub(in crate::sidecar) fn note_role(&mut self, leads: bool, now: Instant) {
         if leads {
             self.since.get_or_insert(now);
