@@ -32,6 +32,7 @@ mod process_faults;
 mod protection;
 mod quiet;
 mod refused;
+mod replacements;
 mod restarts;
 mod restores;
 mod restores_refused;

@@ -158,7 +158,7 @@ impl Decision {
         waited: Waited,
     ) -> Self {
         let named = &cluster.spec.hold;
-        let target = match Target::of(cluster, &wanted, &incarnation) {
+        let target = match Target::of(cluster, &wanted, &incarnation, facts.restore.as_ref()) {
             Target::Run(size) => Target::Run(hold::size(size, named, facts)),
             target @ (Target::Stop | Target::End(_) | Target::Rest) => target,
         };
