@@ -129,7 +129,8 @@ fn restores(release: &Path, volume: &Path, snapshot: &Path, bump: u64) {
     let revision = said["header"]["revision"].as_u64().unwrap();
     // Whoever has seen a revision before sees none of it again with other content, and is told so.
     assert!(revision > bump, "revision {revision}");
-    let old = Command::new(release.join("etcdctl")).args(["--endpoints", &etcd.client, "get", "key", "--rev=2"]).output();
+    let old =
+        Command::new(release.join("etcdctl")).args(["--endpoints", &etcd.client, "get", "key", "--rev=2"]).output();
     let old = old.unwrap();
     assert_eq!(old.status.success(), bump == 0, "{}", String::from_utf8_lossy(&old.stderr));
     let members = etcd.ctl(release, &["member", "list"]);

@@ -98,7 +98,8 @@ fn whatever_two_of_three_volumes_have_acknowledged_is_there_when_the_furthest_go
         let after = end(&data).unwrap();
         assert_eq!((after.term, after.index, after.commit), (best.term, best.index, best.index));
         let ports = ports(2);
-        let alone = Etcd::start(&release, &data, (ports[0], ports[1]), &["--name=m".into(), "--force-new-cluster".into()]);
+        let alone =
+            Etcd::start(&release, &data, (ports[0], ports[1]), &["--name=m".into(), "--force-new-cluster".into()]);
         let keys = alone.serves(&release);
         let there: BTreeSet<&str> = keys.lines().collect();
         let missing: Vec<&String> = acknowledged.iter().filter(|key| !there.contains(key.as_str())).collect();

@@ -97,7 +97,8 @@ pub async fn salvage(
         version: version.to_string(),
         log: Some(log_end(&mark, &end)),
     };
-    let proof = kept(&store, whose.incarnation, &database, said).map_err(|error| Failure::file("the snapshot", &error))?;
+    let proof =
+        kept(&store, whose.incarnation, &database, said).map_err(|error| Failure::file("the snapshot", &error))?;
     let _ = fs::remove_dir_all(&folder);
     Ok(proof)
 }
@@ -116,7 +117,8 @@ fn locked(store: &Store) -> Result<[Lock; 2], Failure> {
 /// The mark, of a volume that holds what is looked for.
 fn mark(store: &Store, whose: Whose<'_>) -> Result<Mark, Failure> {
     let none = |why: String| Failure::integrity("NoData", why);
-    let unreadable = |error: io::Error| Failure::failed("VolumeUnreadable", format!("the volume cannot be read: {error}"));
+    let unreadable =
+        |error: io::Error| Failure::failed("VolumeUnreadable", format!("the volume cannot be read: {error}"));
     let Some(mark) = store.read_mark().map_err(unreadable)? else {
         return Err(none("its volume is empty: it was lost, and made anew".into()));
     };

@@ -18,8 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use super::facts::{Cluster, Facts, Life, Source};
-use survivors::Choice;
 use crate::{cluster::facts::proof::State, proofs};
+use survivors::Choice;
 
 pub mod survivors;
 
@@ -82,7 +82,9 @@ pub enum Objection {
     HasBegun { cluster: String, number: i64 },
     #[error("EtcdCluster {0} has not begun: there is nothing whose place could be taken, or be read")]
     NotBegun(String),
-    #[error("incarnation {wanted} of EtcdCluster {cluster} is not the present one, which is {present}: nothing is done")]
+    #[error(
+        "incarnation {wanted} of EtcdCluster {cluster} is not the present one, which is {present}: nothing is done"
+    )]
     OtherIncarnation { cluster: String, wanted: i64, present: i64 },
     #[error("EtcdCluster {0} has a quorum, and nothing is lost: a member whose volume is lost is replaced by itself")]
     HasQuorum(String),
@@ -90,7 +92,9 @@ pub enum Objection {
     NoSuchMember { cluster: String, lost: String },
     #[error("source.survivors.lost names every member: there is no volume to read")]
     NothingLeft,
-    #[error("{member}: {words}; where that stays so, delete this object and make one that names {member} in source.survivors.lost: what only {member} holds is lost then")]
+    #[error(
+        "{member}: {words}; where that stays so, delete this object and make one that names {member} in source.survivors.lost: what only {member} holds is lost then"
+    )]
     Volume { member: String, words: String },
     #[error("there is no EtcdBackup {0} in this namespace")]
     NoSuchBackup(String),

@@ -157,9 +157,7 @@ fn news(before: &EtcdRestoreStatus, after: &EtcdRestoreStatus) -> Option<Note> {
         | RestorePhase::Stopping
         | RestorePhase::Rehearsing
         | RestorePhase::Restoring
-        | RestorePhase::Completed => {
-            Some(Note::normal(&ready.reason, "Restore", ready.message))
-        }
+        | RestorePhase::Completed => Some(Note::normal(&ready.reason, "Restore", ready.message)),
         RestorePhase::Pending | RestorePhase::Failed => None,
     }
 }

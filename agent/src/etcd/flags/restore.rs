@@ -42,7 +42,8 @@ mod tests {
                 listen: "[::]",
                 tls,
             };
-            let restored = restore(&whose(Path::new("/v/restore/data")), Path::new("/v/s.db"), &members, "ns/demo/u/1", 0);
+            let restored =
+                restore(&whose(Path::new("/v/restore/data")), Path::new("/v/s.db"), &members, "ns/demo/u/1", 0);
             assert_eq!(restored[..3], ["snapshot", "restore", "/v/s.db"]);
             let options = validate::options(&EtcdOptions::default()).unwrap();
             let entry = Entry::New { members: &members, token: "ns/demo/u/1" };

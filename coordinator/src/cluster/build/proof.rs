@@ -15,7 +15,8 @@ use etcd_operator_shared::{
 };
 use k8s_openapi::{
     api::core::v1::{
-        Container, ContainerPort, EnvVar, PersistentVolumeClaimVolumeSource, Pod, PodSpec, Probe, TCPSocketAction, Volume,
+        Container, ContainerPort, EnvVar, PersistentVolumeClaimVolumeSource, Pod, PodSpec, Probe, TCPSocketAction,
+        Volume,
     },
     apimachinery::pkg::{
         apis::meta::v1::{ObjectMeta, OwnerReference},

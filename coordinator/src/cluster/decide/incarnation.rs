@@ -31,8 +31,8 @@ use crate::{
         facts::{
             Facts, Source,
             archive::Restore,
-            proof,
             ground::{Class, FoundSet, FoundVolumeClaim, Ground},
+            proof,
         },
     },
     ownership::Owner,
@@ -113,9 +113,7 @@ fn begins(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
         return Stage::Begins(first);
     };
     match &facts.restore {
-        Some(Restore { found: Some(found), .. }) => {
-            Stage::Begins(with_data(first, found))
-        }
+        Some(Restore { found: Some(found), .. }) => Stage::Begins(with_data(first, found)),
         Some(Restore { trouble: Some((_, words)), .. }) => {
             Stage::Refused(Refusal::RestoreFailed { restore: named.clone(), words: words.clone() })
         }

@@ -132,7 +132,7 @@ fn awake(cluster: &EtcdCluster, facts: &Facts, waited: Waited) -> Decision {
         Stage::Refused(refusal) => untouched(Step::Nothing, Some(refusal)),
         Stage::Waits(waiting) => untouched(Step::Wait(waiting), None),
         Stage::Unknown(look) => untouched(Step::Look(look), None),
-        Stage::Begins(incarnation) => untouched(Step::Begin(incarnation), None),
+        Stage::Begins(incarnation) => untouched(Step::Begin(Box::new(incarnation)), None),
         Stage::Present(incarnation) => Decision::cared_for(cluster, wanted, incarnation, facts, waited),
     }
 }

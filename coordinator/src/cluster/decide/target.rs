@@ -88,14 +88,8 @@ mod tests {
 
     #[test]
     fn only_the_present_incarnation_is_replaced_and_only_once_its_successors_data_was_opened() {
-        let found = Restored {
-            by: "again".into(),
-            digest: "d".into(),
-            size: 1,
-            revision: 7,
-            bump: Some(9),
-            seed: None,
-        };
+        let found =
+            Restored { by: "again".into(), digest: "d".into(), size: 1, revision: 7, bump: Some(9), seed: None };
         let restore = |replaces, reads, found| Restore {
             name: "again".into(),
             found,

@@ -10,7 +10,10 @@
 //! volumes of so many voters were read that each quorum has one of them, nothing that was acknowledged is lost.
 
 use etcd_operator_shared::{
-    api::{EtcdRestore, restore::{RestorePhase, Volume}},
+    api::{
+        EtcdRestore,
+        restore::{RestorePhase, Volume},
+    },
     backup::{LogEnd, Proof},
     quorum::quorum,
 };
@@ -108,9 +111,7 @@ pub fn decide(one: &EtcdRestore, cluster: &Cluster, lost: &[String], read: &[Rea
             Some(State::UnderWay(Some(words))) if !is_young(seen(member), now) => {
                 return Verdict::Refused(Objection::Volume { member: member.to_owned(), words: words.clone() });
             }
-            Some(
-                State::Said(Proof::Good { log: None, .. }) | State::UnderWay(_) | State::Going | State::Absent,
-            )
+            Some(State::Said(Proof::Good { log: None, .. }) | State::UnderWay(_) | State::Going | State::Absent)
             | None => {
                 return Verdict::Stops(format!("the volume of {member} is read"));
             }

@@ -41,9 +41,9 @@ pub(super) async fn fetched(
 /// Takes it from this very volume, where it was salvaged. Whatever else is there is fetched.
 fn taken(store: &Store, digest: &str) -> bool {
     let Some(there) = store.find_salvaged(digest) else { return false };
-    let outcome = Served::of(&there, Some(digest)).map_err(|error| error.to_string()).and_then(|_| {
-        fs::hard_link(&there, store.snapshot_path()).map_err(|error| error.to_string())
-    });
+    let outcome = Served::of(&there, Some(digest))
+        .map_err(|error| error.to_string())
+        .and_then(|_| fs::hard_link(&there, store.snapshot_path()).map_err(|error| error.to_string()));
     match outcome {
         Ok(()) => true,
         Err(why) => {

@@ -147,8 +147,8 @@ fn a_cluster_begins_in_four_steps_and_each_is_asked_for_again_after_a_crash() {
         assert_eq!(asked(3, None, &unseen).step, Step::Look(Look::Ground));
         let Step::Begin(first) = asked(3, None, &free()).step else { panic!() };
         assert_eq!((first.number, first.members_created, first.initial_members.len()), (1, false, 3));
-        assert_eq!(asked(3, Some(first.clone()), &free()).step, Step::MakeMembers);
-        let latched = Incarnation { members_created: true, ..first };
+        assert_eq!(asked(3, Some(*first.clone()), &free()).step, Step::MakeMembers);
+        let latched = Incarnation { members_created: true, ..*first };
         assert_eq!(asked(3, Some(latched), &free()).step, Step::SetReplicas(3));
     }
 }

@@ -68,7 +68,10 @@ fn nothing_is_stopped_before_a_person_has_named_the_incarnation() {
     let Verdict::AwaitsApproval(message) = decided(&restore(&["demo-0"], false, None), &cluster(), vec![]) else {
         panic!()
     };
-    assert!(message.contains("replacesIncarnation: 1") && message.contains("what only demo-0 held is lost"), "{message}");
+    assert!(
+        message.contains("replacesIncarnation: 1") && message.contains("what only demo-0 held is lost"),
+        "{message}"
+    );
     assert!(matches!(decided(&restore(&["demo-0"], true, None), &cluster(), vec![]), Verdict::Stops(_)));
 }
 
