@@ -14,7 +14,7 @@ use etcd_operator_shared::{
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::cluster::{self, facts::proof::Seen};
+use crate::cluster::facts::{Facts as Known, proof::Seen};
 
 /// Of one restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Facts {
     #[must_use]
     pub fn of(
         one: &EtcdRestore,
-        cluster: Option<(&EtcdCluster, &cluster::facts::Facts)>,
+        cluster: Option<(&EtcdCluster, &Known)>,
         backup: Option<&EtcdBackup>,
         proof: Seen,
         read: Vec<Reading>,
@@ -102,7 +102,7 @@ impl Facts {
 }
 
 impl Cluster {
-    fn of(one: &EtcdRestore, cluster: &EtcdCluster, known: &cluster::facts::Facts) -> Self {
+    fn of(one: &EtcdRestore, cluster: &EtcdCluster, known: &Known) -> Self {
         let status = cluster.status.as_ref();
         let condition = |kind: &str| status?.conditions.iter().find(|one| one.type_ == kind);
         let is_ready = condition("Ready").is_some_and(|one| one.status == "True")
@@ -123,7 +123,7 @@ impl Cluster {
 }
 
 /// Names of the members of a cluster.
-pub fn members(known: &cluster::facts::Facts) -> Vec<String> {
+pub fn members(known: &Known) -> Vec<String> {
     known.slots.values().filter_map(|slot| Some(slot.member.as_ref()?.name.clone())).collect()
 }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     apiserver::Failed,
     backup::context::Context,
-    cluster::{self, facts::proof},
+    cluster::facts::{Facts as Known, proof},
     proofs,
 };
 
@@ -59,11 +59,7 @@ pub async fn reconcile(one: Arc<EtcdRestore>, ctx: Arc<Context>) -> Result<Actio
 }
 
 /// What is seen of the pods that are at work for it.
-async fn look(
-    ctx: &Context,
-    one: &EtcdRestore,
-    known: Option<&cluster::facts::Facts>,
-) -> Result<(proof::Seen, Vec<Reading>), Failed> {
+async fn look(ctx: &Context, one: &EtcdRestore, known: Option<&Known>) -> Result<(proof::Seen, Vec<Reading>), Failed> {
     let (namespace, uid) = (one.namespace().unwrap_or_default(), one.uid().unwrap_or_default());
     let (api, cluster) = (&ctx.clusters.api, &one.spec.cluster);
     if one.spec.source.survivors.is_none() {

@@ -5,7 +5,10 @@ use etcd_operator_shared::api::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::restore::{decide as all, facts, facts::Life};
+use crate::restore::{
+    decide::{decide, tests},
+    facts::{Facts, Life, Source as Place},
+};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -23,7 +26,7 @@ fn restore(lost: &[&str], approved: bool, phase: Option<RestorePhase>) -> EtcdRe
 fn cluster() -> Cluster {
     Cluster {
         unavailable: Some(now() - SignedDuration::from_secs(60)),
-        ..all::tests::cluster(Life::Other { number: 1, over: false })
+        ..tests::cluster(Life::Other { number: 1, over: false })
     }
 }
 
@@ -56,9 +59,9 @@ fn good(ordinal: u32, log: LogEnd) -> Reading {
 
 fn decided(one: &EtcdRestore, cluster: &Cluster, read: Vec<Reading>) -> Verdict {
     let lost = one.spec.source.survivors.clone().unwrap().lost;
-    let source = facts::Source::Volumes { lost, read };
-    let facts = facts::Facts { cluster: Some(cluster.clone()), source, proof: Seen::of("p".into(), "u", None) };
-    all::decide(one, &facts, now())
+    let source = Place::Volumes { lost, read };
+    let facts = Facts { cluster: Some(cluster.clone()), source, proof: Seen::of("p".into(), "u", None) };
+    decide(one, &facts, now())
 }
 
 const STOPPING: Option<RestorePhase> = Some(RestorePhase::Stopping);
