@@ -249,7 +249,7 @@ async fn a_restore_takes_one_source_and_is_not_changed() -> Result<()> {
         let (approval, lost) =
             (json!({"spec": {"replacesIncarnation": 4}}), json!({"spec": {"source": {"survivors": {"lost": []}}}}));
         let (asks, goes) = (object::<EtcdRestore>("s", &survivors), object::<EtcdRestore>("t", &approved(&survivors)));
-        for fields in [approval, lost] {
+        for fields in [lost, approval] {
             assert_eq!(edit(&api, &asks, &fields).await?.err(), None, "before it is approved: {fields}");
             is_one(edit(&api, &goes, &fields).await?, &fields, unchanged);
         }
