@@ -119,7 +119,7 @@ pub async fn begin(ctx: &Context, proof: Proof<'_>, served: Option<&Served<'_>>)
     };
     let whose = match what {
         What::Stored { .. } => owner.uid.clone(),
-        What::Volume { member } => of_volume(&owner.uid, member),
+        What::Volume { member, incarnation: _ } => of_volume(&owner.uid, member),
     };
     let name = names::proof(&cluster.name_any(), &whose);
     let proof = proof::Proof { name, owner, whose, what };

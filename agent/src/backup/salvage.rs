@@ -12,7 +12,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{self, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use etcd_operator_shared::backup::{LogEnd, Proof};
@@ -60,8 +60,8 @@ pub async fn salvage(
 ) -> Result<Proof, Failure> {
     let store = Store::new(volume.to_owned());
     let _locks = locked(&store)?;
-    let mark = mark(&store, whose)?;
-    let found = end::end(&store.data_dir()).map_err(|error| damaged(&error))?;
+    let (mark, data) = found(&store, whose)?;
+    let found = end::end(&data).map_err(|error| damaged(&error))?;
     if let Some(said) = said_before(&store, whose.incarnation, &log_end(&mark, &found)) {
         return Ok(said);
     }
@@ -81,8 +81,8 @@ pub async fn salvage(
         programs,
     };
     let copy = trial::data_dir(scene);
-    has_room(&store, scratch)?;
-    copied(&store.data_dir(), &copy).map_err(|error| unreadable(&error))?;
+    has_room(&store, &data, scratch)?;
+    copied(&data, &copy).map_err(|error| unreadable(&error))?;
     // Of the copy: it is the copy's file that is written.
     let end = end::end(&copy).map_err(|error| damaged(&error))?;
     end.make_all_committed().map_err(|error| unreadable(&error))?;
@@ -114,8 +114,8 @@ fn locked(store: &Store) -> Result<[Lock; 2], Failure> {
     Ok([lock(lock::AGENT)?, lock(lock::LAUNCHER)?])
 }
 
-/// The mark, of a volume that holds what is looked for.
-fn mark(store: &Store, whose: Whose<'_>) -> Result<Mark, Failure> {
+/// The mark, and the data that is looked for: the member's own, or what it has set aside of an earlier life.
+fn found(store: &Store, whose: Whose<'_>) -> Result<(Mark, PathBuf), Failure> {
     let none = |why: String| Failure::integrity("NoData", why);
     let unreadable =
         |error: io::Error| Failure::failed("VolumeUnreadable", format!("the volume cannot be read: {error}"));
@@ -125,17 +125,27 @@ fn mark(store: &Store, whose: Whose<'_>) -> Result<Mark, Failure> {
     if mark.cluster_uid != whose.cluster_uid || mark.member != whose.member {
         return Err(none(format!("its volume is that of {} of another cluster", mark.member)));
     }
-    if mark.incarnation != whose.incarnation {
-        let (found, wanted) = (mark.incarnation, whose.incarnation);
-        return Err(none(format!("its volume is of incarnation {found}, and {wanted} is to be read")));
-    }
-    if mark.suspicion.is_some() {
-        return Err(none("an etcd ran on its volume that was not this member".into()));
-    }
-    if !store.has_wal().map_err(unreadable)? || !store.has_db().map_err(unreadable)? {
+    let wanted = whose.incarnation;
+    let data = match mark.incarnation.cmp(&wanted) {
+        std::cmp::Ordering::Equal if mark.suspicion.is_some() => {
+            return Err(none("an etcd ran on its volume that was not this member".into()));
+        }
+        std::cmp::Ordering::Equal => store.data_dir(),
+        std::cmp::Ordering::Greater => store
+            .newest_aside(wanted)
+            .map_err(unreadable)?
+            .ok_or_else(|| none(format!("nothing is set aside on its volume of incarnation {wanted}")))?,
+        std::cmp::Ordering::Less => {
+            let found = mark.incarnation;
+            return Err(none(format!("its volume is of incarnation {found}, and {wanted} is to be read")));
+        }
+    };
+    if !data.join("member/wal").try_exists().map_err(unreadable)?
+        || !data.join("member/snap/db").try_exists().map_err(unreadable)?
+    {
         return Err(none("its volume holds no data: that was lost".into()));
     }
-    Ok(mark)
+    Ok((mark, data))
 }
 
 fn damaged(error: &io::Error) -> Failure {
@@ -147,10 +157,10 @@ fn damaged(error: &io::Error) -> Failure {
     }
 }
 
-fn has_room(store: &Store, scratch: &Path) -> Result<(), Failure> {
+fn has_room(store: &Store, data: &Path, scratch: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::failed("VolumeUnreadable", format!("the volume cannot be read: {error}"));
-    let bytes = size(&store.data_dir().join("member")).map_err(failed)?;
-    let database = fs::metadata(store.data_dir().join("member/snap/db")).map_err(failed)?.len();
+    let bytes = size(&data.join("member")).map_err(failed)?;
+    let database = fs::metadata(data.join("member/snap/db")).map_err(failed)?.len();
     for (what, where_, needed) in [
         ("the pod that reads it", Store::new(scratch.to_owned()), bytes + SPARE),
         ("its volume", store.clone(), database + (1 << 20)),
@@ -251,6 +261,54 @@ fn with_trailer(database: &Path, to: &Path) -> io::Result<(String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::mark::Identity;
+
+    const WHOSE: Whose<'static> =
+        Whose { namespace: "ns", cluster: "demo", cluster_uid: "u", incarnation: 3, member: "demo-0" };
+
+    /// A volume whose mark is of this life, with data in these folders.
+    fn volume(incarnation: i64, folders: &[&str]) -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().to_owned());
+        let identity = Identity {
+            cluster_uid: "u".into(),
+            incarnation,
+            member: "demo-0".into(),
+            volume_id: "v".into(),
+            claim: 1,
+            member_id: Some("1".into()),
+        };
+        store.write_mark(&Mark::new(identity)).unwrap();
+        for folder in folders {
+            fs::create_dir_all(dir.path().join(folder).join("member/wal")).unwrap();
+            fs::create_dir_all(dir.path().join(folder).join("member/snap")).unwrap();
+            fs::write(dir.path().join(folder).join("member/snap/db"), "pages").unwrap();
+        }
+        (dir, store)
+    }
+
+    #[test]
+    fn only_data_of_the_life_that_is_asked_for_is_read() {
+        let place = |incarnation, folders: &[&str]| {
+            let (_dir, store) = volume(incarnation, folders);
+            let found = found(&store, WHOSE).map(|(_, data)| data.strip_prefix(store.root()).unwrap().to_owned());
+            found.map_err(|failure| failure.to_string())
+        };
+        assert_eq!(place(3, &["data"]).unwrap(), Path::new("data"));
+        let asides = ["data", "aside-3-2", "aside-3-10", "aside-2-11"];
+        assert_eq!(place(4, &asides).unwrap(), Path::new("aside-3-10"), "what was set aside last");
+        for (incarnation, folders, words) in [
+            (3, &[][..], "holds no data"),
+            (4, &["data"][..], "nothing is set aside"),
+            (2, &["data"][..], "is of incarnation 2"),
+        ] {
+            let said = place(incarnation, folders).unwrap_err();
+            assert!(said.contains(words), "{said}");
+        }
+        let (_dir, store) = volume(3, &["data"]);
+        let other = found(&store, Whose { member: "demo-1", ..WHOSE }).unwrap_err();
+        assert!(matches!(other, Failure::Integrity { .. }), "{other}");
+    }
 
     #[test]
     fn a_database_with_a_trailer_is_a_snapshot() {

@@ -66,12 +66,16 @@ pub async fn read(
         return Ok(Some(Objection::NotBegun(cluster.name_any())));
     };
     let namespace = one.namespace().unwrap_or_default();
+    let asked = one.spec.source.survivors.as_ref().and_then(|survivors| survivors.incarnation);
     for reading in readings.iter().filter(|reading| members.contains(&reading.member)) {
         if reading.seen.is_there() {
             proofs::clear(&ctx.clusters.api, &namespace, &reading.seen).await?;
             continue;
         }
-        let (owner, what) = (proofs::owner(one), What::Volume { member: &reading.member });
+        let (owner, what) = (
+            proofs::owner(one),
+            What::Volume { member: &reading.member, incarnation: asked.unwrap_or(incarnation.number) },
+        );
         let proof = Proof { cluster, wanted: &wanted, incarnation: &incarnation, owner, what };
         match proofs::begin(&ctx.clusters, proof, None).await {
             Ok(()) => {}

@@ -77,7 +77,7 @@ fn says(one: &EtcdRestore, verdict: &Verdict) -> Option<Says> {
                     "the members of EtcdCluster {of} go on with the log of {seed}: nothing that was acknowledged is lost"
                 ),
                 (None, Some(Choice { seed, whole: false, .. })) => format!(
-                    "the members of EtcdCluster {of} go on with the log of {seed}, the furthest on: what only lost volumes held is lost"
+                    "the members of EtcdCluster {of} go on with the log of {seed}, the furthest on: what only volumes held that could not be read is lost"
                 ),
                 (Some(_), _) if one.spec.replaces_incarnation.is_some() => {
                     format!("the members of EtcdCluster {of} are stopped, set their data aside and go on with this")

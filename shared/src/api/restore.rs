@@ -57,8 +57,8 @@ pub struct Source {
     /// A backup in a store, of a cluster that may be gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Stored>,
-    /// What the volumes of the cluster's own members still hold, where a quorum is lost: the log that is furthest on, with all that a
-    /// member has ever acknowledged of it.
+    /// What the volumes of the cluster's own members still hold, where a quorum is lost, or of an earlier incarnation: the log that is
+    /// furthest on, with all that a member has ever acknowledged of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub survivors: Option<Survivors>,
 }
@@ -71,6 +71,11 @@ pub struct Survivors {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 7), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub lost: Vec<String>,
+    /// Number of the incarnation whose data is read; left out, it is the present one. An earlier one's was set aside on the volumes when
+    /// its place was taken: this takes that back, as long as the data is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub incarnation: Option<i64>,
 }
 
 /// A backup in a store.

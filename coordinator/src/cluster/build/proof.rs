@@ -55,8 +55,8 @@ pub struct Proof<'a> {
 pub enum What<'a> {
     /// A backup in a store, with the Secret of its credentials.
     Stored { question: &'a Question, secret: &'a str },
-    /// The volume of a member that is stopped.
-    Volume { member: &'a str },
+    /// The volume of a member that is stopped: its data of this incarnation.
+    Volume { member: &'a str, incarnation: i64 },
 }
 
 /// Who is served the bytes.
@@ -76,7 +76,7 @@ pub fn pod(plan: &Blueprint<'_>, proof: Proof<'_>, served: Option<&Served<'_>>) 
         What::Stored { question, secret } => {
             (opens(&etcd, PROVE, "prove", environment(question)), vec![store::secret(secret.to_owned())])
         }
-        What::Volume { member } => (salvages(plan, &etcd, member), vec![claimed(member)]),
+        What::Volume { member, incarnation } => (salvages(plan, &etcd, member, incarnation), vec![claimed(member)]),
     };
     let mut before = vec![installs(agent)];
     let containers = match served {
@@ -119,13 +119,13 @@ fn environment(question: &Question) -> Vec<EnvVar> {
 }
 
 /// Reads a member's volume: a copy of its data is what an etcd is tried on, and nothing of the data is changed.
-fn salvages(plan: &Blueprint<'_>, etcd: &Container, member: &str) -> Container {
+fn salvages(plan: &Blueprint<'_>, etcd: &Container, member: &str, incarnation: i64) -> Container {
     let told = [
         (env::POD_NAME, member.to_owned()),
         (env::POD_NAMESPACE, plan.cluster.namespace().unwrap_or_default()),
         (env::CLUSTER_NAME, plan.name()),
         (env::CLUSTER_UID, plan.life()),
-        (env::INCARNATION, plan.incarnation.number.to_string()),
+        (env::INCARNATION, incarnation.to_string()),
     ];
     let told = told.into_iter().map(|(name, value)| literal(name, value)).collect();
     let container = opens(etcd, PROVE, "salvage", told);

@@ -78,6 +78,10 @@ pub fn decide(one: &EtcdRestore, cluster: &Cluster, lost: &[String], read: &[Rea
     }
     if status.phase != Some(RestorePhase::Stopping) {
         return match cluster.unavailable {
+            // That it serves is why its place is to be taken.
+            _ if is_of_an_earlier_life(one) => {
+                Verdict::Stops("all members are stopped, so that what they have set aside can be read".into())
+            }
             None => Verdict::Refused(Objection::HasQuorum(one.spec.cluster.clone())),
             Some(since) if now.duration_since(since) < LOST_AFTER => {
                 Verdict::Waits("QuorumMissing", "it waits whether a quorum comes back by itself".into())
@@ -118,6 +122,12 @@ pub fn decide(one: &EtcdRestore, cluster: &Cluster, lost: &[String], read: &[Rea
         }
     }
     choose(&all, cluster.revision).map_or(Verdict::Refused(Objection::NothingLeft), Verdict::Found)
+}
+
+/// Whether it takes back that the place of a life was taken.
+fn is_of_an_earlier_life(one: &EtcdRestore) -> bool {
+    let wanted = one.spec.source.survivors.as_ref().and_then(|survivors| survivors.incarnation);
+    wanted.is_some_and(|wanted| one.spec.replaces_incarnation.is_some_and(|present| wanted < present))
 }
 
 /// What was found once is pinned: the bytes are on the seed's volume.

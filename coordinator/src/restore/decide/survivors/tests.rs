@@ -16,7 +16,7 @@ fn now() -> Timestamp {
 
 fn restore(lost: &[&str], approved: bool, phase: Option<RestorePhase>) -> EtcdRestore {
     let lost = lost.iter().map(|name| (*name).to_owned()).collect();
-    let source = Source { survivors: Some(Survivors { lost }), ..Source::default() };
+    let source = Source { survivors: Some(Survivors { lost, incarnation: None }), ..Source::default() };
     let spec = EtcdRestoreSpec { cluster: "demo".into(), source, replaces_incarnation: approved.then_some(1) };
     let mut one = EtcdRestore::new("dr", spec);
     one.status = Some(EtcdRestoreStatus { phase, ..EtcdRestoreStatus::default() });
@@ -85,6 +85,18 @@ fn nothing_is_stopped_that_has_a_quorum_or_may_find_it_again() {
     assert_eq!(verdict, Verdict::Refused(Objection::HasQuorum("demo".into())));
     let elects = Cluster { unavailable: Some(now() - SignedDuration::from_secs(3)), ..cluster() };
     assert!(matches!(decided(&restore(&[], true, None), &elects, vec![]), Verdict::Waits("QuorumMissing", _)));
+}
+
+#[test]
+fn what_was_set_aside_is_taken_back_from_a_cluster_that_serves_and_the_present_life_is_not() {
+    let serves = Cluster { unavailable: None, ..tests::cluster(Life::Other { number: 4, over: false }) };
+    for (incarnation, stops) in [(3, true), (4, false), (5, false)] {
+        let mut one = restore(&[], true, None);
+        one.spec.replaces_incarnation = Some(4);
+        one.spec.source.survivors.as_mut().unwrap().incarnation = Some(incarnation);
+        let verdict = decided(&one, &serves, vec![]);
+        assert_eq!(matches!(verdict, Verdict::Stops(_)), stops, "{incarnation}: {verdict:?}");
+    }
 }
 
 #[test]
