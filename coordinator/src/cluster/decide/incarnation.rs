@@ -38,8 +38,9 @@ use crate::{
     ownership::Owner,
 };
 
-/// What is encrypted in a cluster that begins, where its spec does not say.
-const UNSAID: Encrypted = Encrypted { peer: false, client: false };
+/// What is encrypted in a life that begins, where the spec does not say. One that has begun goes on as it was recorded, whatever
+/// stands here.
+const UNSAID: Encrypted = Encrypted { peer: true, client: true };
 
 /// How far a cluster is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,9 +241,8 @@ pub fn next(cluster: &EtcdCluster, wanted: &Wanted, ended: &Incarnation) -> Inca
     }
 }
 
-/// What is encrypted: as the spec says, else as `before`.
-#[must_use]
-pub fn encrypted(encryption: &Encryption, before: Encrypted) -> Encrypted {
+/// What is encrypted in a life that begins: as the spec says, else as `before`, which clients know.
+fn encrypted(encryption: &Encryption, before: Encrypted) -> Encrypted {
     Encrypted { peer: encryption.peer.unwrap_or(before.peer), client: encryption.client.unwrap_or(before.client) }
 }
 
