@@ -36,6 +36,7 @@ mod restarts;
 mod restores;
 mod restores_refused;
 mod rests;
+mod revoked;
 mod schedules;
 mod services;
 mod sizes;
