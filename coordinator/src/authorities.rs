@@ -16,12 +16,16 @@ use std::{
 use etcd_operator_shared::names;
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
     apiserver::{ApiServer, Cause, Failed},
-    pki::{Authority, Pair, PkiError},
+    pki::{Authority, Ledger, Pair, PkiError, Revoked},
 };
+
+/// Key of the Secret under which stands what was revoked, as JSON; left out until something is.
+const REVOKED: &str = "client.revoked";
 
 /// Kubernetes never changes a Secret's type: nothing else can be made of one.
 const KIND: &str = "etcd.etcd.io/authorities";
@@ -38,6 +42,8 @@ pub struct Authorities {
     read: Mutex<HashMap<String, (Arc<Pair>, Instant)>>,
     /// UIDs of the clusters whose Secret was there at the last look at all of them; `None` before the first.
     there: Mutex<Option<HashSet<String>>>,
+    /// Numbers of the lists of revoked certificates, as far as they were read.
+    lists: Mutex<HashMap<String, i64>>,
 }
 
 /// Whose they are.
@@ -103,6 +109,7 @@ impl Authorities {
 
     fn keep(&self, life: &str, pair: Pair, now: Instant) -> Arc<Pair> {
         let pair = Arc::new(pair);
+        self.lists().insert(life.to_owned(), pair.revoked.number);
         if let Some(there) = self.there().as_mut() {
             there.insert(life.to_owned());
         }
@@ -128,6 +135,60 @@ impl Authorities {
         self.there().as_ref().is_some_and(|there| !there.contains(life))
     }
 
+    /// Number of a cluster's list of revoked certificates; `None` where it was not read yet.
+    #[must_use]
+    pub fn list(&self, life: &str) -> Option<i64> {
+        self.lists().get(life).copied()
+    }
+
+    /// Puts these on a cluster's list, for good: whoever asks from now on is given one with them on it. `None` where there are no
+    /// authorities any more, so that nobody believes what they have signed.
+    pub async fn revoke(&self, api: &ApiServer, life: &str, news: &[Revoked]) -> Result<Option<Arc<Pair>>, Failed> {
+        let now = Timestamp::now();
+        match self.of(api, life).await? {
+            Some(pair) if pair.revoked.with(news, now) == Ok(None) => Ok(Some(pair)),
+            Some(_) | None => self.rewrite(api, life, |pair| pair.revoked.with(news, now)).await,
+        }
+    }
+
+    /// Puts on a cluster's list what stands on the one with this number that its members have.
+    pub async fn catch_up(
+        &self,
+        api: &ApiServer,
+        life: &str,
+        number: i64,
+        list: &str,
+    ) -> Result<Option<Arc<Pair>>, Failed> {
+        let now = Timestamp::now();
+        self.rewrite(api, life, |pair| match pair.revoked.number < number {
+            true => pair.revoked.after(number, list, &pair.client, now).map(Some),
+            false => Ok(None),
+        })
+        .await
+    }
+
+    /// Writes the next list, if there is one and nobody has written since it was read.
+    async fn rewrite(
+        &self,
+        api: &ApiServer,
+        life: &str,
+        next: impl FnOnce(&Pair) -> Result<Option<Ledger>, PkiError>,
+    ) -> Result<Option<Arc<Pair>>, Failed> {
+        let name = names::authorities(life);
+        let attempt = || format!("revoke in Secret {name}");
+        let refused = |words: String| Failed { attempt: attempt(), cause: Cause::Refused(words) };
+        let Some(secret) = api.get::<Secret>(&self.namespace, &name).await? else { return Ok(None) };
+        let mut pair = read(&secret).map_err(refused)?;
+        if let Some(ledger) = next(&pair).map_err(|error| refused(error.to_string()))? {
+            let text = serde_json::to_vec(&ledger).map_err(|error| refused(error.to_string()))?;
+            let version = json!({"resourceVersion": secret.metadata.resource_version, "uid": secret.metadata.uid});
+            let patch = json!({"metadata": version, "data": {REVOKED: ByteString(text)}});
+            api.merge::<Secret>(&self.namespace, &name, &patch).await?;
+            pair.revoked = ledger;
+        }
+        Ok(Some(self.keep(life, pair, Instant::now())))
+    }
+
     fn secret(&self, whose: &Whose, pair: &Pair) -> Secret {
         let labels = [
             ("app.kubernetes.io/managed-by", names::MANAGER_COORDINATOR),
@@ -150,6 +211,10 @@ impl Authorities {
 
     fn there(&self) -> MutexGuard<'_, Option<HashSet<String>>> {
         self.there.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lists(&self) -> MutexGuard<'_, HashMap<String, i64>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Arc<Pair>, Instant)>> {
@@ -189,10 +254,16 @@ fn read(secret: &Secret) -> Result<Pair, String> {
         let (certificate, key) = (text(&format!("{of}.crt"))?, text(&format!("{of}.key"))?);
         Authority::read(&certificate, &key).map_err(|error| format!("its {of}.crt and {of}.key: {error}"))
     };
-    Ok(Pair { peer: one("peer")?, client: one("client")? })
+    Ok(Pair { peer: one("peer")?, client: one("client")?, revoked: revoked(secret)? })
 }
 
-fn data(Pair { peer, client }: &Pair) -> BTreeMap<String, ByteString> {
+/// What was revoked. Nothing is signed by whoever cannot read it: that would let everybody in again.
+fn revoked(secret: &Secret) -> Result<Ledger, String> {
+    let Some(kept) = secret.data.as_ref().and_then(|data| data.get(REVOKED)) else { return Ok(Ledger::default()) };
+    serde_json::from_slice(&kept.0).map_err(|error| format!("its {REVOKED}: {error}"))
+}
+
+fn data(Pair { peer, client, revoked: _ }: &Pair) -> BTreeMap<String, ByteString> {
     let pairs = [("peer", peer), ("client", client)].into_iter().flat_map(|(of, authority)| {
         [
             (format!("{of}.crt"), ByteString(authority.certificate().as_bytes().to_vec())),
@@ -224,6 +295,21 @@ mod tests {
         assert_eq!(again.peer.certificate(), pair.peer.certificate());
         assert_eq!(again.client.key(), pair.client.key());
         assert_ne!(again.client.key(), again.peer.key());
+        assert_eq!(again.revoked, Ledger::default(), "nothing was revoked yet");
+    }
+
+    #[test]
+    fn a_list_of_revoked_certificates_that_cannot_be_read_is_no_empty_list() {
+        let (all, pair) = (Authorities::new("system".into()), pair());
+        let mut secret = all.secret(&whose(), &pair);
+        let kept = Ledger { number: 4, all: vec![] };
+        let put = |secret: &mut Secret, text: &[u8]| {
+            secret.data.as_mut().unwrap().insert(REVOKED.into(), ByteString(text.to_vec()));
+        };
+        put(&mut secret, &serde_json::to_vec(&kept).unwrap());
+        assert_eq!(read(&secret).unwrap().revoked, kept);
+        put(&mut secret, b"");
+        assert!(read(&secret).err().unwrap().starts_with("its client.revoked: "));
     }
 
     #[test]

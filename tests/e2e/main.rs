@@ -37,6 +37,7 @@ mod restarts;
 mod restores;
 mod restores_refused;
 mod rests;
+mod revoked;
 mod schedules;
 mod services;
 mod sizes;

@@ -193,7 +193,7 @@ impl Etcd {
             version,
             data_dir: &data_dir(scene),
             listen: "127.0.0.1",
-            tls: Tls { folder: Some(&folder), client: pools.client.as_deref(), peer: None },
+            tls: Tls { folder: Some(&folder), client: pools.client.as_deref(), ..Tls::default() },
         };
         let args = flags::arguments(&whose, &options, &Entry::OnDisk);
         let mut etcd = program::command("etcd", &args, scene.programs, rehearse::limits())

@@ -209,6 +209,7 @@ impl Performer<'_> {
         let (number, first) = (state.order + 1, launch != Launch::Resume);
         let said = options::chosen(self.view().options()).to_owned();
         let Some(Lines { now: args, again }) = self.arguments(launch, &said) else { return };
+        self.hands.certificates.note_order();
         info!(order = number, first, options = said, "etcd is started");
         crash::point("before-order");
         self.memory.orders.give(number, self.now);
@@ -247,7 +248,7 @@ impl Performer<'_> {
         Some(flags::restore(&whose, &store.snapshot_path(), initial_members, token, bump))
     }
 
-    fn whose<'b>(&'b self, Pools { peer, client }: &'b Pools, data_dir: &'b Path) -> Whose<'b> {
+    fn whose<'b>(&'b self, Pools { peer, client, revoked }: &'b Pools, data_dir: &'b Path) -> Whose<'b> {
         Whose {
             namespace: &self.config.namespace,
             cluster: &self.config.cluster,
@@ -255,7 +256,12 @@ impl Performer<'_> {
             version: self.view().binary().unwrap_or(self.config.version),
             data_dir,
             listen: everywhere(),
-            tls: Tls { folder: Some(&self.config.tls), peer: peer.as_deref(), client: client.as_deref() },
+            tls: Tls {
+                folder: Some(&self.config.tls),
+                peer: peer.as_deref(),
+                client: client.as_deref(),
+                revoked: revoked.as_deref(),
+            },
         }
     }
 

@@ -3,14 +3,14 @@
 use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
-use rand::RngExt;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    KeyUsagePurpose, PublicKeyData, SanType,
 };
+use time::OffsetDateTime;
 use x509_parser::{parse_x509_certificate, pem::parse_x509_pem};
 
-use super::{PkiError, PublicKey};
+use super::{PkiError, PublicKey, Serial, revoked::Ledger};
 
 /// Certificates are valid from so long before they are made: clocks differ.
 const SKEW: Duration = Duration::from_secs(3600);
@@ -59,13 +59,13 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Self, PkiError> {
         let key = KeyPair::generate()?;
-        let print = super::hex(&serial()[..4]);
+        let print = Serial::draw().to_string()[..8].to_owned();
         let mut name = DistinguishedName::new();
         // No two have the same name, or a chain of both could not be told apart.
         name.push(DnType::CommonName, format!("etcd {of} authority {print}"));
         name.push(DnType::OrganizationName, cluster);
         name.push(DnType::OrganizationalUnitName, namespace);
-        let mut params = params(name, now, end(now, life));
+        let mut params = params(name, Serial::draw(), now, end(now, life));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(BELOW));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.pem();
@@ -117,6 +117,21 @@ impl Authority {
     /// # Errors
     /// When the authority is not valid any more.
     pub fn sign(&self, leaf: Leaf<'_>, key: &PublicKey, life: Duration, now: Timestamp) -> Result<Signed, PkiError> {
+        self.sign_as(Serial::draw(), leaf, key, life, now)
+    }
+
+    /// Signs one with a serial number that was drawn, and written down, before.
+    ///
+    /// # Errors
+    /// When the authority is not valid any more.
+    pub fn sign_as(
+        &self,
+        serial: Serial,
+        leaf: Leaf<'_>,
+        key: &PublicKey,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<Signed, PkiError> {
         if self.end <= now {
             return Err(PkiError::Over(self.end));
         }
@@ -125,7 +140,7 @@ impl Authority {
         let mut name = DistinguishedName::new();
         name.push(DnType::CommonName, common);
         let client = ExtendedKeyUsagePurpose::ClientAuth;
-        let mut params = params(name, now, not_after);
+        let mut params = params(name, serial, now, not_after);
         params.subject_alt_names = names.iter().map(|name| subject_name(name)).collect::<Result<_, _>>()?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = match usage {
@@ -136,19 +151,34 @@ impl Authority {
         let chain = params.signed_by(&key.info()?, &self.issuer)?.pem();
         Ok(Signed { chain, not_after })
     }
+
+    /// Signs a list of revoked certificates, PEM. It has to say when the next one comes: etcd and agents do not ask for that, so it
+    /// is as good as the authority, and the coordinator may be away.
+    ///
+    /// # Errors
+    /// When the authority is not valid any more.
+    pub fn sign_list(&self, ledger: &Ledger, now: Timestamp) -> Result<String, PkiError> {
+        if self.end <= now {
+            return Err(PkiError::Over(self.end));
+        }
+        let list = ledger.params(date(now.checked_sub(SKEW).unwrap_or(now)), date(self.end));
+        Ok(list.signed_by(&self.issuer)?.pem()?)
+    }
 }
 
 /// What all certificates say.
-fn params(name: DistinguishedName, now: Timestamp, not_after: Timestamp) -> CertificateParams {
+fn params(name: DistinguishedName, serial: Serial, now: Timestamp, not_after: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
-    let date = |time: Timestamp| {
-        let seconds = u64::try_from(time.as_second()).unwrap_or_default();
-        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
-    };
     (params.not_before, params.not_after) = (date(now.checked_sub(SKEW).unwrap_or(now)), date(not_after));
     params.distinguished_name = name;
-    params.serial_number = Some(SerialNumber::from_slice(&serial()));
+    params.serial_number = Some(serial.into());
     params
+}
+
+/// A time as certificates say it.
+pub(super) fn date(time: Timestamp) -> OffsetDateTime {
+    let seconds = u64::try_from(time.as_second()).unwrap_or_default();
+    rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
 }
 
 fn end(now: Timestamp, life: Duration) -> Timestamp {
@@ -162,11 +192,4 @@ fn subject_name(name: &str) -> Result<SanType, PkiError> {
         Ok(address) => SanType::IpAddress(address),
         Err(_) => SanType::DnsName(name.try_into()?),
     })
-}
-
-/// A number that no other certificate has: positive, and without a leading zero.
-fn serial() -> [u8; 16] {
-    let mut number: [u8; 16] = rand::rng().random();
-    number[0] = number[0] & 0x7f | 0x40;
-    number
 }

@@ -5,6 +5,8 @@
 
 mod authority;
 mod key;
+mod revoked;
+mod serial;
 
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use thiserror::Error;
 
 pub use authority::{Authority, Leaf, Usage};
 pub use key::{PrivateKey, PublicKey, Unsuitable};
+pub use revoked::{Ledger, Revoked};
+pub use serial::Serial;
 
 /// Why something cannot be made or read.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub enum PkiError {
     NotItsKey,
     #[error("the authority was valid until {0}")]
     Over(Timestamp),
+    #[error("the list of revoked certificates takes no more than {room}, and the first of them ends at {until}")]
+    Full { room: usize, until: Timestamp },
 }
 
 impl From<rcgen::Error> for PkiError {
@@ -37,6 +43,8 @@ impl From<rcgen::Error> for PkiError {
 pub struct Pair {
     pub peer: Authority,
     pub client: Authority,
+    /// What that of clients has signed and nobody is to accept any more.
+    pub revoked: Ledger,
 }
 
 impl Pair {
@@ -45,7 +53,8 @@ impl Pair {
     /// # Errors
     /// When the system has no random numbers.
     pub fn make(of: (&str, &str), life: Duration, now: Timestamp) -> Result<Self, PkiError> {
-        Ok(Self { peer: Authority::make("peer", of, life, now)?, client: Authority::make("client", of, life, now)? })
+        let [peer, client] = ["peer", "client"].map(|whose| Authority::make(whose, of, life, now));
+        Ok(Self { peer: peer?, client: client?, revoked: Ledger::default() })
     }
 }
 

@@ -3,12 +3,19 @@
 //! ```text
 //!   a name that may not be, no cluster, a plain one, a Secret of somebody else's ──▶ Refused: nothing is written
 //!   nothing was issued, or for something else, or its time is up                ──▶ Issue
+//!   it was issued anew on request, or for another authority                     ──▶ Revoke what was before
 //!   else                                                                        ──▶ Rests, until it is
+//!
+//!   it is on its way out ──▶ all that may be out is revoked, the members are told, and it may go
 //! ```
 
 use std::time::Duration;
 
-use etcd_operator_shared::{api::EtcdUser, certificates::ROOT, names};
+use etcd_operator_shared::{
+    api::{EtcdUser, user::IssuedCertificate},
+    certificates::ROOT,
+    names,
+};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use thiserror::Error;
@@ -22,11 +29,16 @@ const RENEWED: (i32, i32) = (2, 3);
 /// Not more often, however little time an authority has left.
 const LEAST: SignedDuration = SignedDuration::from_secs(2);
 
+/// As many certificates of one user may be valid before another is issued that revokes none; the schema takes twice as many.
+const MANY: usize = 32;
+
 /// What is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Refused(Objection),
     Issue(Order),
+    /// These are not to be let in any more.
+    Revoke(Order, Vec<IssuedCertificate>),
     /// Nothing, for so long: this was issued.
     Rests(Order, Duration),
 }
@@ -76,6 +88,12 @@ pub enum Objection {
     NotPermitted(String),
     #[error("the API server refuses Secret {secret}: {words}")]
     Refused { secret: String, words: String },
+    #[error(
+        "{MANY} of its certificates have not ended, as many as are kept account of: raise spec.reissue, which revokes them"
+    )]
+    TooMany,
+    #[error("its certificates cannot be revoked: {0}")]
+    NotRevoked(String),
 }
 
 impl Objection {
@@ -93,6 +111,8 @@ impl Objection {
             Self::Foreign { .. } => "ForeignSecret",
             Self::NotPermitted(_) => "NotPermitted",
             Self::Refused { .. } => "Refused",
+            Self::TooMany => "TooManyCertificates",
+            Self::NotRevoked(_) => "NotRevoked",
         }
     }
 
@@ -110,7 +130,9 @@ impl Objection {
             | Self::AuthorityExpired
             | Self::Foreign { .. }
             | Self::NotPermitted(_)
-            | Self::Refused { .. } => true,
+            | Self::Refused { .. }
+            | Self::TooMany
+            | Self::NotRevoked(_) => true,
         }
     }
 
@@ -134,9 +156,11 @@ impl Objection {
 pub fn decide(user: &EtcdUser, facts: &Facts, now: Timestamp) -> Verdict {
     match order(user, facts) {
         Err(objection) => Verdict::Refused(objection),
-        Ok(order) => match rests(user, &order, now) {
-            Some(rest) => Verdict::Rests(order, rest),
-            None => Verdict::Issue(order),
+        Ok(order) => match (rests(user, &order, now), outdated(user, &order)) {
+            (Some(rest), outdated) if outdated.is_empty() => Verdict::Rests(order, rest),
+            (Some(_), outdated) => Verdict::Revoke(order, outdated),
+            (None, _) if valid(user, now).len() >= MANY && !is_reissue(user) => Verdict::Refused(Objection::TooMany),
+            (None, _) => Verdict::Issue(order),
         },
     }
 }
@@ -167,6 +191,55 @@ fn rests(user: &EtcdUser, order: &Order, now: Timestamp) -> Option<Duration> {
     let status = user.status.as_ref().filter(|status| status.issued_for.as_ref() == Some(&order.print))?;
     let renewed = status.renew_after.as_ref()?.parse::<Timestamp>().ok()?;
     Duration::try_from(renewed.duration_since(now)).ok().filter(|rest| !rest.is_zero())
+}
+
+/// What was issued before another was asked for, or for other data: the present one stands in the Secret by then.
+fn outdated(user: &EtcdUser, order: &Order) -> Vec<IssuedCertificate> {
+    let old = |one: &&IssuedCertificate| one.reissue < user.spec.reissue || one.authority != order.cluster.life;
+    user.status.iter().flat_map(|status| &status.certificates).filter(old).cloned().collect()
+}
+
+/// Whether another certificate is asked for than all that were issued.
+fn is_reissue(user: &EtcdUser) -> bool {
+    user.status.iter().flat_map(|status| &status.certificates).all(|one| one.reissue < user.spec.reissue)
+}
+
+/// Its certificates that have not ended. One whose end cannot be read has not.
+#[must_use]
+pub fn valid(user: &EtcdUser, now: Timestamp) -> Vec<IssuedCertificate> {
+    let ended = |one: &IssuedCertificate| one.not_after.parse::<Timestamp>().is_ok_and(|end| end <= now);
+    user.status.iter().flat_map(|status| &status.certificates).filter(|one| !ended(one)).cloned().collect()
+}
+
+/// The serial number that the next certificate gets, and what is written down before it is issued; `None`: it is written down already,
+/// since an attempt before this one has failed, or its answer was lost. `end`: when the certificate ends at the latest.
+#[must_use]
+pub fn account(
+    user: &EtcdUser,
+    order: &Order,
+    drawn: &str,
+    end: Timestamp,
+    now: Timestamp,
+) -> (String, Option<Vec<IssuedCertificate>>) {
+    let mut all = valid(user, now);
+    let written = user.status.as_ref().and_then(|status| status.serial.as_ref());
+    let covers = |one: &&IssuedCertificate| {
+        let ends = one.not_after.parse::<Timestamp>().is_ok_and(|noted| noted >= end);
+        let same = one.authority == order.cluster.life && one.reissue == user.spec.reissue;
+        Some(&one.serial) != written && same && ends
+    };
+    if let Some(pending) = all.last().filter(covers) {
+        return (pending.serial.clone(), None);
+    }
+    // Another attempt may come a little later.
+    let slack = order.cluster.leaf / 10;
+    all.push(IssuedCertificate {
+        serial: drawn.to_owned(),
+        authority: order.cluster.life.clone(),
+        not_after: end.checked_add(slack).unwrap_or(Timestamp::MAX).to_string(),
+        reissue: user.spec.reissue,
+    });
+    (drawn.to_owned(), Some(all))
 }
 
 /// When a certificate that ends then is renewed.

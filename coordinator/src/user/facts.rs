@@ -71,6 +71,9 @@ impl Cluster {
     pub fn print(&self, user: &EtcdUser) -> String {
         let Self { life, incarnation, .. } = self;
         let number = incarnation.unwrap_or_default();
-        format!("{:016x}", print::of(&format!("{life}/{number}/{}/{}", user.spec.cluster, user.secret())))
+        let of = format!("{life}/{number}/{}/{}", user.spec.cluster, user.secret());
+        // Without it where it was never raised: then nothing is issued anew by an operator that knows of it.
+        let of = if user.spec.reissue > 0 { format!("{of}/{}", user.spec.reissue) } else { of };
+        format!("{:016x}", print::of(&of))
     }
 }

@@ -1,6 +1,6 @@
 //! Tells how it went: the status where it changed, and events.
 
-use etcd_operator_shared::api::{EtcdUser, EtcdUserStatus};
+use etcd_operator_shared::api::{EtcdUser, EtcdUserStatus, user::IssuedCertificate};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
@@ -17,8 +17,10 @@ use crate::{
 /// What there is to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// A certificate was issued, until then.
-    Issued(Order, Timestamp),
+    /// A certificate with this number was issued, until then.
+    Issued { order: Order, serial: String, not_after: Timestamp },
+    /// These are on the list now.
+    Revoked(Vec<IssuedCertificate>),
     /// What was issued before is good.
     Good,
     Refused(Objection),
@@ -33,13 +35,19 @@ pub async fn tell(ctx: &Context, user: &EtcdUser, told: &Told) -> Result<(), Fai
     if before == after {
         return Ok(());
     }
-    let EtcdUserStatus { observed_generation, conditions, secret, not_after, renew_after, issued_for } = &after;
+    let EtcdUserStatus { observed_generation, conditions, secret, not_after, renew_after, issued_for, serial, certificates } =
+        &after;
     // In a merge, what is left out stays.
     let status = json!({
         "observedGeneration": observed_generation, "conditions": conditions, "secret": secret, "notAfter": not_after,
-        "renewAfter": renew_after, "issuedFor": issued_for,
+        "renewAfter": renew_after, "issuedFor": issued_for, "serial": serial,
     });
-    let patch = json!({ "metadata": { "uid": user.uid() }, "status": status });
+    let mut patch = json!({ "metadata": { "uid": user.uid() }, "status": status });
+    if before.certificates != *certificates {
+        // What was written down since it was read must not be lost.
+        patch["metadata"]["resourceVersion"] = json!(user.resource_version());
+        patch["status"]["certificates"] = json!(certificates);
+    }
     let (namespace, name) = (user.namespace().unwrap_or_default(), user.name_any());
     match ctx.clusters.api.merge_status::<EtcdUser>(&namespace, &name, &patch).await {
         Ok(_) => {
@@ -52,12 +60,28 @@ pub async fn tell(ctx: &Context, user: &EtcdUser, told: &Told) -> Result<(), Fai
     }
 }
 
+/// Says of a user that goes what was done about its certificates.
+pub fn tell_farewell(ctx: &Context, user: &EtcdUser, revoked: usize) {
+    if revoked > 0 {
+        ctx.clusters.events.note(user, revocation(revoked));
+    }
+}
+
+fn revocation(number: usize) -> Note {
+    let (what, are) = if number == 1 { ("certificate", "is") } else { ("certificates", "are") };
+    Note::normal("CertificatesRevoked", "Revoke", format!("{number} {what} {are} revoked: members let nobody in by them"))
+}
+
 /// The status now.
 fn status(user: &EtcdUser, told: &Told, now: Timestamp) -> EtcdUserStatus {
     let mut status = user.status.clone().unwrap_or_default();
     let generation = user.metadata.generation;
     status.observed_generation = generation;
-    if let Told::Issued(Order { secret, print, cluster: _ }, not_after) = told {
+    if let Told::Revoked(all) = told {
+        status.certificates.retain(|one| all.iter().all(|revoked| revoked.serial != one.serial));
+    }
+    if let Told::Issued { order: Order { secret, print, cluster: _ }, serial, not_after } = told {
+        status.serial = Some(serial.clone());
         status.secret = Some(secret.clone());
         status.not_after = Some(not_after.to_string());
         status.renew_after = Some(renewal(now, *not_after).to_string());
@@ -68,7 +92,7 @@ fn status(user: &EtcdUser, told: &Told, now: Timestamp) -> EtcdUserStatus {
     let good =
         |secret: &Option<String>| format!("Secret {} holds a certificate", secret.as_deref().unwrap_or_default());
     let (ready, reason, message) = match told {
-        Told::Issued(..) | Told::Good => (Status::True, "Issued", good(&status.secret)),
+        Told::Issued { .. } | Told::Revoked(_) | Told::Good => (Status::True, "Issued", good(&status.secret)),
         Told::Refused(objection) => (Status::False, objection.reason(), objection.to_string()),
         // What was issued before goes on until it ends.
         Told::Failed(words) if ended => (Status::False, "NotIssued", words.clone()),
@@ -76,7 +100,7 @@ fn status(user: &EtcdUser, told: &Told, now: Timestamp) -> EtcdUserStatus {
     };
     let stalls = match told {
         Told::Refused(objection) => objection.stalls(),
-        Told::Issued(..) | Told::Good | Told::Failed(_) => false,
+        Told::Issued { .. } | Told::Revoked(_) | Told::Good | Told::Failed(_) => false,
     };
     let stalled = match stalls {
         true => (Status::True, reason, message.clone()),
@@ -92,7 +116,7 @@ fn status(user: &EtcdUser, told: &Told, now: Timestamp) -> EtcdUserStatus {
 /// What changed: each certificate, and each reason for none once.
 fn news(before: &EtcdUserStatus, told: &Told) -> Option<Note> {
     match told {
-        Told::Issued(order, end) => {
+        Told::Issued { order, serial: _, not_after: end } => {
             let again = before.issued_for.as_ref() == Some(&order.print);
             let (reason, verb) =
                 if again { ("CertificateRenewed", "renewed") } else { ("CertificateIssued", "issued") };
@@ -104,6 +128,7 @@ fn news(before: &EtcdUserStatus, told: &Told) -> Option<Note> {
             let note = Note::normal(objection.reason(), "Issue", objection.to_string());
             (!told).then_some(Note { warns: true, ..note })
         }
+        Told::Revoked(all) => Some(revocation(all.len())),
         Told::Refused(_) | Told::Good | Told::Failed(_) => None,
     }
 }
@@ -120,7 +145,7 @@ mod tests {
     }
 
     fn user(status: Option<EtcdUserStatus>) -> EtcdUser {
-        let spec = EtcdUserSpec { cluster: "demo".into(), secret_name: None };
+        let spec = EtcdUserSpec { cluster: "demo".into(), ..EtcdUserSpec::default() };
         EtcdUser { status, ..EtcdUser::new("app", spec) }
     }
 

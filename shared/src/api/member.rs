@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{cluster::Chore, word};
 
 pub use backup::{TakenBackup, ToldBackups, ToldRestore};
-pub use security::{Certificates, ClientCertificates, Issued, PeerCertificate};
+pub use security::{Certificates, ClientCertificates, Issued, PeerCertificate, RevocationList};
 
 /// What one member must know of its cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who is let into a cluster: its certificate has this object's name. Every user may read and write every key: nothing narrows that yet.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[kube(
     group = "etcd.etcd.io",
     version = "v1alpha1",
@@ -37,6 +37,33 @@ pub struct EtcdUserSpec {
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message("secretName must be the name of a Secret: lower case letters, digits, '-' and '.'"))]
     pub secret_name: Option<String>,
+    /// Raise it to have another certificate at once. Those before it are revoked when the new one is in the Secret: members refuse them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0))]
+    pub reissue: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+/// A certificate that was issued and has not ended. It is written down before it is issued: none is ever out that cannot be revoked.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedCertificate {
+    /// Its serial number, in hexadecimal.
+    #[schemars(length(max = 40))]
+    pub serial: String,
+    /// UID with which the data began whose authority has signed it.
+    #[schemars(length(max = 64))]
+    pub authority: String,
+    /// It ends no later than this, in RFC 3339.
+    #[schemars(length(max = 64))]
+    pub not_after: String,
+    /// `reissue` when it was issued.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reissue: i64,
 }
 
 /// What became of it.
@@ -66,6 +93,14 @@ pub struct EtcdUserStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub issued_for: Option<String>,
+    /// Serial number of the certificate in the Secret, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
+    pub serial: Option<String>,
+    /// The certificates that may be out: revoked when this object is deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["serial"]))]
+    pub certificates: Vec<IssuedCertificate>,
 }
 
 impl EtcdUser {

@@ -32,7 +32,7 @@ mod tests {
         let members = ["demo-0".to_owned(), "demo-1".to_owned()];
         let pool = Path::new("/tls/peer-ca-1.pem");
         for peer in [None, Some(pool)] {
-            let tls = Tls { folder: None, peer, client: None };
+            let tls = Tls { peer, ..Tls::default() };
             let whose = |data_dir| Whose {
                 namespace: "ns",
                 cluster: "demo",

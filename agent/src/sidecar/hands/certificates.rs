@@ -118,9 +118,19 @@ impl Certificates {
         (!self.name.whose.encrypted.is_off()).then(|| Said {
             request: self.asked.as_ref().map(|asked| asked.request.clone()),
             key: self.used.as_ref().map(|used| used.issued.key.clone()),
+            revoked: self.used.as_ref().and_then(Bundle::list).filter(|_| bundle::is_ordered(&self.folder)),
             not_after: self.not_after().map(|end| end.to_string()),
             rejected: self.rejected.clone(),
         })
+    }
+
+    /// etcd is about to be started with [`pools`](Self::pools).
+    pub(in crate::sidecar) fn note_order(&self) {
+        if self.name.whose.encrypted.client
+            && let Err(error) = bundle::note_order(&self.folder, self.pools().revoked.is_some())
+        {
+            warn!(%error, "it cannot be noted whether etcd goes by a list of revoked certificates");
+        }
     }
 
     /// When the first of the certificates in use ends.
@@ -272,7 +282,9 @@ impl Certificates {
         let former = before.as_ref().map(|before| &before.issued);
         let not_after = check(whose, offered, former, now).map_err(|fault| Fault::Rejected(fault.to_string()))?;
         let (cluster_uid, member) = (cluster_uid.clone(), whose.member.clone());
-        let bundle = Bundle { cluster_uid, member, key, issued: offered.clone(), taken: now, not_after };
+        // Another list of revoked certificates does not put their renewal off.
+        let taken = before.as_ref().filter(|before| same(&before.issued, offered)).map_or(now, |before| before.taken);
+        let bundle = Bundle { cluster_uid, member, key, issued: offered.clone(), taken, not_after };
         crash::point("before-expose");
         self.expose(bundle.clone()).await.map_err(Fault::NotServed)?;
         crash::point("after-expose");
@@ -320,6 +332,16 @@ impl Certificates {
             }
         };
     }
+}
+
+/// Whether two answers hold the same certificates, whatever was revoked between them.
+fn same(one: &Issued, other: &Issued) -> bool {
+    let without = |issued: &Issued| {
+        let mut issued = issued.clone();
+        issued.client.iter_mut().for_each(|client| client.revoked = None);
+        issued
+    };
+    without(one) == without(other)
 }
 
 /// Runs a piece of disk I/O where it may hang without stopping the probes.

@@ -34,6 +34,8 @@ pub struct Answered {
     /// Fingerprints of the authorities that it was told to believe.
     pub peer: Option<u64>,
     pub client: Option<u64>,
+    /// Number of the list of revoked certificates that it was told; `None`: it knows of none.
+    pub revoked: Option<i64>,
 }
 
 /// What is known of a cluster's authorities.
@@ -49,6 +51,8 @@ pub enum Known {
 pub struct Held {
     pub peer: String,
     pub client: String,
+    /// Number of the list of revoked certificates.
+    pub revoked: i64,
     /// When the first of them is over.
     pub end: Timestamp,
     /// Whether it is.
@@ -76,7 +80,8 @@ impl Answered {
             key: key.as_str().into(),
             names: names.as_str().into(),
             peer: peer.as_ref().map(|PeerCertificate { chain: _, trust: pool }| trust(pool)),
-            client: client.as_ref().map(|ClientCertificates { server: _, root: _, trust: pool }| trust(pool)),
+            client: client.as_ref().map(|ClientCertificates { trust: pool, .. }| trust(pool)),
+            revoked: client.as_ref().and_then(|client| Some(client.revoked.as_ref()?.number)),
         }
     }
 }
@@ -86,6 +91,7 @@ impl Held {
     pub fn of(pair: &Pair, now: Timestamp) -> Self {
         let end = pair.peer.end().min(pair.client.end());
         let text = |text: &str| text.to_owned();
-        Self { peer: text(pair.peer.certificate()), client: text(pair.client.certificate()), end, over: end <= now }
+        let (peer, client) = (text(pair.peer.certificate()), text(pair.client.certificate()));
+        Self { peer, client, revoked: pair.revoked.number, end, over: end <= now }
     }
 }

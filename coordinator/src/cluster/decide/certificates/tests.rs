@@ -35,7 +35,7 @@ fn named(names: &[&str]) -> EtcdCluster {
 }
 
 fn held() -> Held {
-    Held { peer: "peer".into(), client: "client".into(), end: Timestamp::MAX, over: false }
+    Held { peer: "peer".into(), client: "client".into(), revoked: 1, end: Timestamp::MAX, over: false }
 }
 
 /// Three members that are well, with authorities that are known.
@@ -62,7 +62,7 @@ fn asks_for(facts: &mut Facts, ordinal: u32) -> PublicKey {
 fn answered_for(facts: &mut Facts, ordinal: u32, key: &str) {
     let names = Names::of(&encrypted(), &names::member("demo", ordinal), &[]).print();
     let (peer, client) = (Some(print::of("peer")), Some(print::of("client")));
-    let answered = Some(Answered { key: key.into(), names: names.into(), peer, client });
+    let answered = Some(Answered { key: key.into(), names: names.into(), peer, client, revoked: Some(1) });
     change(facts, ordinal, |member| {
         let asked = member.certificates.take().and_then(|all| all.asked);
         member.certificates = Some(Box::new(Certificates { asked, answered }));
@@ -125,6 +125,46 @@ fn other_names_are_signed_for_the_same_key() {
     assert_eq!(answers(&encrypted(), &facts), []);
     assert_eq!(answers(&named(&["etcd.example.com"]), &facts), [(0, Key::Answered), (1, Key::Asked(key))]);
     assert_eq!(answers(&named(&["localhost"]), &facts), [], "a name that is there already");
+}
+
+#[test]
+fn a_list_of_revoked_certificates_is_told_to_whoever_does_not_know_it_and_nothing_is_signed_anew() {
+    let (mut facts, cluster) = (facts(), encrypted());
+    for ordinal in 0..3 {
+        answered_for(&mut facts, ordinal, "in use");
+    }
+    let lists = |facts: &Facts, cluster: &EtcdCluster| {
+        let due = decide(cluster, facts, Waited::default()).care.unwrap().certificates;
+        assert_eq!(due.answers, []);
+        due.lists.into_keys().collect::<Vec<_>>()
+    };
+    let (present, encryption) = wish(&cluster);
+    assert_eq!(lists(&facts, &cluster), [0; 0]);
+    assert!(!asks(&cluster, &encryption, &present, &facts));
+    change(&mut facts, 1, |member| {
+        member.certificates.as_mut().unwrap().answered.as_mut().unwrap().revoked = None;
+    });
+    assert!(asks(&cluster, &encryption, &present, &facts), "an operator of before told it of none");
+    assert_eq!(lists(&facts, &cluster), [1]);
+    assert_eq!(facts.told_revoked(), None);
+    let revoked = Held { revoked: 2, ..held() };
+    facts.revoked = Some(2);
+    facts.authorities = Some(Known::Held(revoked));
+    assert_eq!(lists(&facts, &cluster), [0, 1, 2]);
+    facts.authorities = Some(Known::Missing);
+    assert_eq!(lists(&facts, &cluster), [0; 0]);
+}
+
+#[test]
+fn a_list_that_is_older_than_what_members_know_is_told_to_nobody() {
+    let mut facts = facts();
+    answered_for(&mut facts, 0, "in use");
+    change(&mut facts, 0, |member| {
+        member.certificates.as_mut().unwrap().answered.as_mut().unwrap().revoked = Some(9);
+    });
+    facts.revoked = Some(1);
+    let due = decide(&encrypted(), &facts, Waited::default()).care.unwrap().certificates;
+    assert_eq!((due.lists, facts.latest_revoked()), (BTreeMap::new(), Some((9, "demo-0"))));
 }
 
 #[test]
