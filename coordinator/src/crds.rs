@@ -41,6 +41,7 @@ mod tests {
             include_str!("../../shared/src/api/cluster/security.rs"),
             include_str!("../../shared/src/api/cluster/backup.rs"),
             include_str!("../../shared/src/api/cluster/maintenance.rs"),
+            include_str!("../../shared/src/api/cluster/storage.rs"),
             include_str!("../../shared/src/api/user.rs"),
             include_str!("../../shared/src/api/backup.rs"),
             include_str!("../../shared/src/api/restore.rs")

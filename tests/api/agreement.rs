@@ -112,6 +112,10 @@ fn any_spec(rng: &mut StdRng) -> Value {
     if rng.random_bool(0.3) {
         spec["maintenance"] = any_maintenance(rng);
     }
+    if rng.random_bool(0.3) {
+        let grows = text(rng, &["64Gi", "100G", "9000Mi", "8Gi"], "0123456789KMGTik.");
+        spec["storage"]["autoGrow"] = json!({"maxSize": grows, "maxQuota": text(rng, &quotas, "0123456789KMGTik.")});
+    }
     // Fields that are too long are the schema's business, on old servers too.
     for (field, longest) in [
         ("/version", 16),

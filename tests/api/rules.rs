@@ -37,6 +37,19 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
             (json!({"storage": {"size": "1.5Gi"}}), "storage.size must be a whole number of bytes"),
             (json!({"storage": {"size": "-1Gi"}}), "storage.size must be a whole number of bytes"),
             (json!({"storage": {"medium": "Memory"}}), "medium"),
+            (json!({"storage": {"autoGrow": {}}}), "storage.autoGrow.maxSize"),
+            (
+                json!({"storage": {"autoGrow": {"maxSize": "lots"}}}),
+                "storage.autoGrow.maxSize must be a whole number of bytes",
+            ),
+            (
+                json!({"storage": {"autoGrow": {"maxSize": "4Gi"}}}),
+                "storage.autoGrow.maxSize may not be less than storage.size",
+            ),
+            (
+                json!({"storage": {"autoGrow": {"maxSize": "16Gi", "maxQuota": "1Mi"}}}),
+                "storage.autoGrow.maxQuota must be a whole number of bytes from 16Mi to 100Gi",
+            ),
             (json!({"storage": {"retention": {"whenScaled": "Maybe"}}}), "storage.retention.whenScaled"),
             (json!({"storage": {"retention": {"whenStopped": ""}}}), "storage.retention.whenStopped"),
             (json!({"hold": [""]}), "hold"),
@@ -112,6 +125,8 @@ async fn what_people_type_is_taken() -> Result<()> {
         for fields in [
             json!({"version": "3.5.21"}),
             json!({"storage": {"storageClassName": ""}}),
+            json!({"storage": {"autoGrow": {"maxSize": "8Gi"}}}),
+            json!({"storage": {"size": "1Gi", "autoGrow": {"maxSize": "64Gi", "maxQuota": 2_147_483_648_i64}}}),
             json!({"etcd": {"quotaBackend": 1_073_741_824}}),
             json!({"etcd": {"autoCompaction": {"retention": 0}}}),
             json!({"etcd": {"autoCompaction": {"retention": "0"}}}),

@@ -53,6 +53,8 @@ pub struct Inputs<'a> {
     pub agent_version: &'a str,
     /// Digest of the options that etcd was last started with, and of those that it refuses.
     pub options: Option<&'a str>,
+    /// Bytes; of the options that etcd runs with, where that is known.
+    pub quota: Option<u64>,
     pub refused_options: Option<&'a str>,
 }
 
@@ -92,6 +94,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         last_exit,
         agent_version,
         options,
+        quota,
         refused_options,
     } = inputs;
     EtcdMemberStatus {
@@ -121,6 +124,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         revision: etcd.map(|e| e.revision),
         db_size: etcd.map(|e| rounded(e.db_size)),
         db_size_in_use: etcd.map(|e| rounded(e.db_size_in_use)),
+        db_quota: quota.map(signed),
         alarms: alarms.to_vec(),
         notices: health.told().map(notice).collect(),
         certificates: certificates.clone(),

@@ -271,6 +271,9 @@ pub struct EtcdMemberStatus {
     /// Bytes of it in use, rounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub db_size_in_use: Option<i64>,
+    /// Quota in bytes that etcd runs with: the size of the database file at which it refuses writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub db_quota: Option<i64>,
     /// Alarms that are raised for this member, such as NOSPACE.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 64)))]
@@ -325,6 +328,17 @@ pub struct Notice {
     /// The reason in a sentence.
     #[schemars(length(max = 8192))]
     pub message: String,
+}
+
+impl EtcdMemberStatus {
+    /// Percent of the quota: so much in use is to be known at once.
+    pub const FILLED: i64 = 80;
+
+    /// Whether what is in use fills the quota, or soon will.
+    #[must_use]
+    pub fn is_filled(&self) -> bool {
+        self.db_size_in_use.zip(self.db_quota).is_some_and(|(in_use, quota)| in_use >= quota / 100 * Self::FILLED)
+    }
 }
 
 impl Notice {

@@ -167,7 +167,8 @@ const TABLE: &[Line] = &[
     (
         Stays,
         &["SpaceExhausted"],
-        "delete keys, or raise spec.etcd.quotaBackend: the agents have made all the room that they can",
+        "delete keys, raise spec.etcd.quotaBackend, or let it grow by itself (spec.storage.autoGrow): the agents have made all the \
+         room that they can",
     ),
     (Passes, &["MemberCorrupt"], "wait: the member is replaced"),
     (Stays, &["KeysDiffer"], "look which members are right before anything is deleted: no majority says so"),

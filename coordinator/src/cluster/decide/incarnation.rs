@@ -258,7 +258,7 @@ fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64, before: Encr
         restored: None,
         has_store: true,
         members_created: false,
-        quota_backend: Some(quota::text(quota::of(wanted.storage))),
+        quota_backend: Some(quota::text(quota::of(wanted.storage.bytes))),
         encrypted: encrypted(&wanted.encryption, before),
         ended: None,
         next: None,

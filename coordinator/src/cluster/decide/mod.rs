@@ -26,6 +26,7 @@ pub mod ration;
 pub mod refusal;
 pub mod replicas;
 pub mod rollout;
+pub mod space;
 pub mod step;
 pub mod target;
 pub mod trial;
@@ -52,6 +53,7 @@ use incarnation::{Stage, founders};
 use membership::{Desired, Membership};
 use pause::Paused;
 use refusal::Refusal;
+use space::Room;
 use step::Step;
 use target::Target;
 use versions::Course;
@@ -89,6 +91,8 @@ pub struct Care {
     pub volumes: Vec<Change>,
     /// What is due so that they grow.
     pub growth: Growth,
+    /// What is due so that keys find room; `wanted` says the same of volumes.
+    pub room: Room,
     /// Trials that nobody needs any more.
     pub trials: Vec<Trial>,
     /// Which members get certificates.
@@ -203,15 +207,26 @@ impl Decision {
             (Target::Run(_) | Target::Stop | Target::End(_) | Target::Rest, step) => step,
         };
         let growth = match target {
-            Target::Run(_) | Target::Stop => {
-                growth::next((wanted.storage, &cluster.spec.storage.size), step == Step::Nothing, facts)
-            }
+            Target::Run(_) | Target::Stop => growth::next(&wanted.storage, step == Step::Nothing, facts),
             Target::End(_) | Target::Rest => Growth::None,
+        };
+        let rests = whole && step == Step::Nothing && growth == Growth::None;
+        let room = match space::View::of(&wanted, size, facts) {
+            Some(view) if rests && course.roll.is_none() && hold.held.is_empty() => space::next(view),
+            Some(_) | None => Room::Enough,
+        };
+        let (wanted, growth) = match room.volume(&wanted.storage) {
+            Some(larger) => {
+                let growth = growth::next(&larger, true, facts);
+                (Wanted { storage: larger, ..wanted }, growth)
+            }
+            None => (wanted, growth),
         };
         let step = match step {
             Step::Nothing => {
                 let kept = || hold::stays(wanted.size, size).filter(|_| target.runs());
-                growth.waiting(facts).or_else(kept).map_or(Step::Nothing, Step::Wait)
+                let grows = growth.waiting(facts).or_else(|| room.waiting());
+                grows.or_else(kept).map_or(Step::Nothing, Step::Wait)
             }
             step => step,
         };
@@ -222,7 +237,8 @@ impl Decision {
         let again = forms.into_iter().chain(course.again()).min();
         let refusal = refusal::objection(cluster, &wanted, &incarnation, facts)
             .or_else(|| course.refusal())
-            .or_else(|| hold.objection.clone().map(Refusal::HoldRefused));
+            .or_else(|| hold.objection.clone().map(Refusal::HoldRefused))
+            .or_else(|| room.refusal());
         let retention = cluster.spec.storage.retention.clone();
         let is_cleared = incarnation.end() == Some(End::Stopped);
         let care = Care {
@@ -239,6 +255,7 @@ impl Decision {
                 volumes::ownership(retention.when_deleted, adoption::note(cluster, &incarnation), facts)
             },
             growth,
+            room,
             trials: trial::over(facts),
             certificates: match forms {
                 // They ride together.

@@ -4,6 +4,7 @@ use etcd_operator_shared::{
     api::{
         EtcdCluster,
         cluster::{Encrypted, Incarnation},
+        member::Notice,
     },
     names::LABEL_CLUSTER_UID,
     quantity,
@@ -17,7 +18,9 @@ use crate::{
         decide::{
             certificates::{self, Unvouched},
             installation::Rivals,
-            places, trial,
+            places,
+            space::Exhausted,
+            trial,
             versions::Barred,
         },
         facts::{Facts, rehearsal::Answer},
@@ -84,6 +87,8 @@ pub enum Refusal {
     #[error("volumes cannot shrink from {have} to {want}: set spec.storage.size to {have} or more")]
     ShrinkUnsupported { have: String, want: String },
     #[error("{0}")]
+    SpaceExhausted(Exhausted),
+    #[error("{0}")]
     VersionRefused(Barred),
     #[error(
         "spec.security.{traffic}.mode cannot be changed once the cluster exists: its traffic {} and stays so; set the mode back, or \
@@ -97,7 +102,7 @@ pub enum Refusal {
 }
 
 /// All reasons.
-pub const REASONS: [&str; 21] = [
+pub const REASONS: [&str; 22] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -113,6 +118,7 @@ pub const REASONS: [&str; 21] = [
     "OtherOperator",
     "HoldRefused",
     "ShrinkUnsupported",
+    "SpaceExhausted",
     "VersionRefused",
     "SecurityFixed",
     "AuthorityLost",
@@ -141,6 +147,7 @@ impl Refusal {
             | Self::OtherOperator(_)
             | Self::HoldRefused(_)
             | Self::ShrinkUnsupported { .. }
+            | Self::SpaceExhausted(_)
             | Self::VersionRefused(_)
             | Self::SecurityFixed { .. }
             | Self::Unvouched(_)
@@ -167,6 +174,7 @@ impl Refusal {
             Self::OtherOperator(_) => "OtherOperator",
             Self::HoldRefused(_) => "HoldRefused",
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
+            Self::SpaceExhausted(_) => Notice::SPACE_EXHAUSTED,
             Self::VersionRefused(_) => "VersionRefused",
             Self::SecurityFixed { .. } => "SecurityFixed",
             Self::Unvouched(why) => why.reason(),
@@ -221,7 +229,7 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
         return Some(Refusal::OptionsRefused { member, words: words.unwrap_or_default() });
     }
     let made = &facts.set.as_ref()?.storage.size;
-    let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage);
+    let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage.bytes);
     let want = &cluster.spec.storage.size;
     shrunk.then(|| Refusal::ShrinkUnsupported { have: made.clone(), want: want.clone() })
 }

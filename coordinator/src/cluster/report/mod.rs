@@ -140,6 +140,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::OptionsRefused { .. }
                 | Refusal::HoldRefused(_)
                 | Refusal::ShrinkUnsupported { .. }
+                | Refusal::SpaceExhausted(_)
                 | Refusal::VersionRefused(_)
                 | Refusal::SecurityFixed { .. },
             )

@@ -75,6 +75,13 @@ pub struct EtcdClusterStatus {
     #[schemars(length(max = 24))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_size: Option<String>,
+    /// Size of the database file at which etcd refuses writes, such as `2Gi`.
+    #[schemars(length(max = 24))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_backend: Option<String>,
+    /// What has grown by itself beyond what the spec says. It stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown: Option<Grown>,
     /// Its backups, where it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSummary>,
@@ -86,6 +93,20 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub members: Vec<MemberSummary>,
+}
+
+/// What has grown by itself (`storage.autoGrow`).
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Grown {
+    /// Size of the volumes, such as `12Gi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 24))]
+    pub volume_size: Option<String>,
+    /// Quota of the databases, such as `3Gi`. Written before any member has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 24))]
+    pub quota_backend: Option<String>,
 }
 
 /// An etcd that pods are made with.

@@ -22,7 +22,7 @@ use std::time::Duration;
 pub use conditions::REFUSED;
 use etcd_operator_shared::{
     api::{EtcdCluster, EtcdClusterStatus},
-    names, quantity,
+    names, quantity, quota,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -84,6 +84,15 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     let course = input.decision.care.as_ref().map(|care| &care.course);
     let told = |course: &Course| (Some(course.etcd.told()), course.roll.as_ref().map(Roll::told));
     let (etcd, roll) = course.map_or((before.etcd, before.roll), told);
+    let volume_size = volume_size(before.volume_size, input.facts);
+    let (grown, quota_backend) = match &input.decision.care {
+        Some(care) => {
+            let named = &input.cluster.spec.storage.size;
+            let grown = care.room.grown(&care.wanted, named, volume_size.as_deref(), before.grown);
+            (grown, Some(quota::in_force(input.cluster, Some(&care.incarnation))))
+        }
+        None => (before.grown, before.quota_backend),
+    };
     EtcdClusterStatus {
         backup: backups::summary(input, before.backup),
         chores: chores::of(input.facts, before.chores),
@@ -102,7 +111,9 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
         replicas: i32::try_from(derived.pods).unwrap_or(i32::MAX),
         selector: Some(selector(input.cluster)),
         db_size: db_size.map(size),
-        volume_size: volume_size(before.volume_size, input.facts),
+        volume_size,
+        quota_backend,
+        grown,
         members,
     }
 }
