@@ -56,7 +56,7 @@ crds: setup ## generate manifests/crds/, manifests/install.yaml and what the cha
 	@$(COORDINATOR) crds --without-cel > manifests/crds/without-cel/etcd.etcd.io.yaml
 	@(cat manifests/crds/etcd.etcd.io.yaml; echo ---; cat manifests/operator.yaml) > manifests/install.yaml
 	@cp manifests/crds/etcd.etcd.io.yaml $(CHART)/kinds/
-	@cp manifests/monitoring/rules.yaml $(CHART)/monitoring/
+	@cp manifests/monitoring/rules.yaml manifests/monitoring/dashboard.json $(CHART)/monitoring/
 
 .PHONY: programs
 programs: setup
@@ -112,6 +112,12 @@ chart: helm ## lint the chart, render it, pack it into target/charts, and test i
 .PHONY: alerts
 alerts: setup ## test the alerts and their runbooks with Debian's promtool, without a cluster
 	@$(CARGO) test -p etcd-tests --test monitoring
+
+# The answers of a real Prometheus on a real cluster, drawn in Debian's Chromium.
+.PHONY: picture
+picture: ## draw the picture of the dashboard anew (needs Debian's chromium)
+	@E2E_PICTURE=$(abspath $(OUT))/dashboard-answers.json $(MAKE) --no-print-directory e2e WHAT=prometheus
+	@tests/monitoring/picture.sh $(OUT)/dashboard-answers.json
 
 # ---- the main job, and the tests
 

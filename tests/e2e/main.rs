@@ -29,6 +29,7 @@ mod outages;
 mod plugin;
 mod pod_template;
 mod process_faults;
+mod prometheus;
 mod protection;
 mod quiet;
 mod refused;
