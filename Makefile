@@ -58,6 +58,11 @@ crds: setup ## generate manifests/crds/, manifests/install.yaml and what the cha
 	@cp manifests/crds/etcd.etcd.io.yaml $(CHART)/kinds/
 	@cp manifests/monitoring/rules.yaml manifests/monitoring/dashboard.json $(CHART)/monitoring/
 
+.PHONY: reference
+reference: setup ## generate the pages of manifests/docs/reference: every field, command and metric
+	@$(CARGO) build --quiet -p etcd-docs -p etcd-agent -p etcd-coordinator -p kubectl-etcd
+	@$(OUT)/debug/docs $(OUT)/debug
+
 .PHONY: programs
 programs: setup
 	@$(CARGO) build --release --target $(MUSL) -p etcd-agent -p etcd-coordinator
@@ -151,7 +156,7 @@ audit: setup ## check licences, sources and duplicates of dependencies (installs
 	@command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked cargo-deny
 	@$(CARGO) deny --config .deny.toml check bans licenses sources
 
-UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p kubectl-etcd -p etcd-model -p etcd-steps
+UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p kubectl-etcd -p etcd-model -p etcd-steps -p etcd-docs
 
 .PHONY: unit
 unit: setup ## test everything that needs no cluster

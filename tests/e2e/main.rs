@@ -13,6 +13,7 @@ mod chart;
 mod corruption;
 mod creation_repeats;
 mod deleted_and_created_again;
+mod documentation;
 mod encrypted;
 mod foreign_environment;
 mod frozen_etcd;
