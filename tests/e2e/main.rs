@@ -34,6 +34,7 @@ mod prometheus;
 mod protection;
 mod quiet;
 mod refused;
+mod replacements;
 mod restarts;
 mod restores;
 mod restores_refused;

@@ -175,6 +175,7 @@ impl Sight {
             quota_backend: None,
             encrypted: Encrypted::default(),
             ended: None,
+            next: None,
         };
         let facts = self.facts(&incarnation);
         let mut cluster = EtcdCluster::new("demo", spec);

@@ -226,7 +226,7 @@ impl Performer<'_> {
         match self.hands.restores.turn(wanted, &owner, &self.told.launcher, self.now) {
             Due::Nothing => {}
             Due::Ask(number) => {
-                let Some(args) = self.restore_arguments() else { return };
+                let Some(args) = self.restore_arguments(wanted.bump) else { return };
                 crash::point("before-restore");
                 // Full, or closed as the connection is gone: it is asked again when nothing was heard of it.
                 let request = self.hands.restores.request(number, args, (&identity).into()).await;
@@ -239,11 +239,12 @@ impl Performer<'_> {
         }
     }
 
-    fn restore_arguments(&self) -> Option<Vec<String>> {
+    fn restore_arguments(&self, bump: u64) -> Option<Vec<String>> {
         let (object, store) = (self.hands.object.object()?, self.hands.volume.store());
         let (pools, data_dir) = (self.hands.certificates.pools(), store.restored_dir());
         let EtcdMemberSpec { initial_members, token, .. } = &object.spec;
-        Some(flags::restore(&self.whose(&pools, &data_dir), &store.snapshot_path(), initial_members, token))
+        let whose = self.whose(&pools, &data_dir);
+        Some(flags::restore(&whose, &store.snapshot_path(), initial_members, token, bump))
     }
 
     fn whose<'b>(&'b self, Pools { peer, client }: &'b Pools, data_dir: &'b Path) -> Whose<'b> {

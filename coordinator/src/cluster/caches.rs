@@ -16,7 +16,7 @@ use crate::{
     apiserver::{cache::Cache, lists::Lists, whole::Whole},
     cluster::facts::{
         Claim, ClusterKey, Facts, Member, Of, Pod, Set,
-        archive::{Backup, Restore},
+        archive::{Backup, Replacement, Restore},
         claim::Kept,
     },
     ownership::Owner,
@@ -62,12 +62,34 @@ impl Archive {
             .then(|| all().iter().filter(|one| its(one)).map(|one| Backup::of(one)).collect())
     }
 
-    /// The restore that a cluster names.
+    /// The restore that the present life makes room for, else the one that it began with, else the one that the first is
+    /// to begin with.
     fn restore_of(&self, cluster: &EtcdCluster) -> Option<Restore> {
-        let named = cluster.spec.bootstrap.as_ref()?;
-        let restore = self.restores.get(&namespace(cluster), &named.restore)?;
+        let (namespace, name) = (namespace(cluster), cluster.name_any());
+        let life = cluster.status.as_ref().and_then(|status| status.incarnation.as_ref());
+        if let Some(restore) = life.and_then(|life| self.replacing(&namespace, &name, life.number)) {
+            return Some(restore);
+        }
+        let began = life.and_then(|life| life.restored.as_ref()).map(|restored| &restored.by);
+        let named = cluster.spec.bootstrap.as_ref().map(|bootstrap| &bootstrap.restore);
+        let restore = self.restores.get(&namespace, began.or(named)?)?;
         let going = restore.metadata.deletion_timestamp.is_some();
-        (!going).then(|| Restore::of(&restore, &cluster.name_any()))
+        (!going).then(|| Restore::of(&restore, &name))
+    }
+
+    /// The first of those that are about to take the place of a life.
+    fn replacing(&self, namespace: &str, cluster: &str, number: i64) -> Option<Restore> {
+        let all = self.restores.store().state();
+        let its = all.iter().filter(|one| {
+            one.spec.replaces_incarnation == Some(number)
+                && one.spec.cluster == cluster
+                && one.metadata.namespace.as_deref() == Some(namespace)
+                && one.metadata.deletion_timestamp.is_none()
+        });
+        let wants = its.map(|one| Restore::of(one, cluster));
+        let wants = wants.filter_map(|one| Some((one.replaces(number)?, one)));
+        // One whose data was found does not wait for one that still reads.
+        wants.min_by_key(|(wish, one)| (*wish == Replacement::Reads, one.name.clone())).map(|(_, one)| one)
     }
 }
 

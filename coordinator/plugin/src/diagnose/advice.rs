@@ -136,7 +136,7 @@ const TABLE: &[Line] = &[
         Stays,
         &["DataLost", "VolumeLost", "NoProofOfFirstStart"],
         "bring the other members back: with a quorum of them this one joins by itself; if a majority of disks is gone \
-         for good, spec.recovery.abandonIncarnation",
+         for good, an EtcdRestore of what the others hold (source.survivors) or of a backup, with replacesIncarnation",
     ),
     (
         Stays,

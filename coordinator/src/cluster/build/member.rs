@@ -133,9 +133,9 @@ fn backups_anew(plan: &Blueprint<'_>, have: &EtcdMemberSpec) -> Option<Value> {
 
 /// What a founder of a cluster that is restored begins with.
 fn restore(plan: &Blueprint<'_>, member: &str) -> Option<ToldRestore> {
-    let Restored { by: _, digest, size, revision: _ } = plan.incarnation.restored.clone()?;
+    let Restored { by: _, digest, size, revision: _, bump, seed: _ } = plan.incarnation.restored.clone()?;
     let founder = plan.incarnation.initial_members.iter().any(|name| name == member);
-    founder.then(|| ToldRestore { digest, size, from: plan.desired.serves.clone() })
+    founder.then(|| ToldRestore { digest, size, from: plan.desired.serves.clone(), bump })
 }
 
 /// Whom the agents are to speak as: told with the addresses, so that it costs the birth of a cluster no write of its

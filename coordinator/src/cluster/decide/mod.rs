@@ -132,7 +132,7 @@ fn awake(cluster: &EtcdCluster, facts: &Facts, waited: Waited) -> Decision {
         Stage::Refused(refusal) => untouched(Step::Nothing, Some(refusal)),
         Stage::Waits(waiting) => untouched(Step::Wait(waiting), None),
         Stage::Unknown(look) => untouched(Step::Look(look), None),
-        Stage::Begins(incarnation) => untouched(Step::Begin(incarnation), None),
+        Stage::Begins(incarnation) => untouched(Step::Begin(Box::new(incarnation)), None),
         Stage::Present(incarnation) => Decision::cared_for(cluster, wanted, incarnation, facts, waited),
     }
 }
@@ -158,7 +158,7 @@ impl Decision {
         waited: Waited,
     ) -> Self {
         let named = &cluster.spec.hold;
-        let target = match Target::of(cluster, &wanted, &incarnation) {
+        let target = match Target::of(cluster, &wanted, &incarnation, facts.restore.as_ref()) {
             Target::Run(size) => Target::Run(hold::size(size, named, facts)),
             target @ (Target::Stop | Target::End(_) | Target::Rest) => target,
         };

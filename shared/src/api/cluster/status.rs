@@ -170,6 +170,9 @@ pub struct Incarnation {
     /// Why this life is over, once no pod of it is left. Only then is the next one begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Word<End>>,
+    /// What the next life begins with, where this one had to make room for it. Written with `ended`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Restored>,
 }
 
 impl Incarnation {
@@ -190,6 +193,8 @@ pub enum End {
     Stopped,
     /// A person gave the data up (`recovery.abandonIncarnation`); it is set aside on the volumes.
     Abandoned,
+    /// A person let an EtcdRestore take its place (`EtcdRestore.spec.replacesIncarnation`); it is set aside on the volumes.
+    Replaced,
 }
 
 /// One member in the cluster's status.

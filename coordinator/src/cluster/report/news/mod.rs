@@ -24,6 +24,7 @@ impl Note {
             None => "",
             Some(End::Stopped) => ", empty: the cluster was stopped and its volumes were deleted",
             Some(End::Abandoned) => ", empty: the data of the one before was given up",
+            Some(End::Replaced) => ", with what an EtcdRestore found: the data of the one before is set aside",
         };
         let members = incarnation.initial_members.join(", ");
         let text = format!("incarnation {} begins with {members}{because}", incarnation.number);

@@ -215,7 +215,13 @@ fn stopped(derived: &Derived<'_>) -> Reason {
         Some(Word::Known(End::Abandoned)) => {
             because("Abandoned", "the data was given up, and the cluster has not begun again")
         }
+        Some(Word::Known(End::Replaced)) => {
+            because("Replaced", "the data is set aside, and the cluster is about to go on with what is restored")
+        }
         Some(Word::Unknown(why)) => because("Ended", format!("the incarnation is over: {why}")),
+        None if derived.input.facts.restore.as_ref().is_some_and(|restore| restore.replaces.is_some()) => {
+            because("Restoring", "an EtcdRestore takes the place of the data: all members are stopped")
+        }
         None if cluster.spec.size != 0 => because("Abandoned", "the data is given up: the cluster begins again, empty"),
         None if volumes == Keep::Delete => {
             because("Stopped", "size is 0: once all pods are gone the volumes are deleted")
