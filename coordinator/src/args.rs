@@ -159,4 +159,19 @@ mod tests {
             assert_eq!(taken.map(str::to_owned).collect::<BTreeSet<_>>(), words, "{flag}");
         }
     }
+
+    /// `make reference` writes it.
+    #[test]
+    fn every_command_stands_in_the_reference_as_its_help_says() {
+        let page = include_str!("../../manifests/docs/reference/etcd-coordinator.md");
+        let mut top = Cli::command();
+        top.build();
+        let mut commands = vec![&mut top];
+        while let Some(command) = commands.pop() {
+            let help = command.render_long_help().to_string();
+            let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+            assert!(page.contains(help.trim_end()), "run make reference:\n{help}");
+            commands.extend(command.get_subcommands_mut().filter(|below| !below.is_hide_set()));
+        }
+    }
 }
