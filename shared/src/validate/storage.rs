@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(storage: serde_json::Value, grown: &str) -> Result<Volume, Invalid> {
+    fn read(storage: &serde_json::Value, grown: &str) -> Result<Volume, Invalid> {
         let spec = json!({"version": "v3.5.21", "storage": storage});
         let mut cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
         cluster.status = Some(serde_json::from_value(json!({"grown": {"volumeSize": grown}})).unwrap());
@@ -73,14 +73,14 @@ mod tests {
     #[test]
     fn what_has_grown_stays_whoever_wanted_it() {
         for (named, grown, expected) in [("1Gi", "4Gi", "4Gi"), ("8Gi", "4Gi", "8Gi"), ("1Gi", "nothing", "1Gi")] {
-            let volume = read(json!({"size": named}), grown).unwrap();
+            let volume = read(&json!({"size": named}), grown).unwrap();
             assert_eq!((volume.size.as_str(), volume.limits), (expected, None));
         }
     }
 
     #[test]
     fn the_quota_ends_where_etcd_recommends_it_unless_somebody_says_otherwise() {
-        let limits = |raw: serde_json::Value| read(json!({"size": "1Gi", "autoGrow": raw}), "").map(|one| one.limits);
+        let limits = |raw: serde_json::Value| read(&json!({"size": "1Gi", "autoGrow": raw}), "").map(|one| one.limits);
         assert_eq!(limits(json!({"maxSize": "4Gi"})), Ok(Some(Limits { volume: 4 << 30, quota: 8 << 30 })));
         let more = json!({"maxSize": "64Gi", "maxQuota": "16Gi"});
         assert_eq!(limits(more), Ok(Some(Limits { volume: 64 << 30, quota: 16 << 30 })));
@@ -95,7 +95,7 @@ mod tests {
             ("autoGrow.maxQuota", json!({"maxSize": "4Gi", "maxQuota": "1Mi"})),
             ("autoGrow.maxQuota", json!({"maxSize": "4Gi", "maxQuota": 0})),
         ] {
-            let sentence = read(json!({"size": "1Gi", "autoGrow": raw}), "").unwrap_err().to_string();
+            let sentence = read(&json!({"size": "1Gi", "autoGrow": raw}), "").unwrap_err().to_string();
             assert!(sentence.contains(field), "{sentence}");
         }
     }
