@@ -9,6 +9,7 @@ pub mod maintenance;
 mod security;
 mod service;
 mod template;
+mod user;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub use backup::{Backup, BackupError, Schedule, backup};
 pub use maintenance::{Upkeep, maintenance};
 pub use security::{Encryption, encryption};
 pub use template::{Template, TemplateError};
+pub use user::{LONGEST_NAME, UserError, user};
 
 /// What is wanted, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +123,8 @@ pub enum Invalid {
          not {0:?}"
     )]
     CertificateName(String),
+    #[error("spec.security.auth needs that traffic with clients is encrypted: spec.security.client.mode Auto")]
+    AuthNeedsEncryption,
     #[error("spec.{field} must be at least {}", duration::text(*.least))]
     TooShort { field: &'static str, least: Duration },
     #[error(transparent)]

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::{
     cluster::{
         decide::{
+            auth,
             certificates::{self, Unvouched},
             installation::Rivals,
             places, trial,
@@ -90,6 +91,14 @@ pub enum Refusal {
          leave it out", if *.encrypted { "is encrypted" } else { "is plain" }
     )]
     SecurityFixed { traffic: &'static str, encrypted: bool },
+    #[error(
+        "spec.security.auth: the cluster's traffic with clients is plain, so that nobody can be told from another: leave it out"
+    )]
+    AuthNeedsEncryption,
+    #[error(
+        "there are more EtcdUsers than the members can be told of: what was told last stands, until there are fewer"
+    )]
+    TooManyUsers,
     #[error("{0}")]
     Unvouched(Unvouched),
     #[error("the data of EtcdRestore {restore}, which the cluster is to begin with, cannot be had: {words}")]
@@ -97,7 +106,7 @@ pub enum Refusal {
 }
 
 /// All reasons.
-pub const REASONS: [&str; 21] = [
+pub const REASONS: [&str; 23] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -115,6 +124,8 @@ pub const REASONS: [&str; 21] = [
     "ShrinkUnsupported",
     "VersionRefused",
     "SecurityFixed",
+    "AuthNeedsEncryption",
+    "TooManyUsers",
     "AuthorityLost",
     "AuthorityExchanged",
     "AuthorityExpired",
@@ -143,6 +154,8 @@ impl Refusal {
             | Self::ShrinkUnsupported { .. }
             | Self::VersionRefused(_)
             | Self::SecurityFixed { .. }
+            | Self::AuthNeedsEncryption
+            | Self::TooManyUsers
             | Self::Unvouched(_)
             | Self::RestoreFailed { .. } => false,
         }
@@ -169,6 +182,8 @@ impl Refusal {
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
             Self::VersionRefused(_) => "VersionRefused",
             Self::SecurityFixed { .. } => "SecurityFixed",
+            Self::AuthNeedsEncryption => "AuthNeedsEncryption",
+            Self::TooManyUsers => "TooManyUsers",
             Self::Unvouched(why) => why.reason(),
             Self::RestoreFailed { .. } => "RestoreFailed",
         }
@@ -203,6 +218,12 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     }
     if let Some(fixed) = fixed(&wanted.encryption, incarnation, asked) {
         return Some(fixed);
+    }
+    if wanted.encryption.auth == Some(true) && !incarnation.encrypted.client {
+        return Some(Refusal::AuthNeedsEncryption);
+    }
+    if auth::is_crowded(&wanted.encryption, facts) {
+        return Some(Refusal::TooManyUsers);
     }
     if let Some(claim) = places::foreign(facts) {
         return Some(Refusal::StaleVolume { claim: claim.to_owned(), uid: cluster.uid().unwrap_or_default() });

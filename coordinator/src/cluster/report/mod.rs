@@ -141,7 +141,9 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::HoldRefused(_)
                 | Refusal::ShrinkUnsupported { .. }
                 | Refusal::VersionRefused(_)
-                | Refusal::SecurityFixed { .. },
+                | Refusal::SecurityFixed { .. }
+                | Refusal::AuthNeedsEncryption
+                | Refusal::TooManyUsers,
             )
             | None,
             Step::Look(_)
