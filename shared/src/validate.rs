@@ -10,6 +10,7 @@ mod security;
 mod service;
 pub mod storage;
 mod template;
+mod user;
 
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub use maintenance::{Upkeep, maintenance};
 pub use security::{Encryption, encryption};
 pub use storage::{Limits, Volume};
 pub use template::{Template, TemplateError};
+pub use user::{LONGEST_NAME, UserError, user};
 
 /// What is wanted, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +126,8 @@ pub enum Invalid {
          not {0:?}"
     )]
     CertificateName(String),
+    #[error("spec.security.auth needs that traffic with clients is encrypted: spec.security.client.mode Auto")]
+    AuthNeedsEncryption,
     #[error("spec.{field} must be at least {}", duration::text(*.least))]
     TooShort { field: &'static str, least: Duration },
     #[error(transparent)]

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod access;
 mod account_made_anew;
 mod adoption;
 mod all_at_once;

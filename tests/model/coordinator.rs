@@ -251,6 +251,7 @@ impl Member {
             held: false,
             downgrade: None,
             certificates: None,
+            auth: None,
             options: None,
             backups: None,
             maintenance: None,

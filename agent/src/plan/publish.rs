@@ -12,7 +12,7 @@ use etcd_operator_shared::{
     api::{
         EtcdMemberStatus,
         cluster::Chore,
-        member::{Certificates, Claim, Exit, Membership, Notice, TakenBackup},
+        member::{AuthStatus, Certificates, Claim, Exit, Membership, Notice, TakenBackup},
     },
     version::{Minor, Version},
 };
@@ -42,6 +42,8 @@ pub struct Inputs<'a> {
     /// The alarms that are raised for this member.
     pub alarms: &'a [String],
     pub certificates: Option<Certificates>,
+    /// What was done about etcd's users.
+    pub auth: Option<&'a AuthStatus>,
     /// The last backups that were taken or tried.
     pub backups: &'a [TakenBackup],
     /// What was lately done for databases.
@@ -87,6 +89,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         versions,
         alarms,
         certificates,
+        auth,
         backups,
         chores,
         member_id,
@@ -128,6 +131,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         alarms: alarms.to_vec(),
         notices: health.told().map(notice).collect(),
         certificates: certificates.clone(),
+        auth: auth.cloned(),
         backups: backups.to_vec(),
         chores: chores.to_vec(),
         restarts: i32::try_from(*restarts).unwrap_or(i32::MAX),

@@ -3,6 +3,7 @@
 mod backups;
 mod compare;
 mod upkeep;
+mod users;
 
 use std::{path::Path, time::Instant};
 

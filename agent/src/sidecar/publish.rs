@@ -108,6 +108,7 @@ impl Speech<'_> {
             versions: self.versions(),
             alarms: &told.observed.own_alarms(),
             certificates: hands.certificates.said(),
+            auth: self.memory.users.told(),
             backups: self.memory.backups.told(),
             chores: self.memory.upkeep.chores(),
             member_id: hands

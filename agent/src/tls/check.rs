@@ -77,6 +77,7 @@ pub fn check(whose: &Whose, issued: &Issued, before: Option<&Issued>, now: Times
             server.asks(now)?;
             let root = Leaf::read(ROOT, &client.root, trust)?;
             root.asks(now)?;
+            root.is_root()?;
             if let Some(revoked) = &client.revoked {
                 root.passes(&revoked.list, now)?;
                 server.passes(&revoked.list, now)?;
@@ -124,6 +125,15 @@ impl Leaf {
         let verifier = WebPkiClientVerifier::builder(Arc::clone(&self.roots)).build().map_err(|e| self.unfit(&e))?;
         let (leaf, rest) = self.parts()?;
         verifier.verify_client_cert(leaf, rest, time(now)).map(drop).map_err(|error| self.unfit(&error))
+    }
+
+    /// Whether etcd takes its owner for root: once it asks what a client may do, nobody else is of use to the agent.
+    fn is_root(&self) -> Result<(), Rejected> {
+        let (leaf, _) = self.parts()?;
+        let (_, read) = X509Certificate::from_der(leaf)
+            .map_err(|error| Rejected::Unreadable { whose: self.whose, why: error.to_string() })?;
+        let common = read.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        if common == Some(certificates::ROOT) { Ok(()) } else { Err(self.unfit(&"its common name is not root")) }
     }
 
     /// Whether it is let in by a list of revoked certificates that its own authority has signed: etcd lets nobody in by one that it cannot
@@ -229,6 +239,8 @@ pub mod tests {
         let mut params = CertificateParams::new(wish.names.clone()).unwrap();
         (params.not_before, params.not_after) = (at(wish.valid.0), at(wish.valid.1));
         params.extended_key_usages = wish.uses.clone();
+        let common = if wish.names.is_empty() { certificates::ROOT } else { "etcd" };
+        params.distinguished_name.push(DnType::CommonName, common);
         params.signed_by(key, &authority.issuer).unwrap().pem()
     }
 

@@ -6,8 +6,9 @@ use std::{
 };
 
 use etcd_operator_shared::{
-    api::{EtcdBackup, EtcdCluster, EtcdRestore},
-    names,
+    api::{EtcdBackup, EtcdCluster, EtcdRestore, EtcdUser},
+    auth::User,
+    names, validate,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -31,6 +32,7 @@ pub struct Caches {
     pub pods: Cache<Of<Pod>>,
     pub claims: Cache<Of<Kept>>,
     pub archive: Archive,
+    pub people: People,
     /// EtcdClusters as we wrote them last, until their watch has caught up: the next status would else be reckoned from
     /// the one before, and be refused.
     written: Arc<Mutex<HashMap<String, Arc<EtcdCluster>>>>,
@@ -43,6 +45,28 @@ pub struct Archive {
     pub restores: Whole<EtcdRestore>,
     pub backup_lists: Lists,
     pub restore_lists: Lists,
+}
+
+/// Users. Their lists are lists of their own, as those of backups.
+#[derive(Debug, Clone, Default)]
+pub struct People {
+    pub users: Whole<EtcdUser>,
+    pub lists: Lists,
+}
+
+impl People {
+    /// What the users of a cluster may do, who are not on their way out and break no rule; `None` while they are not known.
+    #[must_use]
+    pub fn of(&self, cluster: &EtcdCluster) -> Option<Vec<User>> {
+        let name = cluster.name_any();
+        let its = |user: &EtcdUser| {
+            let here = user.metadata.namespace == cluster.metadata.namespace && user.spec.cluster == name;
+            here && user.metadata.deletion_timestamp.is_none()
+        };
+        let all = || self.users.store().state();
+        let one = |user: &EtcdUser| validate::user(&user.name_any(), &user.spec).ok();
+        self.lists.are_complete().then(|| all().iter().filter(|user| its(user)).filter_map(|user| one(user)).collect())
+    }
 }
 
 impl Archive {
@@ -144,7 +168,7 @@ impl Caches {
         let claims = ours.map(|claim| Claim::of(&claim.known, &owner.uid, now));
         let facts = Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims, now);
         let (backups, restore) = (self.archive.backups_of(cluster), self.archive.restore_of(cluster));
-        Facts { backups, restore, ..facts }
+        Facts { backups, restore, users: self.people.of(cluster), ..facts }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{sync::mpsc::Sender, time::Instant};
 
 use crate::{
     apiserver::{lists::Lists, whole::Whole},
-    cluster::context,
+    cluster::{caches::People, context},
 };
 
 /// Whether a Secret is still there is asked so often: no watch shows it, and nobody may read it.
@@ -35,7 +35,8 @@ pub struct Context {
 impl Context {
     #[must_use]
     pub fn new(clusters: Arc<context::Context>, touched: Sender<ObjectRef<EtcdCluster>>) -> Self {
-        Self { clusters, users: Whole::default(), lists: Lists::default(), touched, asked: Mutex::default() }
+        let People { users, lists } = clusters.caches.people.clone();
+        Self { clusters, users, lists, touched, asked: Mutex::default() }
     }
 
     /// Tells the cluster of this name. One that is not told looks by itself, later.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use etcd_operator_shared::{
     api::{EtcdUser, user::IssuedCertificate},
-    certificates::ROOT,
     names,
+    validate::{self, UserError},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -22,8 +22,6 @@ use thiserror::Error;
 
 use super::facts::{Cluster, Facts};
 
-/// Longer names fit no certificate.
-const LONGEST: usize = 64;
 /// A certificate is renewed after this part of its time.
 const RENEWED: (i32, i32) = (2, 3);
 /// Not more often, however little time an authority has left.
@@ -56,10 +54,8 @@ pub struct Order {
 /// Why there is no certificate.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum Objection {
-    #[error("root is etcd's own name for who may do everything: give the user another name")]
-    Root,
-    #[error("metadata.name has more than {LONGEST} characters, and a certificate takes no more")]
-    LongName,
+    #[error("{0}")]
+    Invalid(#[from] UserError),
     #[error("there is no EtcdCluster {0} in this namespace")]
     NoSuchCluster(String),
     #[error("EtcdCluster {0} has not begun yet")]
@@ -101,7 +97,8 @@ impl Objection {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Root | Self::LongName => "InvalidName",
+            Self::Invalid(UserError::Root | UserError::LongName) => "InvalidName",
+            Self::Invalid(UserError::Permission | UserError::Role(_)) => "InvalidPermission",
             Self::NoSuchCluster(_) => "NoSuchCluster",
             Self::NotBegun(_) => "ClusterNotBegun",
             Self::Plain(_) => "PlainTraffic",
@@ -121,8 +118,7 @@ impl Objection {
     pub fn stalls(&self) -> bool {
         match self {
             Self::NotBegun(_) => false,
-            Self::Root
-            | Self::LongName
+            Self::Invalid(_)
             | Self::NoSuchCluster(_)
             | Self::Plain(_)
             | Self::SecretTaken { .. }
@@ -167,13 +163,8 @@ pub fn decide(user: &EtcdUser, facts: &Facts, now: Timestamp) -> Verdict {
 
 /// What is to be issued, now or later.
 fn order(user: &EtcdUser, facts: &Facts) -> Result<Order, Objection> {
-    let (name, secret, of) = (user.name_any(), user.secret().to_owned(), user.spec.cluster.clone());
-    if name == ROOT {
-        return Err(Objection::Root);
-    }
-    if name.len() > LONGEST {
-        return Err(Objection::LongName);
-    }
+    let (secret, of) = (user.secret().to_owned(), user.spec.cluster.clone());
+    validate::user(&user.name_any(), &user.spec)?;
     if let Some(by) = facts.elder.clone() {
         return Err(Objection::SecretTaken { secret, by });
     }

@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use etcd_operator_shared::api::{EtcdUser, user::IssuedCertificate};
-use jiff::Timestamp;
+use etcd_operator_shared::{
+    api::{EtcdUser, member::ToldAuth, user::IssuedCertificate},
+    auth,
+};
+use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::controller::Action};
 use tokio::time::Instant;
 use tracing::warn;
@@ -12,7 +15,7 @@ use super::{
     apply::{self, Issued, Unissued},
     context::Context,
     decide::{Order, Verdict, decide, valid},
-    facts::Facts,
+    facts::{Facts, Grant},
     report::{self, Told},
 };
 use crate::apiserver::Failed;
@@ -24,6 +27,8 @@ const REFUSED: Duration = Duration::from_secs(30);
 const FAILED: Duration = Duration::from_secs(5);
 /// Until members are told what was revoked: that is under way.
 const UNTOLD: Duration = Duration::from_millis(200);
+/// What has not been told for so long waits for a person: the cluster says why.
+const LONG: SignedDuration = SignedDuration::from_secs(10);
 
 /// One user, once.
 pub async fn reconcile(user: Arc<EtcdUser>, ctx: Arc<Context>) -> Result<Action, Failed> {
@@ -34,14 +39,19 @@ pub async fn reconcile(user: Arc<EtcdUser>, ctx: Arc<Context>) -> Result<Action,
     if user.metadata.deletion_timestamp.is_some() {
         return bid_farewell(&ctx, &user, &facts).await;
     }
+    // What it may do is the members' to be told.
+    let waits = matches!(facts.grant, Grant::Pending(_));
+    if waits {
+        ctx.touch(&user.namespace().unwrap_or_default(), &user.spec.cluster);
+    }
     let (user, told, again) = match decide(&user, &facts, Timestamp::now()) {
         Verdict::Refused(objection) => (user, Told::Refused(objection), REFUSED),
         Verdict::Issue(order) => issue(&ctx, user, order).await,
         Verdict::Revoke(order, outdated) => revoke(&ctx, user, &order, outdated).await,
         Verdict::Rests(order, rest) => look(&ctx, user, order, rest).await,
     };
-    report::tell(&ctx, &user, &told).await?;
-    Ok(Action::requeue(again))
+    report::tell(&ctx, &user, &facts.grant, &told).await?;
+    Ok(Action::requeue(if waits { again.min(REFUSED) } else { again }))
 }
 
 /// Lets a user go: once what it may have been issued is revoked, and every member of its cluster is told. The members' agents are not
@@ -55,15 +65,18 @@ async fn bid_farewell(ctx: &Context, user: &EtcdUser, facts: &Facts) -> Result<A
     match apply::revoke(ctx, user, cluster.map(|cluster| cluster.life.as_str()), &all, now).await {
         Ok(number) if cluster.is_some() && number.is_some_and(|number| !is_told(ctx, user, number)) => {
             ctx.touch(&namespace, &user.spec.cluster);
-            return Ok(Action::requeue(UNTOLD));
+            let since = user.metadata.deletion_timestamp.as_ref().map(|since| now.duration_since(since.0));
+            let long = since.is_some_and(|since| since > LONG);
+            return Ok(Action::requeue(if long { FAILED } else { UNTOLD }));
         }
         Ok(_) => {}
         Err(unissued) => {
             let (told, again) = told(unissued);
-            report::tell(ctx, user, &told).await?;
+            report::tell(ctx, user, &facts.grant, &told).await?;
             return Ok(Action::requeue(again));
         }
     }
+    ctx.touch(&namespace, &user.spec.cluster);
     apply::let_go(ctx, user).await?;
     report::tell_farewell(ctx, user, all.len());
     Ok(Action::await_change())
@@ -88,7 +101,9 @@ fn observe(ctx: &Context, user: &EtcdUser) -> Option<(Arc<EtcdUser>, Facts)> {
     let cluster = cluster.and_then(|cluster| ctx.clusters.caches.current(&cluster));
     let all = ctx.users.store().state();
     let others = all.iter().map(|other| &**other).filter(|other| other.metadata.namespace == now.metadata.namespace);
-    let facts = Facts::of(&now, cluster.as_deref(), others);
+    let users = cluster.as_ref().and_then(|cluster| ctx.clusters.caches.people.of(cluster));
+    let wanted = users.map(|users| ToldAuth { enabled: true, users: auth::text(users) });
+    let facts = Facts::of(&now, cluster.as_deref(), others, wanted.as_ref());
     Some((now, facts))
 }
 

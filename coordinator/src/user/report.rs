@@ -8,6 +8,8 @@ use serde_json::json;
 use super::{
     context::Context,
     decide::{Objection, Order, renewal},
+    facts::Grant,
+    words,
 };
 use crate::{
     apiserver::{Cause, Failed, recorder::Note},
@@ -18,7 +20,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// A certificate with this number was issued, until then.
-    Issued { order: Order, serial: String, not_after: Timestamp },
+    Issued {
+        order: Order,
+        serial: String,
+        not_after: Timestamp,
+    },
     /// These are on the list now.
     Revoked(Vec<IssuedCertificate>),
     /// What was issued before is good.
@@ -29,14 +35,22 @@ pub enum Told {
 }
 
 /// Writes the status, if it says anything new.
-pub async fn tell(ctx: &Context, user: &EtcdUser, told: &Told) -> Result<(), Failed> {
+pub async fn tell(ctx: &Context, user: &EtcdUser, grant: &Grant, told: &Told) -> Result<(), Failed> {
     let before = user.status.clone().unwrap_or_default();
-    let after = status(user, told, Timestamp::now());
+    let after = status(user, grant, told, Timestamp::now());
     if before == after {
         return Ok(());
     }
-    let EtcdUserStatus { observed_generation, conditions, secret, not_after, renew_after, issued_for, serial, certificates } =
-        &after;
+    let EtcdUserStatus {
+        observed_generation,
+        conditions,
+        secret,
+        not_after,
+        renew_after,
+        issued_for,
+        serial,
+        certificates,
+    } = &after;
     // In a merge, what is left out stays.
     let status = json!({
         "observedGeneration": observed_generation, "conditions": conditions, "secret": secret, "notAfter": not_after,
@@ -69,11 +83,15 @@ pub fn tell_farewell(ctx: &Context, user: &EtcdUser, revoked: usize) {
 
 fn revocation(number: usize) -> Note {
     let (what, are) = if number == 1 { ("certificate", "is") } else { ("certificates", "are") };
-    Note::normal("CertificatesRevoked", "Revoke", format!("{number} {what} {are} revoked: members let nobody in by them"))
+    Note::normal(
+        "CertificatesRevoked",
+        "Revoke",
+        format!("{number} {what} {are} revoked: members let nobody in by them"),
+    )
 }
 
 /// The status now.
-fn status(user: &EtcdUser, told: &Told, now: Timestamp) -> EtcdUserStatus {
+fn status(user: &EtcdUser, grant: &Grant, told: &Told, now: Timestamp) -> EtcdUserStatus {
     let mut status = user.status.clone().unwrap_or_default();
     let generation = user.metadata.generation;
     status.observed_generation = generation;
@@ -106,11 +124,29 @@ fn status(user: &EtcdUser, told: &Told, now: Timestamp) -> EtcdUserStatus {
         true => (Status::True, reason, message.clone()),
         false => (Status::False, "NotStalled", "nothing waits for a person".to_owned()),
     };
-    for (kind, (status_now, reason, message)) in [("Ready", (ready, reason, message)), ("Stalled", stalled)] {
+    let all = [("Ready", (ready, reason, message)), ("Granted", granted(user, grant)), ("Stalled", stalled)];
+    for (kind, (status_now, reason, message)) in all {
         let update = ConditionUpdate { kind, status: status_now, reason: reason.to_owned(), message };
         upsert(&mut status.conditions, update, generation, now);
     }
     status
+}
+
+/// What it may do, in words.
+fn granted(user: &EtcdUser, grant: &Grant) -> (Status, &'static str, String) {
+    let everything = "it may read and write every key";
+    match grant {
+        Grant::Unmanaged => (
+            Status::False,
+            "NotManaged",
+            format!("spec.security.auth is not set: unless etcd was told otherwise, {everything}"),
+        ),
+        Grant::Off => (Status::False, "AuthOff", format!("spec.security.auth is false: {everything}")),
+        Grant::Pending(None) => (Status::Unknown, "Pending", "etcd has not been told yet".to_owned()),
+        Grant::Pending(Some(trouble)) => (Status::False, "NotApplied", trouble.clone()),
+        Grant::Ungranted(why) => (Status::False, "NotGranted", why.clone()),
+        Grant::Granted => (Status::True, "Granted", words::may(&user.spec)),
+    }
 }
 
 /// What changed: each certificate, and each reason for none once.
@@ -157,22 +193,22 @@ mod tests {
     #[test]
     fn a_failure_does_not_unsay_a_certificate_that_is_valid() {
         let failed = Told::Failed("no answer".into());
-        assert_eq!(ready(&status(&user(None), &failed, now())), ("False", "NotIssued"));
+        assert_eq!(ready(&status(&user(None), &Grant::Off, &failed, now())), ("False", "NotIssued"));
         let end = now() + SignedDuration::from_hours(1);
         let had = EtcdUserStatus { not_after: Some(end.to_string()), ..EtcdUserStatus::default() };
-        assert_eq!(ready(&status(&user(Some(had.clone())), &failed, now())), ("True", "Issued"));
-        assert_eq!(ready(&status(&user(Some(had)), &failed, end)), ("False", "NotIssued"));
+        assert_eq!(ready(&status(&user(Some(had.clone())), &Grant::Off, &failed, now())), ("True", "Issued"));
+        assert_eq!(ready(&status(&user(Some(had)), &Grant::Off, &failed, end)), ("False", "NotIssued"));
     }
 
     #[test]
     fn what_a_person_must_change_is_stalled_and_warned_of_once() {
         let plain = Told::Refused(Objection::Plain("demo".into()));
-        let refused = status(&user(None), &plain, now());
+        let refused = status(&user(None), &Grant::Off, &plain, now());
         assert!(refused.conditions.iter().any(|c| c.type_ == "Stalled" && c.status == "True"));
         assert!(news(&EtcdUserStatus::default(), &plain).unwrap().warns);
         assert_eq!(news(&refused, &plain), None);
         let waits = Told::Refused(Objection::NotBegun("demo".into()));
-        assert!(status(&user(None), &waits, now()).conditions.iter().all(|c| c.status == "False"));
+        assert!(status(&user(None), &Grant::Off, &waits, now()).conditions.iter().all(|c| c.status == "False"));
         assert_eq!(news(&refused, &waits), None);
     }
 }

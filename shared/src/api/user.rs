@@ -5,7 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who is let into a cluster: its certificate has this object's name. Every user may read and write every key: nothing narrows that yet.
+/// Who is let into a cluster: its certificate has this object's name. What it may do with keys is asked where the cluster's
+/// `spec.security.auth` is true; else every user may read and write every key.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[kube(
     group = "etcd.etcd.io",
@@ -17,11 +18,12 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "EtcdUserStatus",
     derive = "PartialEq",
-    doc = "A user of an EtcdCluster of the same namespace: yields a Secret of type etcd.etcd.io/client with ca.crt, tls.crt, tls.key and endpoints, and renews it. It may read and write every key.",
+    doc = "A user of an EtcdCluster of the same namespace: yields a Secret of type etcd.etcd.io/client with ca.crt, tls.crt, tls.key and endpoints, and renews it. Where spec.security.auth of the cluster is true, it may do what it is permitted; else it may read and write every key.",
     printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.cluster", description = "EtcdCluster that it is let into"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.secret", description = "Secret that holds its certificate"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the Secret holds a certificate that is valid"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why it is or is not Ready"),
+    printcolumn(name = "Access", type_ = "string", json_path = ".status.conditions[?(@.type==\"Granted\")].reason", description = "Whether it may do what it is permitted, and nothing else"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.notAfter", description = "When the certificate ends", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name != 'root'").message("metadata.name root is etcd's own: give the user another name"),
@@ -41,6 +43,45 @@ pub struct EtcdUserSpec {
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 0))]
     pub reissue: i64,
+    /// The keys that it may read or write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub permissions: Vec<Permission>,
+    /// Roles of etcd's that people have made there, which it has as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(r, r != 'root' && !r.startsWith('etcd.etcd.io:'))").message("roles are those that people have made in etcd: root is given by admin, and etcd.etcd.io:… are those of other users"))]
+    pub roles: Vec<String>,
+    /// Whether it may do everything, users and members included.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admin: bool,
+}
+
+/// Leave to read or write keys.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.prefix) != has(self.key)").message("a permission is for either a prefix or a key"))]
+pub struct Permission {
+    /// All keys that begin so, such as `/app/`; empty, all keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub prefix: Option<String>,
+    /// One key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub key: Option<String>,
+    /// What it may do with them (ReadWrite, when left out).
+    #[serde(default)]
+    pub access: Access,
+}
+
+/// What may be done with keys.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Access {
+    Read,
+    Write,
+    #[default]
+    ReadWrite,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
@@ -73,7 +114,8 @@ pub struct EtcdUserStatus {
     /// Generation of the object that this was written for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready: the Secret holds a certificate that is valid. Stalled: a person must act.
+    /// Ready: the Secret holds a certificate that is valid. Granted: it may do what it is permitted, and nothing else. Stalled: a
+    /// person must act.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -115,6 +115,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
         alarms,
         notices,
         certificates,
+        auth,
         backups,
         chores,
         restarts,
@@ -141,7 +142,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     // Their sentences count bytes.
     let reasons = |notices: &[Notice]| notices.iter().map(|notice| notice.reason.clone()).collect::<Vec<_>>();
     let known = reasons(notices) == reasons(&b.notices);
-    let done = *backups == b.backups && *chores == b.chores && *certificates == b.certificates;
+    let done = *backups == b.backups && *chores == b.chores && *certificates == b.certificates && *auth == b.auth;
     !(account && notebook && pod && room && health && cluster && raft && versions && past && known && done)
         || shape(message) != shape(&b.message)
 }

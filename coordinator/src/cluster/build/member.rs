@@ -6,7 +6,7 @@ use etcd_operator_shared::{
     api::{
         EtcdMember, EtcdMemberSpec,
         cluster::Restored,
-        member::{ToldBackups, ToldOptions, ToldRestore},
+        member::{ToldAuth, ToldBackups, ToldOptions, ToldRestore},
     },
     backup, names,
 };
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Blueprint, owner};
 use crate::cluster::{
-    decide::step::Turn,
+    decide::{auth::Wish, step::Turn},
     facts::{Member, member::Marks},
 };
 
@@ -39,6 +39,10 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         held: plan.desired.held.contains(&ordinal),
         downgrade: plan.desired.downgrade.map(|told| told.to_string()),
         certificates: None,
+        auth: match &plan.desired.auth {
+            Wish::Told(told) => Some(told.clone()),
+            Wish::Unknown | Wish::Left => None,
+        },
         // Its pod is made with the newest.
         options: None,
         backups: backups(plan),
@@ -87,6 +91,11 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     if restore.is_some() && restore != have.restore {
         spec.insert("restore", json!(restore));
     }
+    match &desired.auth {
+        Wish::Told(told) if have.auth.as_ref() != Some(told) => drop(spec.insert("auth", users(told))),
+        Wish::Left if have.auth.is_some() => drop(spec.insert("auth", Value::Null)),
+        Wish::Told(_) | Wish::Left | Wish::Unknown => {}
+    }
     let downgrade = desired.downgrade.map(|told| told.to_string());
     if downgrade.is_some() && downgrade != have.downgrade {
         spec.insert("downgrade", json!(downgrade));
@@ -99,6 +108,11 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     let parts = [("metadata", metadata), ("spec", spec)];
     parts.into_iter().filter(|(_, part)| !part.is_empty()).for_each(|(name, part)| patch[name] = json!(part));
     Some(patch)
+}
+
+/// In a merge, what is left out stays.
+fn users(ToldAuth { enabled, users }: &ToldAuth) -> Value {
+    json!({"enabled": enabled, "users": (!users.is_empty()).then_some(users)})
 }
 
 /// The merge patch that tells a member's pod its options, if nobody has told the member anything since it was read.

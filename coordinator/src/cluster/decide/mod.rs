@@ -12,6 +12,7 @@
 pub mod addresses;
 pub mod adoption;
 pub mod agents;
+pub mod auth;
 pub mod backups;
 pub mod certificates;
 pub mod cleanup;
@@ -265,8 +266,13 @@ impl Decision {
             backups: backups::due(cluster, facts),
             course,
             members: members(target, &step, size, facts),
+            desired: Desired {
+                held: hold.held,
+                serves: incarnation::serves(&incarnation, facts),
+                auth: auth::wish(&wanted.encryption, &incarnation, facts),
+                ..desired
+            },
             wanted,
-            desired: Desired { held: hold.held, serves: incarnation::serves(&incarnation, facts), ..desired },
             incarnation,
             target,
         };

@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::{
     cluster::{
         decide::{
+            auth,
             certificates::{self, Unvouched},
             installation::Rivals,
             places,
@@ -95,6 +96,14 @@ pub enum Refusal {
          leave it out", if *.encrypted { "is encrypted" } else { "is plain" }
     )]
     SecurityFixed { traffic: &'static str, encrypted: bool },
+    #[error(
+        "spec.security.auth: the cluster's traffic with clients is plain, so that nobody can be told from another: leave it out"
+    )]
+    AuthNeedsEncryption,
+    #[error(
+        "there are more EtcdUsers than the members can be told of: what was told last stands, until there are fewer"
+    )]
+    TooManyUsers,
     #[error("{0}")]
     Unvouched(Unvouched),
     #[error("the data of EtcdRestore {restore}, which the cluster is to begin with, cannot be had: {words}")]
@@ -102,7 +111,7 @@ pub enum Refusal {
 }
 
 /// All reasons.
-pub const REASONS: [&str; 22] = [
+pub const REASONS: [&str; 24] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -121,6 +130,8 @@ pub const REASONS: [&str; 22] = [
     "SpaceExhausted",
     "VersionRefused",
     "SecurityFixed",
+    "AuthNeedsEncryption",
+    "TooManyUsers",
     "AuthorityLost",
     "AuthorityExchanged",
     "AuthorityExpired",
@@ -150,6 +161,8 @@ impl Refusal {
             | Self::SpaceExhausted(_)
             | Self::VersionRefused(_)
             | Self::SecurityFixed { .. }
+            | Self::AuthNeedsEncryption
+            | Self::TooManyUsers
             | Self::Unvouched(_)
             | Self::RestoreFailed { .. } => false,
         }
@@ -177,6 +190,8 @@ impl Refusal {
             Self::SpaceExhausted(_) => Notice::SPACE_EXHAUSTED,
             Self::VersionRefused(_) => "VersionRefused",
             Self::SecurityFixed { .. } => "SecurityFixed",
+            Self::AuthNeedsEncryption => "AuthNeedsEncryption",
+            Self::TooManyUsers => "TooManyUsers",
             Self::Unvouched(why) => why.reason(),
             Self::RestoreFailed { .. } => "RestoreFailed",
         }
@@ -211,6 +226,12 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     }
     if let Some(fixed) = fixed(&wanted.encryption, incarnation, asked) {
         return Some(fixed);
+    }
+    if wanted.encryption.auth == Some(true) && !incarnation.encrypted.client {
+        return Some(Refusal::AuthNeedsEncryption);
+    }
+    if auth::is_crowded(&wanted.encryption, facts) {
+        return Some(Refusal::TooManyUsers);
     }
     if let Some(claim) = places::foreign(facts) {
         return Some(Refusal::StaleVolume { claim: claim.to_owned(), uid: cluster.uid().unwrap_or_default() });

@@ -32,6 +32,7 @@ use etcd_operator_shared::{
         EtcdCluster, EtcdMemberStatus,
         member::{Peer, Role},
     },
+    auth::User,
     names,
 };
 use jiff::Timestamp;
@@ -81,6 +82,8 @@ pub struct Facts {
     pub authorities: Option<Known>,
     /// Number of the cluster's list of revoked certificates, as far as this process has read it.
     pub revoked: Option<i64>,
+    /// The cluster's EtcdUsers that are not on their way out, and what they may do; `None` where they are not known.
+    pub users: Option<Vec<User>>,
     /// The cluster's EtcdBackups; `None` where they are not known.
     pub backups: Option<Vec<archive::Backup>>,
     /// The EtcdRestore that the cluster names, where there is one.
@@ -322,7 +325,10 @@ impl Facts {
     #[must_use]
     pub fn told_revoked(&self) -> Option<i64> {
         let all = self.slots.values().filter_map(|slot| slot.member.as_ref()?.certificates.as_ref()?.answered.as_ref());
-        all.filter(|answered| answered.client.is_some()).map(|answered| answered.revoked).min().unwrap_or(Some(i64::MAX))
+        all.filter(|answered| answered.client.is_some())
+            .map(|answered| answered.revoked)
+            .min()
+            .unwrap_or(Some(i64::MAX))
     }
 
     /// The member that was told the latest list of revoked certificates, and the list's number.

@@ -142,7 +142,9 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::ShrinkUnsupported { .. }
                 | Refusal::SpaceExhausted(_)
                 | Refusal::VersionRefused(_)
-                | Refusal::SecurityFixed { .. },
+                | Refusal::SecurityFixed { .. }
+                | Refusal::AuthNeedsEncryption
+                | Refusal::TooManyUsers,
             )
             | None,
             Step::Look(_)

@@ -1,10 +1,14 @@
 //! Claims about who gets a certificate, by example.
 
-use etcd_operator_shared::api::{EtcdCluster, EtcdUserSpec, EtcdUserStatus, cluster::Incarnation};
+use etcd_operator_shared::api::{
+    EtcdCluster, EtcdUserSpec, EtcdUserStatus,
+    cluster::Incarnation,
+    member::{AuthStatus, ToldAuth, Ungranted},
+};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::decide::incarnation;
+use crate::{cluster::decide::incarnation, user::facts::Grant};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -33,7 +37,7 @@ fn encrypted() -> EtcdCluster {
 }
 
 fn decided(user: &EtcdUser, cluster: Option<&EtcdCluster>, others: &[EtcdUser]) -> Verdict {
-    decide(user, &Facts::of(user, cluster, others), now())
+    decide(user, &Facts::of(user, cluster, others, None), now())
 }
 
 fn reason(verdict: Verdict) -> &'static str {
@@ -99,7 +103,7 @@ fn of_two_that_name_one_secret_the_elder_has_it() {
 fn a_certificate_rests_for_two_thirds_of_its_time() {
     let app = user("app");
     let app = issued(app.clone(), decided(&app, Some(&encrypted()), &[]), 90);
-    let facts = Facts::of(&app, Some(&encrypted()), &[]);
+    let facts = Facts::of(&app, Some(&encrypted()), &[], None);
     let rest = |hours: i64| match decide(&app, &facts, now() + SignedDuration::from_hours(hours)) {
         Verdict::Rests(_, rest) => Some(rest.as_secs() / 3600),
         Verdict::Issue(_) | Verdict::Revoke(..) | Verdict::Refused(_) => None,
@@ -175,6 +179,28 @@ fn no_more_are_issued_than_are_kept_account_of() {
     assert_eq!(reason(decided(&app, Some(&encrypted()), &[])), "TooManyCertificates");
     app.spec.reissue = 1;
     assert_eq!(reason(decided(&app, Some(&encrypted()), &[])), "Issue");
+}
+
+#[test]
+fn a_user_is_granted_what_the_leaders_agent_says_of_what_is_wanted_now() {
+    let (app, wanted) = (user("app"), ToldAuth { enabled: true, users: "[]".into() });
+    let grant = |auth: Option<bool>, said: Option<AuthStatus>| {
+        let mut cluster = cluster(&json!({"client": {"mode": "Auto"}, "auth": auth}), true);
+        cluster.status.as_mut().unwrap().auth = said;
+        Facts::of(&app, Some(&cluster), &[], Some(&wanted)).grant
+    };
+    let done = AuthStatus { wanted: wanted.digest(), enabled: true, ..AuthStatus::default() };
+    assert_eq!((grant(None, Some(done.clone())), grant(Some(false), None)), (Grant::Unmanaged, Grant::Off));
+    assert_eq!(
+        (grant(Some(true), None), grant(Some(true), Some(done.clone()))),
+        (Grant::Pending(None), Grant::Granted)
+    );
+    let former = AuthStatus { wanted: "former".into(), ..done.clone() };
+    assert_eq!(grant(Some(true), Some(former)), Grant::Pending(None));
+    let off = AuthStatus { enabled: false, trouble: Some("why".into()), ..done.clone() };
+    assert_eq!(grant(Some(true), Some(off)), Grant::Pending(Some("why".into())));
+    let ungranted = vec![Ungranted { user: "app".into(), why: "foreign".into() }];
+    assert_eq!(grant(Some(true), Some(AuthStatus { ungranted, ..done })), Grant::Ungranted("foreign".into()));
 }
 
 #[test]

@@ -9,7 +9,10 @@ use super::{
     maintenance::Chore,
     security::Encrypted,
 };
-use crate::api::word::{self, Word};
+use crate::api::{
+    member::AuthStatus,
+    word::{self, Word},
+};
 
 /// What the coordinator adds up from the members.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
@@ -85,6 +88,9 @@ pub struct EtcdClusterStatus {
     /// Its backups, where it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSummary>,
+    /// What was done about etcd's users, as the agent of the member that leads said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthStatus>,
     /// What agents have lately done for the databases, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

@@ -6,7 +6,7 @@ use etcd_operator_shared::{
     api::{
         Word,
         cluster::{End, Keep, Phase},
-        member::Notice,
+        member::{AuthStatus, Notice},
     },
     names,
 };
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    Derived, Input, backups, certificates,
+    Derived, Input, auth, backups, certificates,
     condition::{self, ConditionUpdate, Status},
     tally::{Serving, Tally},
     template,
@@ -33,6 +33,7 @@ pub const REFUSED: &str = "Refused";
 pub fn of(
     mut conditions: Vec<Condition>,
     derived: &Derived<'_>,
+    users: Option<&AuthStatus>,
     phase: Phase,
     generation: Option<i64>,
     now: Timestamp,
@@ -56,6 +57,10 @@ pub fn of(
         match backups::healthy(derived.input, now) {
             Some(says) => condition::upsert(&mut conditions, says, generation, now),
             None => conditions.retain(|condition| condition.type_ != backups::KIND),
+        }
+        match auth::enabled(derived.input, care, users) {
+            Some(says) => condition::upsert(&mut conditions, says, generation, now),
+            None => conditions.retain(|condition| condition.type_ != auth::KIND),
         }
         match certificates::certified(derived.input, care, now) {
             Some(says) => condition::upsert(&mut conditions, says, generation, now),

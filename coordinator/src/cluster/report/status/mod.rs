@@ -6,6 +6,7 @@
 //! ```
 //! Pure: the same facts give the same status, so nothing is written when nothing changed. Unknown is shown as unknown.
 
+pub mod auth;
 pub mod backups;
 pub mod certificates;
 mod chores;
@@ -78,7 +79,8 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     let derived = Derived::of(input);
     let phase = phase::of(before.phase, before.cluster_id.is_some(), &derived);
     let generation = input.cluster.metadata.generation;
-    let conditions = conditions::of(before.conditions, &derived, phase, generation, now);
+    let auth = auth::said(input, before.auth);
+    let conditions = conditions::of(before.conditions, &derived, auth.as_ref(), phase, generation, now);
     let Tally { ready, leader, version, cluster_version, cluster_id, db_size, members, .. } = derived.tally;
     let formed = cluster_id.is_some() || before.cluster_id.is_some();
     let course = input.decision.care.as_ref().map(|care| &care.course);
@@ -96,6 +98,7 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     EtcdClusterStatus {
         backup: backups::summary(input, before.backup),
         chores: chores::of(input.facts, before.chores),
+        auth,
         observed_generation: generation,
         phase: Some(phase),
         conditions,
