@@ -141,8 +141,8 @@ impl Authorities {
         self.lists().get(life).copied()
     }
 
-    /// Puts these on a cluster's list, for good: whoever asks from now on is given one with them on it. `None` where there are no
-    /// authorities any more, so that nobody believes what they have signed.
+    /// Puts these on a cluster's list, for good: whoever asks from now on is given one with them on it. `None` where
+    /// there are no authorities any more, so that nobody believes what they have signed.
     pub async fn revoke(&self, api: &ApiServer, life: &str, news: &[Revoked]) -> Result<Option<Arc<Pair>>, Failed> {
         let now = Timestamp::now();
         match self.of(api, life).await? {

@@ -1,5 +1,5 @@
-//! Promise: where the spec says so etcd asks what a client may do: an EtcdUser reads and writes its keys and no others, one that is
-//! deleted nothing, and all that a cluster does for itself goes on.
+//! Promise: where the spec says so etcd asks what a client may do: an EtcdUser reads and writes its keys and no others,
+//! one that is deleted nothing, and all that a cluster does for itself goes on.
 
 use crate::encrypted::encrypted;
 use crate::harness::etcd::{Etcd, User};

@@ -1,5 +1,5 @@
-//! Promise: a certificate that is revoked opens no member's port any more, within seconds, on each version of etcd; nobody else is shut
-//! out, and a member that begins later, even alone, knows of it.
+//! Promise: a certificate that is revoked opens no member's port any more, within seconds, on each version of etcd;
+//! nobody else is shut out, and a member that begins later, even alone, knows of it.
 
 use crate::encrypted::encrypted;
 use crate::harness::etcd::{Etcd, User};

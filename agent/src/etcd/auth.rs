@@ -1,6 +1,7 @@
 //! etcd's users and roles: looked at, and changed one step at a time.
 //!
-//! Each question goes through the log, as each change does: whoever is answered was so by a quorum. So nobody asks without a reason.
+//! Each question goes through the log, as each change does: whoever is answered was so by a quorum. So nobody asks
+//! without a reason.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +42,8 @@ impl Member {
         Ok(present)
     }
 
-    /// Whether etcd asks what a client may do: a password that cannot be right is refused for another reason. etcd writes that into its
-    /// log.
+    /// Whether etcd asks what a client may do: a password that cannot be right is refused for another reason. etcd
+    /// writes that into its log.
     pub async fn asks(&self) -> Result<bool, EtcdError> {
         let mut client = self.client().await?.auth_client();
         match bounded(client.authenticate(String::new(), String::new())).await {

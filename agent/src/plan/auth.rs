@@ -4,19 +4,21 @@
 //!   present (users, roles, permissions as etcd lists them)  ┐
 //!   wanted  (what the EtcdMember says)                      ┴─▶ steps, in this order:
 //!
-//!   1  root, with the role root                  AddUser, GiveRole       whoever has CN=root may do all, before anybody is asked
+//!   1  root, with the role root                  AddUser, GiveRole       CN=root may do all, before anybody is asked
 //!   2  what is too much goes                     DropUser, DropRole, TakeRole, Withdraw
 //!   3  what is missing comes                     AddRole, Permit, AddUser, GiveRole
 //!   4  etcd asks, or does not ask any more       Enable, Disable
 //! ```
-//! Guarantees: each step does no harm alone, and after a crash the next look begins with what is left, so one may crash between any two.
-//! Two agents that both think they are beside the leader go for the same end. `Enable` comes only from a look that finds nothing else
-//! to do, root with its role included, while every member answers CN=root: nobody is shut out who could let himself in again.
+//! Guarantees: each step does no harm alone, and after a crash the next look begins with what is left, so one may crash
+//! between any two. Two agents that both think they are beside the leader go for the same end. `Enable` comes only from
+//! a look that finds nothing else to do, root with its role included, while every member answers CN=root: nobody is
+//! shut out who could let himself in again.
 //!
-//! Ours is a user with the role of its own ([`auth::role`]), and that role. The role is made first and goes last, so that what a crash
-//! leaves is known as ours. Nothing else is touched but root, which gets what is missing.
+//! Ours is a user with the role of its own ([`auth::role`]), and that role. The role is made first and goes last, so
+//! that what a crash leaves is known as ours. Nothing else is touched but root, which gets what is missing.
 //!
-//! Caveat: etcd refuses a request that was under way while a user was changed (`revision of auth store is old`); clients try again.
+//! Caveat: etcd refuses a request that was under way while a user was changed (`revision of auth store is old`);
+//! clients try again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -55,8 +55,8 @@ pub struct Pools {
     pub revoked: Option<PathBuf>,
 }
 
-/// That etcd was told where the list of revoked certificates is, in the folder that goes with the pod: one that was started by an
-/// agent, or an order, of before does not look at any list.
+/// That etcd was told where the list of revoked certificates is, in the folder that goes with the pod: one that was
+/// started by an agent, or an order, of before does not look at any list.
 const ORDERED: &str = "client-revoked.ordered";
 
 /// Notes whether etcd is about to be told of a list.

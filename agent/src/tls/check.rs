@@ -136,8 +136,8 @@ impl Leaf {
         if common == Some(certificates::ROOT) { Ok(()) } else { Err(self.unfit(&"its common name is not root")) }
     }
 
-    /// Whether it is let in by a list of revoked certificates that its own authority has signed: etcd lets nobody in by one that it cannot
-    /// read.
+    /// Whether it is let in by a list of revoked certificates that its own authority has signed: etcd lets nobody in by
+    /// one that it cannot read.
     fn passes(&self, list: &str, now: Timestamp) -> Result<(), Rejected> {
         let unreadable = |error: &dyn std::fmt::Display| Rejected::Revocations(error.to_string());
         let list = CertificateRevocationListDer::from_pem_slice(list.as_bytes()).map_err(|error| unreadable(&error))?;

@@ -55,7 +55,8 @@ pub struct People {
 }
 
 impl People {
-    /// What the users of a cluster may do, who are not on their way out and break no rule; `None` while they are not known.
+    /// What the users of a cluster may do, who are not on their way out and break no rule; `None` while they are not
+    /// known.
     #[must_use]
     pub fn of(&self, cluster: &EtcdCluster) -> Option<Vec<User>> {
         let name = cluster.name_any();

@@ -152,8 +152,8 @@ impl Authority {
         Ok(Signed { chain, not_after })
     }
 
-    /// Signs a list of revoked certificates, PEM. It has to say when the next one comes: etcd and agents do not ask for that, so it
-    /// is as good as the authority, and the coordinator may be away.
+    /// Signs a list of revoked certificates, PEM. It has to say when the next one comes: etcd and agents do not ask for
+    /// that, so it is as good as the authority, and the coordinator may be away.
     ///
     /// # Errors
     /// When the authority is not valid any more.

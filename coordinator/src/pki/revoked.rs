@@ -60,8 +60,8 @@ impl Ledger {
         }
     }
 
-    /// The next one after both: a copy of before that was put back knows less than the members do. Of what is only on their list it
-    /// is not known when it ends, but not after its authority.
+    /// The next one after both: a copy of before that was put back knows less than the members do. Of what is only on
+    /// their list it is not known when it ends, but not after its authority.
     ///
     /// # Errors
     /// When the list is none of this authority, or there is no room.

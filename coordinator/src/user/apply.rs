@@ -6,9 +6,10 @@
 //!                           ├─ 404 ──▶ POST ── 409: another turn
 //!                           └─ 422: a Secret never changes its type, so it is somebody else's: left alone
 //! ```
-//! A crash anywhere costs one more certificate, and no application anything: what it has read stays valid. What was signed can be
-//! revoked, whatever crashed: its number was written down before, and stands there until it has ended or is on the list. The list stands
-//! beside the authority (`authorities`), where it outlives the EtcdUser and the EtcdCluster.
+//! A crash anywhere costs one more certificate, and no application anything: what it has read stays valid. What was
+//! signed can be revoked, whatever crashed: its number was written down before, and stands there until it has ended or
+//! is on the list. The list stands beside the authority (`authorities`), where it outlives the EtcdUser and the
+//! EtcdCluster.
 
 use etcd_operator_shared::{
     api::{EtcdUser, user::IssuedCertificate},
@@ -73,8 +74,8 @@ pub async fn issue(ctx: &Context, user: &EtcdUser, order: &Order) -> Result<Issu
     Ok(Issued { serial, not_after: signed.not_after, user })
 }
 
-/// Writes down which number the next certificate has, where that is not there yet, and that the user does not go before it is revoked.
-/// Both only if nobody has written since it was read: what is written down must not be lost.
+/// Writes down which number the next certificate has, where that is not there yet, and that the user does not go before
+/// it is revoked. Both only if nobody has written since it was read: what is written down must not be lost.
 async fn write_down(
     ctx: &Context,
     user: &EtcdUser,
@@ -105,8 +106,8 @@ pub fn holds(user: &EtcdUser) -> bool {
     user.finalizers().iter().any(|one| one == names::FINALIZER_REVOKE)
 }
 
-/// Revokes certificates of one user for good. Gives which list has them, where they are of this life's authority. Of authorities that are
-/// gone nothing is believed any more; `present` is the life whose members still do.
+/// Revokes certificates of one user for good. Gives which list has them, where they are of this life's authority. Of
+/// authorities that are gone nothing is believed any more; `present` is the life whose members still do.
 pub async fn revoke(
     ctx: &Context,
     user: &EtcdUser,

@@ -27,7 +27,8 @@ const RENEWED: (i32, i32) = (2, 3);
 /// Not more often, however little time an authority has left.
 const LEAST: SignedDuration = SignedDuration::from_secs(2);
 
-/// As many certificates of one user may be valid before another is issued that revokes none; the schema takes twice as many.
+/// As many certificates of one user may be valid before another is issued that revokes none; the schema takes twice as
+/// many.
 const MANY: usize = 32;
 
 /// What is due.
@@ -202,8 +203,9 @@ pub fn valid(user: &EtcdUser, now: Timestamp) -> Vec<IssuedCertificate> {
     user.status.iter().flat_map(|status| &status.certificates).filter(|one| !ended(one)).cloned().collect()
 }
 
-/// The serial number that the next certificate gets, and what is written down before it is issued; `None`: it is written down already,
-/// since an attempt before this one has failed, or its answer was lost. `end`: when the certificate ends at the latest.
+/// The serial number that the next certificate gets, and what is written down before it is issued; `None`: it is
+/// written down already, since an attempt before this one has failed, or its answer was lost. `end`: when the
+/// certificate ends at the latest.
 #[must_use]
 pub fn account(
     user: &EtcdUser,

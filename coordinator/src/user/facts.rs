@@ -50,7 +50,8 @@ pub struct Cluster {
 }
 
 impl Facts {
-    /// `others`: the EtcdUsers of the namespace. `wanted`: what the cluster's members are to be told, where that is known.
+    /// `others`: the EtcdUsers of the namespace. `wanted`: what the cluster's members are to be told, where that is
+    /// known.
     #[must_use]
     pub fn of<'a>(
         user: &EtcdUser,

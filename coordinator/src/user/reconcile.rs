@@ -54,8 +54,8 @@ pub async fn reconcile(user: Arc<EtcdUser>, ctx: Arc<Context>) -> Result<Action,
     Ok(Action::requeue(if waits { again.min(REFUSED) } else { again }))
 }
 
-/// Lets a user go: once what it may have been issued is revoked, and every member of its cluster is told. The members' agents are not
-/// waited for: a member that is away goes by the list before it lets anybody in again.
+/// Lets a user go: once what it may have been issued is revoked, and every member of its cluster is told. The members'
+/// agents are not waited for: a member that is away goes by the list before it lets anybody in again.
 async fn bid_farewell(ctx: &Context, user: &EtcdUser, facts: &Facts) -> Result<Action, Failed> {
     if !apply::holds(user) {
         return Ok(Action::await_change());

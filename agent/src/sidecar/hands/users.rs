@@ -106,8 +106,8 @@ async fn take(own: &Door, step: &Step) -> Result<(), EtcdError> {
     Ok(())
 }
 
-/// Whether every member lets in who has CN=root, by certificates that its agent has checked to be root's too: once etcd asks, nobody
-/// else may do anything there.
+/// Whether every member lets in who has CN=root, by certificates that its agent has checked to be root's too: once etcd
+/// asks, nobody else may do anything there.
 async fn prove(Task { own, others, members, .. }: &Task) -> Result<(), String> {
     for door in std::iter::once(own).chain(others) {
         let said = door.etcd.status().await;

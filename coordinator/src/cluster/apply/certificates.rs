@@ -75,8 +75,8 @@ pub async fn answer(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, care: &C
     (answers, failed)
 }
 
-/// A cluster's authorities. Where their Secret is a copy of before, they take what has been revoked since from the members first: no
-/// member is told less than it knows.
+/// A cluster's authorities. Where their Secret is a copy of before, they take what has been revoked since from the
+/// members first: no member is told less than it knows.
 pub async fn whole(ctx: &Context, life: &str, namespace: &str, facts: &Facts) -> Result<Option<Arc<Pair>>, Failed> {
     let Some(pair) = ctx.authorities.of(&ctx.api, life).await? else { return Ok(None) };
     let Some((number, member)) = facts.latest_revoked().filter(|(number, _)| *number > pair.revoked.number) else {

@@ -320,8 +320,8 @@ impl Facts {
         (0..self.replicas()).filter(|ordinal| self.slots.get(ordinal).is_none_or(|slot| slot.pod.is_none()))
     }
 
-    /// Number of the list of revoked certificates that every member was told which lets clients in by certificates; `None`: some of
-    /// them knows of no list.
+    /// Number of the list of revoked certificates that every member was told which lets clients in by certificates;
+    /// `None`: some of them knows of no list.
     #[must_use]
     pub fn told_revoked(&self) -> Option<i64> {
         let all = self.slots.values().filter_map(|slot| slot.member.as_ref()?.certificates.as_ref()?.answered.as_ref());

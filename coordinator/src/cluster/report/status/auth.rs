@@ -1,4 +1,5 @@
-//! AuthEnabled: whether etcd asks what a client may do. Only a cluster whose spec says something of it has the condition.
+//! AuthEnabled: whether etcd asks what a client may do. Only a cluster whose spec says something of it has the
+//! condition.
 
 use etcd_operator_shared::api::member::AuthStatus;
 

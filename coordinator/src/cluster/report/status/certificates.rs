@@ -83,7 +83,8 @@ fn first(input: Input<'_>) -> Option<(String, Timestamp)> {
     ends.min_by_key(|(_, end)| *end)
 }
 
-/// Members whose etcd was started without a list of revoked certificates, by an operator of before, where something was revoked.
+/// Members whose etcd was started without a list of revoked certificates, by an operator of before, where something was
+/// revoked.
 fn lenient(input: Input<'_>) -> Option<String> {
     /// The number of a list on which nothing ever stood.
     const FIRST: i64 = 1;
