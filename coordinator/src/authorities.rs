@@ -58,6 +58,9 @@ impl Authorities {
     /// The authorities of a cluster that is being founded: made, unless somebody has. Never called later: members that know
     /// others would not believe these.
     pub async fn found(&self, api: &ApiServer, whose: &Whose, life: Duration) -> Result<Arc<Pair>, Failed> {
+        if let Some(pair) = self.known(&whose.life) {
+            return Ok(pair);
+        }
         let name = names::authorities(&whose.life);
         let unable = |error: PkiError| Failed {
             attempt: format!("make Secret {name}"),
@@ -68,19 +71,21 @@ impl Authorities {
         match api.create(&self.secret(whose, &pair)).await {
             Ok(_) => Ok(self.keep(&whose.life, pair, Instant::now())),
             Err(failed @ Failed { cause: Cause::Exists, .. }) => self.read(api, &whose.life).await?.ok_or(failed),
-            Err(failed) => Err(failed),
+            Err(failed) => Err(unkept(&self.namespace, failed)),
         }
     }
 
     /// The authorities of a cluster, as they were a moment ago; `None` where there are none.
     pub async fn of(&self, api: &ApiServer, life: &str) -> Result<Option<Arc<Pair>>, Failed> {
-        let now = Instant::now();
-        let known =
-            self.lock().get(life).filter(|(_, at)| now.duration_since(*at) < FRESH).map(|(pair, _)| Arc::clone(pair));
-        match known {
+        match self.known(life) {
             Some(pair) => Ok(Some(pair)),
             None => self.read(api, life).await,
         }
+    }
+
+    fn known(&self, life: &str) -> Option<Arc<Pair>> {
+        let all = self.lock();
+        all.get(life).filter(|(_, at)| at.elapsed() < FRESH).map(|(pair, _)| Arc::clone(pair))
     }
 
     async fn read(&self, api: &ApiServer, life: &str) -> Result<Option<Arc<Pair>>, Failed> {
@@ -152,6 +157,27 @@ impl Authorities {
     }
 }
 
+/// What a person can do where a cluster cannot begin for want of authorities.
+fn unkept(namespace: &str, failed: Failed) -> Failed {
+    match failed.cause {
+        Cause::Refused(words) => Failed {
+            attempt: format!(
+                "keep the certificate authorities of the cluster as a Secret in namespace {namespace} (give the coordinator the right to,                  or set spec.security.peer.mode and spec.security.client.mode to Plain)"
+            ),
+            cause: Cause::Refused(words),
+        },
+        Cause::Conflict
+        | Cause::Exists
+        | Cause::Foreign(_)
+        | Cause::Missing
+        | Cause::Timeout
+        | Cause::Unavailable(_)
+        | Cause::Unreadable(_)
+        | Cause::Dropped
+        | Cause::Broken(_) => failed,
+    }
+}
+
 /// Reads them from their Secret.
 fn read(secret: &Secret) -> Result<Pair, String> {
     let text = |key: &str| {
@@ -210,6 +236,17 @@ mod tests {
         assert_eq!(read(&secret).err().unwrap(), "its client.crt and client.key: the key is not the certificate's");
         secret.data.as_mut().unwrap().remove("peer.key");
         assert_eq!(read(&secret).err().unwrap(), "it has no peer.key");
+    }
+
+    #[test]
+    fn a_coordinator_that_may_not_keep_them_says_what_a_person_can_do() {
+        let failed = |cause| unkept("system", Failed { attempt: "create Secret etcd-ca-u".into(), cause }).to_string();
+        let forbidden = failed(Cause::Refused("secrets is forbidden".into()));
+        for part in ["in namespace system", "give the coordinator the right", "mode to Plain", ": secrets is forbidden"]
+        {
+            assert!(forbidden.contains(part), "{forbidden}");
+        }
+        assert_eq!(failed(Cause::Missing), "cannot create Secret etcd-ca-u: it does not exist", "the namespace goes");
     }
 
     #[test]

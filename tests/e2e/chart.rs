@@ -4,7 +4,7 @@
 //! The release is kept to the namespace of the test, where it makes all its objects. Outside are the kinds alone, which are everybody's: the
 //! release of one test takes them over as they are, and gives them up at the end.
 
-use crate::harness::demo::spec;
+use crate::harness::demo::unsaid;
 use crate::harness::stage::{agent_image, apply_kinds};
 use crate::harness::{Client, Demo, Manner, PATIENCE, Stage, holds, play, until};
 use crate::in_cluster;
@@ -62,7 +62,7 @@ async fn live(release: &Release<'_>) -> Result<()> {
     release.is_refused_the_kinds_of_others().await?;
     let notes = release.install(&["--take-ownership", "--force-conflicts"]).await?;
     ensure!(notes.contains(&format!("looks after {}.", stage.namespace)), "Helm says {notes}");
-    let (demo, took) = Demo::up(stage, "demo", spec(3)).await?;
+    let (demo, took) = Demo::up(stage, "demo", unsaid(3)).await?;
     stage.say(format!("Ready after {:.2} s by an operator that Helm has installed", took.as_secs_f64()));
     let id = demo.all_vote().await?;
     let before = State::of(&demo).await?;
@@ -117,7 +117,7 @@ async fn removed_and_installed_again(
 
 async fn take_over(release: &Release<'_>) -> Result<()> {
     in_cluster::install(release.stage).await?;
-    let (demo, _) = Demo::up(release.stage, "demo", spec(3)).await?;
+    let (demo, _) = Demo::up(release.stage, "demo", unsaid(3)).await?;
     let before = State::of(&demo).await?;
     // The kinds are the other test's to take over.
     release.install(&["--set", "crds.install=false", "--take-ownership", "--force-conflicts"]).await?;

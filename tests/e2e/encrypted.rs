@@ -1,7 +1,7 @@
 //! Promise: encrypted traffic lets nobody in without a certificate of the cluster, people need no flags, certificates are renewed
 //! without a restart, and all that a plain cluster survives an encrypted one survives too.
 
-use crate::harness::demo::spec_with;
+use crate::harness::demo::unsaid;
 use crate::harness::etcd::{Etcd, User};
 use crate::harness::{Client, Demo, Loss, Manner, PATIENCE, play, until};
 use anyhow::{Context, Result, bail, ensure};
@@ -119,9 +119,9 @@ fn a_pod_begins_with_the_certificates_on_its_volume_while_the_coordinator_is_awa
     });
 }
 
-/// A cluster all of whose traffic is encrypted.
+/// A cluster all of whose traffic is encrypted, since nothing else is said.
 pub fn encrypted(size: u32, fields: &Value) -> Value {
-    let mut all = spec_with(size, json!({"security": {"peer": {"mode": "Auto"}, "client": {"mode": "Auto"}}}));
+    let mut all = unsaid(size);
     crate::harness::demo::merge(&mut all, fields.clone());
     all
 }

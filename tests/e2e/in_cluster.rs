@@ -1,6 +1,6 @@
 //! Promise: the operator is installed with one file, and works from inside the cluster.
 
-use crate::harness::demo::spec;
+use crate::harness::demo::unsaid;
 use crate::harness::stage::agent_image;
 use crate::harness::{Demo, Manner, Stage, play};
 use anyhow::{Context, Result, ensure};
@@ -38,7 +38,7 @@ pub async fn install(stage: &Stage) -> Result<()> {
 async fn it_makes_a_cluster(stage: &Stage) -> Result<()> {
     let rollout = ["-n", &stage.namespace, "rollout", "status", "deployment/etcd-coordinator", "--timeout=90s"];
     stage.kubectl.run(&rollout).await?;
-    let (demo, took) = Demo::up(stage, "demo", spec(3)).await?;
+    let (demo, took) = Demo::up(stage, "demo", unsaid(3)).await?;
     stage.say(format!("Ready after {:.2} s by a coordinator in the cluster", took.as_secs_f64()));
     demo.all_vote().await?;
     let members = stage.kubectl.run(&["-n", &stage.namespace, "get", "etcdc,etcdm"]).await?;

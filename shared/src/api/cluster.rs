@@ -107,7 +107,8 @@ pub struct EtcdClusterSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub pod: PodTemplate,
 
-    /// Encryption of the traffic between members and with clients. It cannot be changed once the cluster exists.
+    /// Encryption of the traffic between members and with clients: both are encrypted unless this says otherwise. It cannot be changed
+    /// once the cluster exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security: Option<Security>,
 

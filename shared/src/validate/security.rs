@@ -15,7 +15,7 @@ const LEAST_LEAF: Duration = Duration::from_secs(10);
 /// Encryption as it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encryption {
-    /// Whether traffic between members is to be encrypted; `None`: as the cluster began.
+    /// Whether traffic between members is to be encrypted; `None`: as the cluster began, and yes in one that begins.
     pub peer: Option<bool>,
     /// Whether traffic with clients is.
     pub client: Option<bool>,

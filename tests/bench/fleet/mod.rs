@@ -309,6 +309,8 @@ fn object(cluster: usize) -> Result<DynamicObject> {
             "size": MEMBERS,
             "version": "v3.5.21",
             "storage": {"size": "512Mi", "storageClassName": "local"},
+            // The agents of the herd ask for no certificates.
+            "security": {"peer": {"mode": "Plain"}, "client": {"mode": "Plain"}},
         },
     }))?)
 }

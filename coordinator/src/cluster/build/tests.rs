@@ -1,7 +1,7 @@
 //! Claims about the objects, checked on their JSON as the API server sees it.
 
 use etcd_operator_shared::{
-    api::{EtcdCluster, member::Peer},
+    api::{EtcdCluster, cluster::Encrypted, member::Peer},
     validate,
 };
 use serde_json::{Value, json};
@@ -17,13 +17,16 @@ pub struct Plan {
     desired: Desired,
 }
 
+/// Of a cluster whose traffic began plain, but where the spec says that it is encrypted.
 pub fn plan(mut spec: Value) -> Plan {
     spec["version"] = json!("v3.5.21");
     let mut cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
     cluster.metadata.namespace = Some("ns".into());
     cluster.metadata.uid = Some("u".into());
     let wanted = validate::cluster(&cluster).unwrap();
-    let incarnation = crate::cluster::decide::incarnation::first(&cluster, &wanted);
+    let (peer, client) = (wanted.encryption.peer.unwrap_or(false), wanted.encryption.client.unwrap_or(false));
+    let first = crate::cluster::decide::incarnation::first(&cluster, &wanted);
+    let incarnation = Incarnation { encrypted: Encrypted { peer, client }, ..first };
     let size = if wanted.size == 0 { 3 } else { wanted.size };
     let desired = Desired { size, stopped: wanted.size == 0, ..Desired::default() };
     Plan { cluster, wanted, incarnation, desired }

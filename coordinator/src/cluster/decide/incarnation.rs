@@ -37,8 +37,9 @@ use crate::{
     ownership::Owner,
 };
 
-/// What is encrypted in a cluster that begins, where its spec does not say.
-const UNSAID: Encrypted = Encrypted { peer: false, client: false };
+/// What is encrypted in a life that begins, where the spec does not say. One that has begun goes on as it was recorded, whatever
+/// stands here.
+const UNSAID: Encrypted = Encrypted { peer: true, client: true };
 
 /// How far a cluster is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,22 +220,21 @@ pub fn founders(incarnation: &Incarnation) -> u32 {
 /// The first incarnation of a cluster.
 #[must_use]
 pub fn first(cluster: &EtcdCluster, wanted: &Wanted) -> Incarnation {
-    incarnation(cluster, wanted, 1, UNSAID)
+    incarnation(cluster, wanted, 1)
 }
 
 /// The incarnation after one that has ended: another number, hence another token, hence other IDs.
 #[must_use]
 pub fn next(cluster: &EtcdCluster, wanted: &Wanted, ended: &Incarnation) -> Incarnation {
-    incarnation(cluster, wanted, ended.number + 1, ended.encrypted)
+    incarnation(cluster, wanted, ended.number + 1)
 }
 
-/// What is encrypted: as the spec says, else as `before`.
-#[must_use]
-pub fn encrypted(encryption: &Encryption, before: Encrypted) -> Encrypted {
-    Encrypted { peer: encryption.peer.unwrap_or(before.peer), client: encryption.client.unwrap_or(before.client) }
+/// What is encrypted in a life that begins.
+fn encrypted(encryption: &Encryption) -> Encrypted {
+    Encrypted { peer: encryption.peer.unwrap_or(UNSAID.peer), client: encryption.client.unwrap_or(UNSAID.client) }
 }
 
-fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64, before: Encrypted) -> Incarnation {
+fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64) -> Incarnation {
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
     let Owner { uid, life } = Owner::of(cluster);
@@ -247,7 +247,7 @@ fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64, before: Encr
         has_store: true,
         members_created: false,
         quota_backend: Some(quota::text(quota::of(wanted.storage))),
-        encrypted: encrypted(&wanted.encryption, before),
+        encrypted: encrypted(&wanted.encryption),
         ended: None,
     }
 }

@@ -11,7 +11,7 @@ use etcd_operator_shared::{
         EtcdCluster, Word,
         cluster::{End, Incarnation},
     },
-    ids, names,
+    ids, names, validate,
 };
 use futures::future::{join, try_join_all};
 use jiff::Timestamp;
@@ -35,10 +35,13 @@ use crate::{
         outcome::Seen,
     },
     ownership::Owner,
+    pki::Pair,
 };
 
-/// Writes that an incarnation begins, before anything of it exists.
+/// Writes that an incarnation begins, before anything of it exists but its authorities: one that is to be encrypted and can have none
+/// does not begin, and so can still begin plain.
 pub async fn begin(ctx: &Context, seen: &Seen, incarnation: &Incarnation) -> Result<Seen, Failed> {
+    authorities(ctx, &seen.cluster, incarnation).await?;
     let cluster = write(ctx, &seen.cluster, incarnation).await?;
     let facts =
         match (&seen.cluster.status.as_ref().and_then(|status| status.incarnation.as_ref()), &incarnation.data_uid) {
@@ -54,11 +57,8 @@ pub async fn begin(ctx: &Context, seen: &Seen, incarnation: &Incarnation) -> Res
 pub async fn make_members(ctx: &Context, seen: &Seen, decision: &Decision, care: &Care) -> Result<Seen, Failed> {
     let plan = apply::blueprint(ctx, seen, decision, care);
     let incarnation = &care.incarnation;
-    let authorities = match incarnation.encrypted.is_off() {
-        true => None,
-        // Members that ask for certificates must find somebody who vouches for them.
-        false => Some(ctx.authorities.found(&ctx.api, &whose(&seen.cluster), care.wanted.encryption.authority).await?),
-    };
+    // Members that ask for certificates must find somebody who vouches for them.
+    let authorities = authorities(ctx, &seen.cluster, incarnation).await?;
     let known = authorities.as_deref().map(|pair| Held::of(pair, Timestamp::now()));
     let plan = Blueprint { authority: known.as_ref().map(|held| held.client.as_str()), ..plan };
     let founders = async {
@@ -72,6 +72,20 @@ pub async fn make_members(ctx: &Context, seen: &Seen, decision: &Decision, care:
     let (made, cluster) = founders?;
     let facts = seen.facts.clone().with_members(made);
     Ok(Seen { cluster, facts: Facts { authorities: known.map(Known::Held), ..facts } })
+}
+
+/// The authorities of a cluster no member of which exists yet, where its traffic is to be encrypted. One that goes on with former data
+/// has members that believe the former ones.
+async fn authorities(
+    ctx: &Context,
+    cluster: &EtcdCluster,
+    incarnation: &Incarnation,
+) -> Result<Option<Arc<Pair>>, Failed> {
+    if incarnation.encrypted.is_off() || incarnation.members_created {
+        return Ok(None);
+    }
+    let Ok(encryption) = validate::encryption(cluster.spec.security.as_ref()) else { return Ok(None) };
+    ctx.authorities.found(&ctx.api, &whose(cluster), encryption.authority).await.map(Some)
 }
 
 fn whose(cluster: &EtcdCluster) -> Whose {

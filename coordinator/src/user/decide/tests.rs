@@ -62,8 +62,8 @@ fn a_user_of_an_encrypted_cluster_that_has_begun_gets_a_certificate() {
     let app = user("app");
     assert_eq!(reason(decided(&app, Some(&encrypted()), &[])), "Issue");
     assert_eq!(reason(decided(&app, None, &[])), "NoSuchCluster");
-    assert_eq!(reason(decided(&app, Some(&cluster(&json!({}), true)), &[])), "PlainTraffic");
-    let peers = cluster(&json!({"peer": {"mode": "Auto"}}), true);
+    assert_eq!(reason(decided(&app, Some(&cluster(&json!({}), true)), &[])), "Issue");
+    let peers = cluster(&json!({"client": {"mode": "Plain"}}), true);
     assert_eq!(reason(decided(&app, Some(&peers), &[])), "PlainTraffic");
     let young = cluster(&json!({"client": {"mode": "Auto"}}), false);
     assert_eq!(reason(decided(&app, Some(&young), &[])), "ClusterNotBegun", "its authorities may not be there");

@@ -1,4 +1,6 @@
 //! Whether traffic is encrypted, and who vouches for whom.
+//!
+//! No mode has a default in the schema: it would be read into objects of before, whose traffic is plain and stays so.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -23,7 +25,7 @@ pub struct Security {
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerSecurity {
-    /// Left out: as the cluster began.
+    /// Left out: Auto for data that begins, and as it began for data that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<SecurityMode>,
 }
@@ -32,7 +34,7 @@ pub struct PeerSecurity {
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientSecurity {
-    /// Left out: as the cluster began.
+    /// Left out: Auto for data that begins, and as it began for data that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<SecurityMode>,
     /// Further names that the members' certificates are valid for, such as that of a load balancer.
@@ -47,7 +49,7 @@ pub struct ClientSecurity {
 pub enum SecurityMode {
     /// The operator issues them, and renews them without a restart.
     Auto,
-    /// There are none: traffic is plain.
+    /// There are none: traffic is plain, and who reaches the port may do everything.
     // Not `Off`: YAML as kubectl reads it takes that for a boolean.
     Plain,
 }

@@ -59,7 +59,8 @@ fn what_was_encrypted_goes_on_encrypted_whatever_the_spec_says() {
     let claims = (0..3).map(|k| FoundVolumeClaim { note: Some(noted.clone()), ..claim(k, 1) });
     assert_eq!(adopts(3, &left(claims.collect())).unwrap().encrypted, encrypted);
     assert!(
-        !note(&cluster("old", 3, false), &former(1)).contains("encrypted"),
+        !note(&cluster("old", 3, false), &Incarnation { encrypted: Encrypted::default(), ..former(1) })
+            .contains("encrypted"),
         "the note of a plain one is what it was"
     );
 }

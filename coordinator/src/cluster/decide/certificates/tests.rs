@@ -160,7 +160,8 @@ fn with_authorities_that_are_lost_exchanged_or_over_nobody_is_answered_and_a_per
 
 #[test]
 fn a_plain_cluster_answers_nobody_and_asks_for_no_authority() {
-    let (mut facts, plain) = (facts(), cluster(&json!({})));
+    let plain = cluster(&json!({"peer": {"mode": "Plain"}, "client": {"mode": "Plain"}}));
+    let mut facts = facts();
     asks_for(&mut facts, 1);
     assert_eq!(answers(&plain, &facts), []);
     let known = |cluster: &EtcdCluster| {

@@ -38,23 +38,38 @@ fn a_next_incarnation_begins_with_the_size_of_today_and_another_token() {
 }
 
 #[test]
-fn a_next_incarnation_is_encrypted_as_the_former_was_unless_the_spec_says_otherwise() {
-    let begins = |security: serde_json::Value, before: Option<Encrypted>| {
+fn a_life_begins_encrypted_unless_the_spec_says_otherwise_whatever_the_former_was() {
+    let begins = |security: serde_json::Value| {
         let spec = json!({"version": "v3.5.21", "security": security});
         let cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
         let wanted = etcd_operator_shared::validate::cluster(&cluster).unwrap();
         let one = first(&cluster, &wanted);
-        match before {
-            None => one.encrypted,
-            Some(encrypted) => next(&cluster, &wanted, &Incarnation { encrypted, ..one }).encrypted,
+        let formers = [(false, false), (true, true)].map(|(peer, client)| Encrypted { peer, client });
+        for encrypted in formers {
+            let two = next(&cluster, &wanted, &Incarnation { encrypted, ..one.clone() });
+            assert_eq!(two.encrypted, one.encrypted, "after {encrypted:?}");
         }
+        (one.encrypted.peer, one.encrypted.client)
     };
-    let both = |peer, client| Encrypted { peer, client };
-    assert_eq!(begins(json!({}), None), UNSAID);
-    assert_eq!(begins(json!({"peer": {"mode": "Auto"}}), None), both(true, UNSAID.client));
-    assert_eq!(begins(json!({}), Some(both(true, true))), both(true, true));
-    assert_eq!(begins(json!({}), Some(both(false, false))), both(false, false));
-    assert_eq!(begins(json!({"client": {"mode": "Plain"}}), Some(both(true, true))), both(true, false));
+    assert_eq!(begins(json!({})), (true, true));
+    assert_eq!(begins(json!(null)), (true, true));
+    assert_eq!(begins(json!({"client": {"mode": "Plain"}})), (true, false));
+    assert_eq!(begins(json!({"peer": {"mode": "Plain"}, "client": {"mode": "Plain"}})), (false, false));
+    assert_eq!(begins(json!({"peer": {"mode": "Plain"}, "client": {"mode": "Auto"}})), (false, true));
+}
+
+#[test]
+fn one_that_has_begun_goes_on_as_was_recorded_whatever_is_left_out() {
+    for encrypted in [(false, false), (true, false), (true, true)].map(|(peer, client)| Encrypted { peer, client }) {
+        let spec = json!({"version": "v3.5.21"});
+        let mut cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
+        let wanted = etcd_operator_shared::validate::cluster(&cluster).unwrap();
+        let begun = Incarnation { encrypted, members_created: true, ..first(&cluster, &wanted) };
+        cluster.status.get_or_insert_default().incarnation = Some(begun.clone());
+        let decision = decide(&cluster, &healthy(3), Waited::default());
+        assert_eq!(decision.care.unwrap().incarnation, begun);
+        assert_eq!(decision.refusal, None, "{encrypted:?}");
+    }
 }
 
 #[test]
