@@ -92,7 +92,7 @@ fn room_grows_with_the_keys_as_far_as_it_may_and_then_a_person_is_told() {
         until("the status tells what has grown", PATIENCE, async || {
             let status = demo.get().await?.status.context("it has a status")?;
             let has = (status.volume_size.as_deref(), status.quota_backend.as_deref());
-            ensure!(has == (Some("576Mi"), Some("144Mi")), "it says {has:?}");
+            ensure!(has == (Some("765Mi"), Some("144Mi")), "it says {has:?}");
             Ok(())
         })
         .await?;
@@ -102,7 +102,7 @@ fn room_grows_with_the_keys_as_far_as_it_may_and_then_a_person_is_told() {
             began.elapsed().as_secs_f64()
         ));
         ensure!(
-            sizes(&demo).await? == ["576Mi"; 3] && asks(&set(&demo).await?) == Some("576Mi".into()),
+            sizes(&demo).await? == ["765Mi"; 3] && asks(&set(&demo).await?) == Some("765Mi".into()),
             "volumes have not grown"
         );
         ensure!(uids(&demo).await? == pods && demo.restarts().await? == 0, "something was started again");
@@ -112,7 +112,7 @@ fn room_grows_with_the_keys_as_far_as_it_may_and_then_a_person_is_told() {
         let sentence = demo.says("Stalled", "True", "SpaceExhausted").await?;
         stage.say(&sentence);
         ensure!(sentence.contains("spec.storage.autoGrow.maxQuota of 144Mi"), "it says {sentence}");
-        demo.patch_spec(json!({"storage": {"autoGrow": {"maxQuota": "160Mi"}}})).await?;
+        demo.patch_spec(json!({"storage": {"autoGrow": {"maxQuota": "200Mi"}}})).await?;
         demo.says("Stalled", "False", "NotStalled").await?;
         demo.ready().await?;
         is_kept(&demo, 120).await?;

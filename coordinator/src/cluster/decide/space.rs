@@ -103,7 +103,7 @@ pub fn next(view: View) -> Room {
     let target = quota::next(quota).min(limits.quota).min(quota::most(largest));
     if target <= quota {
         Room::Exhausted(Exhausted { in_use, quota, limits, full })
-    } else if quota::fits(target, volume) {
+    } else if volume >= quota::needs(target) {
         Room::Quota(target)
     } else {
         Room::Volumes(round(quota::needs(target)).min(largest))

@@ -27,8 +27,8 @@ fn nothing_grows_before_most_of_the_quota_is_in_use() {
 
 #[test]
 fn volumes_grow_first_and_no_further_than_the_next_quota_needs() {
-    assert_eq!(next(view(80, 100, 512)), Room::Volumes(600 * MIB));
-    assert_eq!(next(view(80, 100, 600)), Room::Quota(150 * MIB));
+    assert_eq!(next(view(80, 100, 512)), Room::Volumes(779 * MIB));
+    assert_eq!(next(view(80, 100, 779)), Room::Quota(150 * MIB));
 }
 
 #[test]
