@@ -157,8 +157,9 @@ pub struct Volume {
     /// Name of the member.
     #[schemars(length(max = 63))]
     pub member: String,
-    /// Raft term and index of the last entry of its log: the volume with the highest is the furthest on.
+    /// Raft term of the last entry of its log.
     pub term: i64,
+    /// Index of that entry. The volume with the highest term, and in it the highest index, is the furthest on.
     pub index: i64,
     /// Index up to which this member knew that a quorum has what it has.
     pub commit: i64,
