@@ -41,6 +41,14 @@ fn volumes_grow_under_a_writer_and_nothing_restarts() {
             asks(&next)
         );
         ensure!(uids(&demo).await? == pods, "pods were made again");
+        for pod in demo.pods().await? {
+            let whose: Vec<String> = pod.owner_references().iter().map(|owner| owner.kind.clone()).collect();
+            ensure!(
+                whose.contains(&"EtcdCluster".to_owned()),
+                "{} would outlive its cluster: {whose:?}",
+                pod.name_any()
+            );
+        }
         ensure!(demo.restarts().await? == 0, "containers were started again");
         let refused = demo.patch_spec(json!({"storage": {"size": "512Mi"}})).await;
         ensure!(format!("{refused:?}").contains("volumes cannot shrink"), "shrinking is answered by {refused:?}");

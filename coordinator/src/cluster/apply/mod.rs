@@ -109,16 +109,16 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
     failed.extend(trials::end(ctx, &plan, &care.trials).await);
     failed.extend(volumes::ownership(ctx, &plan, &care.volumes).await);
     failed.extend(backups::keep(ctx, &plan, &care.backups).await);
-    failed.extend(grow(ctx, &plan, &care.growth, trust).await);
+    failed.extend(grow(ctx, &plan, facts, &care.growth, trust).await);
     Acted { failed, waits }
 }
 
 /// Makes volumes grow. The StatefulSet is let go only when all else was written.
-async fn grow(ctx: &Context, plan: &Blueprint<'_>, growth: &Growth, trust: Trust) -> Vec<Failed> {
+async fn grow(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, growth: &Growth, trust: Trust) -> Vec<Failed> {
     match growth {
         Growth::Ask(requests) => volumes::ask(ctx, plan, requests).await,
         Growth::Release(version) if trust == Trust::Full => {
-            stateful_set::release(ctx, plan, version).await.err().into_iter().collect()
+            stateful_set::release(ctx, plan, facts, version).await.err().into_iter().collect()
         }
         Growth::None | Growth::Look | Growth::Wait(_) | Growth::Release(_) => vec![],
     }

@@ -2,14 +2,16 @@
 //! else has added is not kept, since it would act in the next pod that is made.
 
 use etcd_operator_shared::names;
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt, api::Preconditions};
+use serde_json::json;
 use tracing::info;
 
 use crate::{
     apiserver::{Cause, Failed, Kind, applied::Wanted, recorder::Note},
     cluster::{
-        build::{Blueprint, stateful_set::over},
+        build::{Blueprint, owner, stateful_set::over},
         context::Context,
         facts::{Facts, Version},
     },
@@ -100,10 +102,16 @@ fn with_replicas(mut there: StatefulSet, replicas: u32) -> StatefulSet {
     there
 }
 
-/// Deletes the StatefulSet and leaves its pods: the next one, with claims of another size, takes them back. A conflict is
-/// for the next reconciliation to decide about.
-pub async fn release(ctx: &Context, plan: &Blueprint<'_>, version: &Version) -> Result<(), Failed> {
+/// Deletes the StatefulSet and leaves its pods: the next one, with claims of another size, takes them back. Before, they
+/// are made the EtcdCluster's as well: one that is deleted in this moment would leave them to nobody, for ever. A
+/// conflict is for the next reconciliation to decide about.
+pub async fn release(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, version: &Version) -> Result<(), Failed> {
     let (namespace, name) = (plan.cluster.namespace().unwrap_or_default(), names::stateful_set(&plan.name()));
+    let ours = OwnerReference { controller: None, block_owner_deletion: None, ..owner(plan.cluster) };
+    for (_, pod) in facts.pods().filter(|(_, pod)| !pod.deleting) {
+        let patch = json!({"metadata": {"uid": pod.uid, "ownerReferences": [ours]}});
+        ctx.api.change::<Pod>(&namespace, &pod.name, &patch).await?;
+    }
     let Version { uid, resource, generation: _ } = version.clone();
     let only = Preconditions { uid, resource_version: resource };
     ctx.api.release::<StatefulSet>(&namespace, &name, only).await?;
