@@ -63,7 +63,7 @@ const OF_OTHERS: [&str; 32] = [
     "Unknown",
 ];
 /// What is done, in events.
-const ACTIONS: [&str; 18] = [
+const ACTIONS: [&str; 19] = [
     "Adopt",
     "Found",
     "Grow",
@@ -76,6 +76,7 @@ const ACTIONS: [&str; 18] = [
     "Replace",
     "Restore",
     "Retire",
+    "Revoke",
     "Scale",
     "StepBack",
     "Take",
