@@ -3,6 +3,7 @@
 //! ```text
 //!   founding ──create, the first one wins──▶ Secret etcd-ca-UID in the coordinator's own namespace
 //!   something is to be signed ──▶ read live, and kept for a moment
+//!   a change, step by step ──▶ read live, and replaced if nobody has meanwhile: how far it is stands in the Secret and nowhere else
 //! ```
 //! With one for both, any application's certificate would open the port between members. A Secret goes by the UID with which
 //! the cluster's data began: whoever goes on with the data goes on with its authorities. Keys stand in no other object.
@@ -13,16 +14,21 @@ use std::{
     time::Duration,
 };
 
-use etcd_operator_shared::names;
+use etcd_operator_shared::{names, validate::Encryption};
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::ResourceExt;
+use serde_json::json;
 use tokio::time::Instant;
+use tracing::info;
 
 use crate::{
     apiserver::{ApiServer, Cause, Failed},
-    pki::{Authority, Pair, PkiError},
+    pki::{Act, Authority, History, Pair, PkiError},
 };
 
+/// How they came to be these, beside them.
+const HISTORY: &str = "history.json";
 /// Kubernetes never changes a Secret's type: nothing else can be made of one.
 const KIND: &str = "etcd.etcd.io/authorities";
 /// What was read holds for so long: the renewals of one cluster come together.
@@ -49,6 +55,22 @@ pub struct Whose {
     pub namespace: String,
 }
 
+/// As what they are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// For how long they are valid.
+    pub life: Duration,
+    /// What of the spec they are made for.
+    pub asked: i64,
+}
+
+impl Made {
+    #[must_use]
+    pub fn of(encryption: &Encryption) -> Self {
+        Self { life: encryption.authority, asked: encryption.generation }
+    }
+}
+
 impl Authorities {
     #[must_use]
     pub fn new(namespace: String) -> Self {
@@ -57,7 +79,7 @@ impl Authorities {
 
     /// The authorities of a cluster that is being founded: made, unless somebody has. Never called later: members that know
     /// others would not believe these.
-    pub async fn found(&self, api: &ApiServer, whose: &Whose, life: Duration) -> Result<Arc<Pair>, Failed> {
+    pub async fn found(&self, api: &ApiServer, whose: &Whose, made: Made) -> Result<Arc<Pair>, Failed> {
         if let Some(pair) = self.known(&whose.life) {
             return Ok(pair);
         }
@@ -67,7 +89,7 @@ impl Authorities {
             cause: Cause::Unavailable(error.to_string()),
         };
         let of = (whose.cluster.as_str(), whose.namespace.as_str());
-        let pair = Pair::make(of, life, Timestamp::now()).map_err(unable)?;
+        let pair = Pair::make(of, made.life, made.asked, Timestamp::now()).map_err(unable)?;
         match api.create(&self.secret(whose, &pair)).await {
             Ok(_) => Ok(self.keep(&whose.life, pair, Instant::now())),
             Err(failed @ Failed { cause: Cause::Exists, .. }) => self.read(api, &whose.life).await?.ok_or(failed),
@@ -83,12 +105,47 @@ impl Authorities {
         }
     }
 
+    /// Takes a change one step further, unless somebody has since it was decided. Gives them as they are then.
+    pub async fn take(
+        &self,
+        api: &ApiServer,
+        whose: &Whose,
+        act: Act,
+        life: Duration,
+    ) -> Result<Option<Arc<Pair>>, Failed> {
+        let name = names::authorities(&whose.life);
+        let Some((secret, pair)) = self.look(api, &whose.life).await? else { return Ok(None) };
+        if pair.history.generation != act.generation {
+            return Ok(Some(self.keep(&whose.life, pair, Instant::now())));
+        }
+        let unable = |error: PkiError| Failed {
+            attempt: format!("change the authorities in Secret {name}"),
+            cause: Cause::Unavailable(error.to_string()),
+        };
+        let (before, of) = (pair.history.clone(), (whose.cluster.as_str(), whose.namespace.as_str()));
+        let next = pair.further(act.step, of, life, Timestamp::now()).map_err(unable)?;
+        if next.history != before {
+            // With the resourceVersion that was read: of two that do this one is refused.
+            let metadata = json!({ "uid": secret.uid(), "resourceVersion": secret.resource_version() });
+            let patch = json!({ "metadata": metadata, "data": data(&next) });
+            api.merge::<Secret>(&self.namespace, &name, &patch).await?;
+            info!(name, generation = next.history.generation, step = ?act.step, "the authorities are changed");
+        }
+        Ok(Some(self.keep(&whose.life, next, Instant::now())))
+    }
+
     fn known(&self, life: &str) -> Option<Arc<Pair>> {
         let all = self.lock();
         all.get(life).filter(|(_, at)| at.elapsed() < FRESH).map(|(pair, _)| Arc::clone(pair))
     }
 
     async fn read(&self, api: &ApiServer, life: &str) -> Result<Option<Arc<Pair>>, Failed> {
+        let found = self.look(api, life).await?;
+        Ok(found.map(|(_, pair)| self.keep(life, pair, Instant::now())))
+    }
+
+    /// The Secret as it is now, and what is in it.
+    async fn look(&self, api: &ApiServer, life: &str) -> Result<Option<(Secret, Pair)>, Failed> {
         let name = names::authorities(life);
         let Some(secret) = api.get::<Secret>(&self.namespace, &name).await? else {
             self.lock().remove(life);
@@ -98,7 +155,7 @@ impl Authorities {
         let attempt = || format!("use Secret {name} in namespace {}", self.namespace);
         let unusable = |words| Failed { attempt: attempt(), cause: Cause::Refused(words) };
         let pair = read(&secret).map_err(unusable)?;
-        Ok(Some(self.keep(life, pair, Instant::now())))
+        Ok(Some((secret, pair)))
     }
 
     fn keep(&self, life: &str, pair: Pair, now: Instant) -> Arc<Pair> {
@@ -189,30 +246,41 @@ fn read(secret: &Secret) -> Result<Pair, String> {
         let (certificate, key) = (text(&format!("{of}.crt"))?, text(&format!("{of}.key"))?);
         Authority::read(&certificate, &key).map_err(|error| format!("its {of}.crt and {of}.key: {error}"))
     };
-    Ok(Pair { peer: one("peer")?, client: one("client")? })
+    let history = match secret.data.as_ref().and_then(|data| data.get(HISTORY)) {
+        Some(text) => serde_json::from_slice(&text.0).map_err(|error| format!("its {HISTORY}: {error}"))?,
+        None => History::first(1),
+    };
+    Ok(Pair { peer: one("peer")?, client: one("client")?, history })
 }
 
-fn data(Pair { peer, client }: &Pair) -> BTreeMap<String, ByteString> {
+fn data(Pair { peer, client, history }: &Pair) -> BTreeMap<String, ByteString> {
     let pairs = [("peer", peer), ("client", client)].into_iter().flat_map(|(of, authority)| {
         [
             (format!("{of}.crt"), ByteString(authority.certificate().as_bytes().to_vec())),
             (format!("{of}.key"), ByteString(authority.key().into_bytes())),
         ]
     });
-    pairs.collect()
+    let history = serde_json::to_vec(history).map(|text| (HISTORY.to_owned(), ByteString(text)));
+    pairs.chain(history.ok()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::{Move, Side};
+
+    fn begun() -> Timestamp {
+        Timestamp::UNIX_EPOCH + Duration::from_secs(7200)
+    }
+
+    const LIFE: Duration = Duration::from_secs(3600);
 
     fn whose() -> Whose {
         Whose { life: "u".into(), cluster: "demo".into(), namespace: "ns".into() }
     }
 
     fn pair() -> Pair {
-        Pair::make(("demo", "ns"), Duration::from_secs(3600), Timestamp::UNIX_EPOCH + Duration::from_secs(7200))
-            .unwrap()
+        Pair::make(("demo", "ns"), LIFE, 1, begun()).unwrap()
     }
 
     #[test]
@@ -224,6 +292,53 @@ mod tests {
         assert_eq!(again.peer.certificate(), pair.peer.certificate());
         assert_eq!(again.client.key(), pair.client.key());
         assert_ne!(again.client.key(), again.peer.key());
+        assert_eq!(again.history, History::first(1));
+        let mut older = secret;
+        older.data.as_mut().unwrap().remove(HISTORY);
+        assert_eq!(read(&older).unwrap().history, History::first(1), "of before there were changes");
+    }
+
+    #[test]
+    fn a_change_goes_step_by_step_is_kept_between_two_and_no_step_is_done_twice() {
+        let all = Authorities::new("system".into());
+        let kept = |pair: &Pair| read(&all.secret(&whose(), pair)).unwrap();
+        let next = |pair: &Pair, kind| kept(&kept(pair).further(kind, ("demo", "ns"), LIFE, begun()).unwrap());
+        let first = pair();
+        let issuing = next(&first, Move::Issue { asked: 7 });
+        assert_eq!((issuing.history.generation, issuing.history.asked), (2, 7));
+        assert_ne!(issuing.peer.key(), first.peer.key());
+        assert_eq!(issuing.trust(Side::Peer), first.peer.certificate());
+        let retiring = next(&issuing, Move::Retire);
+        assert_eq!(retiring.trust(Side::Peer), issuing.peer.certificate());
+        let done = next(&retiring, Move::Forget);
+        assert_eq!((done.history.generation, done.history.asked, &done.history.change), (2, 7, &None));
+        assert_eq!(done.client.key(), issuing.client.key());
+        let out_of_turn = [
+            (&first, Move::Retire),
+            (&first, Move::Forget),
+            (&done, Move::Retire),
+            (&issuing, Move::Issue { asked: 8 }),
+            (&issuing, Move::Forget),
+            (&retiring, Move::Issue { asked: 8 }),
+            (&retiring, Move::Retire),
+        ];
+        for (pair, kind) in out_of_turn {
+            let then = next(pair, kind);
+            assert_eq!((&then.history, then.peer.key()), (&pair.history, pair.peer.key()), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_former_authority_is_kept_nowhere() {
+        let all = Authorities::new("system".into());
+        let first = pair();
+        let former = [first.peer.key(), first.client.key()];
+        let next = first.further(Move::Issue { asked: 2 }, ("demo", "ns"), LIFE, begun()).unwrap();
+        let data = all.secret(&whose(), &next).data.unwrap();
+        let body = |key: &String| key.lines().nth(1).unwrap().to_owned();
+        for key in former.iter().map(body) {
+            assert!(data.values().all(|value| !String::from_utf8_lossy(&value.0).contains(&key)));
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! All members' certificates have the name of the peer Service as well: etcd lets only those in whose certificate has it
 //! (`--peer-cert-allowed-hostname`), and agents, who dial addresses, expect it.
 
-use crate::names::{client_service, peer_host, peer_service};
+use crate::{
+    names::{client_service, peer_host, peer_service},
+    options,
+};
 
 /// Common name of the certificate that agents are clients with: etcd takes it for its user root.
 pub const ROOT: &str = "root";
@@ -33,6 +36,13 @@ pub fn server(member: &str, cluster: &str, namespace: &str, further: &[String]) 
     names.push(format!("{service}.{namespace}.svc.{DOMAIN}"));
     names.extend(further.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
     names
+}
+
+/// Digest of the authorities that a member believes: of its peers, and of its clients, PEM; none where that traffic is plain. Both programs
+/// know by it what an etcd was started with.
+#[must_use]
+pub fn pools(peer: Option<&str>, client: Option<&str>) -> String {
+    options::digest(&format!("{}|{}", peer.unwrap_or_default(), client.unwrap_or_default()))
 }
 
 #[cfg(test)]

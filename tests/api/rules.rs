@@ -85,6 +85,8 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
             (json!({"service": {"nodePort": 30000}}), "service.nodePort needs service.type NodePort or LoadBalancer"),
             (json!({"service": {"type": "NodePort", "nodePort": 70000}}), "nodePort"),
             (json!({"security": {"peer": {"mode": "On"}}}), "security.peer.mode"),
+            (json!({"security": {"ca": {"generation": 0}}}), "security.ca.generation"),
+            (json!({"security": {"ca": {"retire": "Soon"}}}), "security.ca.retire"),
             (json!({"security": {"client": {"names": ["A.example.com"]}}}), "security.client.names takes DNS names"),
             (json!({"security": {"client": {"names": ["10.0.0.256"]}}}), "security.client.names takes DNS names"),
             (json!({"security": {"client": {"names": ["fd00::1::2"]}}}), "security.client.names takes DNS names"),

@@ -36,6 +36,7 @@ mod restarts;
 mod restores;
 mod restores_refused;
 mod rests;
+mod rotation;
 mod schedules;
 mod services;
 mod sizes;

@@ -251,6 +251,7 @@ impl Member {
             downgrade: None,
             certificates: None,
             options: None,
+            reload: None,
             backups: None,
             maintenance: None,
             restore: None,

@@ -168,6 +168,7 @@ fn restarted(how: How) -> How {
         args: vec![format!("--initial-cluster-state={state}")],
         again: vec![],
         options: None,
+        pools: None,
         volume: protocol::Volume { volume_id: String::new(), member_id: None, rest: protocol::Rest::default() },
     };
     let says_new = order.restart().args.iter().any(|flag| flag == "--initial-cluster-state=new");

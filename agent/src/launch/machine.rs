@@ -181,6 +181,7 @@ impl Machine {
             restarts: self.restarts,
             last_exit: self.last_exit.clone(),
             options: self.order.as_ref().and_then(|order| order.options.clone()),
+            pools: self.order.as_ref().and_then(|order| order.pools.clone()),
         }
     }
 

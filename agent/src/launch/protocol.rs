@@ -102,6 +102,9 @@ pub struct Order {
     /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
+    /// Digest of the authorities that etcd believes when it is started so: the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pools: Option<String>,
     /// Whose volume the order is for: the launcher starts nothing on another.
     #[serde(rename = "identity")]
     pub volume: Volume,
@@ -148,6 +151,9 @@ pub struct State {
     /// Digest of the options of the last order, where it said one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<String>,
+    /// Digest of the authorities of the last order, the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pools: Option<String>,
 }
 
 /// What etcd's process is doing.
@@ -261,6 +267,7 @@ mod tests {
             args: vec![],
             again: vec![],
             options: None,
+            pools: None,
             volume: Volume::from(&identity),
         };
         let sent = serde_json::to_value(Request::Start(order)).unwrap();

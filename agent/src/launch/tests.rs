@@ -105,7 +105,7 @@ fn order(number: u64, first: bool) -> Request {
         vec!["--initial-cluster-state=new".into()],
         vec!["--initial-cluster-state=existing".into(), "--name=a".into()],
     );
-    Request::Start(Order { number, first, args, again, options: None, volume })
+    Request::Start(Order { number, first, args, again, options: None, pools: None, volume })
 }
 
 fn wait<T>(question: impl Fn() -> Option<T>) -> T {

@@ -11,7 +11,10 @@
 
 use std::collections::BTreeMap;
 
-use etcd_operator_shared::api::{cluster::Encrypted, member::Issued};
+use etcd_operator_shared::api::{
+    cluster::Encrypted,
+    member::{Issued, ToldReload},
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// What is in use.
@@ -76,6 +79,26 @@ pub fn due(used: Used<'_>, share: u32) -> Timestamp {
     let life = not_after.duration_since(taken).max(SignedDuration::ZERO);
     let percent = 57 + i32::try_from(share % 20).unwrap_or_default();
     taken.checked_add(life / 100 * percent).unwrap_or(not_after)
+}
+
+/// Whom an etcd believes: digests of authorities.
+#[derive(Debug, Clone, Copy)]
+pub struct Believed<'a> {
+    pub pod_uid: &'a str,
+    /// What the EtcdMember says, while it is heard.
+    pub told: Option<&'a ToldReload>,
+    /// Whom the next start would make it believe.
+    pub used: Option<&'a str>,
+    /// Whom the last start has made it believe, where that is known.
+    pub loaded: Option<&'a str>,
+}
+
+/// Whether etcd is to be started once more: this very pod was told so, the start would bring what was told, and the last one is known to
+/// have brought something else.
+#[must_use]
+pub fn reloads(Believed { pod_uid, told, used, loaded }: Believed<'_>) -> bool {
+    let pools = told.filter(|told| told.pod == pod_uid).map(|told| told.pools.as_str());
+    pools.is_some() && pools == used && loaded.is_some_and(|loaded| Some(loaded) != pools)
 }
 
 /// What a person should know when certificates are about to end and no others came: four fifths of their time are over.
@@ -162,6 +185,19 @@ mod tests {
         assert!(late.contains("end at 1970-01-01T00:50:00Z") && late.contains("no others"), "{late}");
         let over = ending(used, Some("wrong key"), at(3100)).unwrap();
         assert!(over.contains("ended at") && over.contains("wrong key"), "{over}");
+    }
+
+    #[test]
+    fn etcd_is_started_once_more_only_where_its_very_pod_is_told_so_and_the_start_brings_what_was_told() {
+        let told = ToldReload { pod: "p".into(), pools: "new".into() };
+        let of = |told, used, loaded| Believed { pod_uid: "p", told, used, loaded };
+        assert!(reloads(of(Some(&told), Some("new"), Some("old"))));
+        assert!(!reloads(of(Some(&told), Some("new"), Some("new"))), "it was started since");
+        assert!(!reloads(of(Some(&told), Some("old"), Some("old"))), "the new ones were not taken yet");
+        assert!(!reloads(of(Some(&told), Some("new"), None)), "a launcher of before does not say");
+        assert!(!reloads(of(None, Some("new"), Some("old"))), "with its next start, whenever that is");
+        let other = ToldReload { pod: "former".into(), pools: "new".into() };
+        assert!(!reloads(of(Some(&other), Some("new"), Some("old"))));
     }
 
     proptest! {

@@ -11,7 +11,7 @@
 //!   4b a person holds it: leadership is handed over first                                          HandOver, Halt
 //!   5  the mark does not know the voters, the versions, or the options; the counter is due; the claim
 //!      is not written yet                                                        Record, Version, Options, Count, Claim
-//!   5b etcd runs with other options than it is to: as 4b, and it is started again                  HandOver, Halt, Hurry
+//!   5b etcd runs with other options or authorities than it is to: as 4b, and is started again      HandOver, Halt, Hurry
 //!   6  the member is not wanted: room `leave`; it joined and does not vote: room `learn`;
 //!      etcd leads: rooms `steward`, `downgrade`, `compare`, `upkeep`
 //!                    Leave, Learn, Remove, Downgrade, Compare, Upkeep
@@ -112,7 +112,7 @@ pub struct Facts<'a> {
 /// What is to be done about etcd's options, see [`super::options`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
-    /// Whether etcd runs with others than it is to.
+    /// Whether etcd runs with others than it is to, or believes other authorities.
     pub due: bool,
     /// What the mark is to keep of them.
     pub news: Option<&'a mark::Options>,
@@ -175,7 +175,7 @@ pub enum Why {
     Superseded,
     /// A person holds it (`spec.hold`).
     HeldBySpec,
-    /// It is started again at once, with other options.
+    /// It is started again at once, with other options, or believing other authorities.
     OtherOptions,
     /// The member is on its way out and keeps ending: it is not brought back to be let go.
     EndsWhileLeaving,
@@ -385,7 +385,7 @@ impl Why {
         match self {
             Self::Superseded => "another volume speaks for this member now",
             Self::HeldBySpec => "spec.hold names the member",
-            Self::OtherOptions => "it is started again with other options",
+            Self::OtherOptions => "it is started again with other options or authorities",
             Self::EndsWhileLeaving => "the member is on its way out, and its etcd keeps ending",
         }
     }

@@ -39,7 +39,7 @@ mod tests {
     use crate::launch::protocol::State;
 
     fn said(process: protocol::Process) -> Launcher {
-        let state = State { process, order: 1, restarts: 0, last_exit: None, options: None };
+        let state = State { process, order: 1, restarts: 0, last_exit: None, options: None, pools: None };
         Launcher { connected: true, state: Some(state), ..Launcher::default() }
     }
 

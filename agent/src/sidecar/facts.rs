@@ -151,6 +151,23 @@ impl View<'_> {
         self.told.launcher.state.as_ref()?.options.as_deref()
     }
 
+    /// Digest of the authorities that etcd was last started with, the same.
+    pub(super) fn loaded(&self) -> Option<&str> {
+        self.told.launcher.state.as_ref()?.pools.as_deref()
+    }
+
+    /// Whether etcd is to be started once more, since it believes others than it is told to.
+    pub(super) fn reloads(&self) -> bool {
+        let told = self.hands.object.object().and_then(|object| object.spec.reload.as_ref());
+        let believes = self.hands.certificates.believes();
+        certificates::reloads(certificates::Believed {
+            pod_uid: &self.config.pod_uid,
+            told,
+            used: believes.as_deref(),
+            loaded: self.loaded(),
+        })
+    }
+
     /// Why etcd's options are not those that are wanted.
     fn refused_options(&self) -> Option<String> {
         let words = &options::refusal(self.options())?.words;

@@ -213,7 +213,8 @@ impl Performer<'_> {
         crash::point("before-order");
         self.memory.orders.give(number, self.now);
         // Full, or closed as the connection is gone: the order is given again when nothing was heard of it.
-        let order = Order { number, first, args, again, options: Some(digest(&said)), volume };
+        let (options, pools) = (Some(digest(&said)), self.hands.certificates.believes());
+        let order = Order { number, first, args, again, options, pools, volume };
         let _ = self.hands.requests.try_send(Request::Start(order));
         crash::point("after-order");
     }

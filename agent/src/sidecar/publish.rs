@@ -107,7 +107,7 @@ impl Speech<'_> {
             etcd: told.observed.status.as_ref(),
             versions: self.versions(),
             alarms: &told.observed.own_alarms(),
-            certificates: hands.certificates.said(),
+            certificates: hands.certificates.said(self.view.loaded()),
             backups: self.memory.backups.told(),
             chores: self.memory.upkeep.chores(),
             member_id: hands

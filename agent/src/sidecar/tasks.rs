@@ -220,8 +220,14 @@ mod tests {
     #[test]
     fn what_an_earlier_run_of_etcd_has_said_is_not_taken_for_this_ones_word() {
         let runs = |pid| {
-            let state =
-                State { process: Process::Running { pid }, order: 1, restarts: 0, last_exit: None, options: None };
+            let state = State {
+                process: Process::Running { pid },
+                order: 1,
+                restarts: 0,
+                last_exit: None,
+                options: None,
+                pools: None,
+            };
             Launcher { state: Some(state), ..Launcher::default() }
         };
         let said =

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{
     facts::{self, View},
-    hands::{Hands, leadership::HandOver},
+    hands::{Hands, certificates::Etcd, leadership::HandOver},
     memory::Memory,
     perform::{self, Performer},
     publish,
@@ -143,8 +143,9 @@ impl Sidecar {
         let ours = volume.mark().is_some_and(|mark| own(&mark.cluster_uid, &mark.member));
         let offered = object.object().filter(|object| object.spec.cluster_uid == self.me.cluster_uid);
         let offered = offered.and_then(|object| object.spec.certificates.as_ref());
+        let loaded = told.launcher.state.as_ref().and_then(|state| state.pools.as_deref());
         let runs = facts::process(&told.launcher) == health::Process::Running;
-        certificates.turn(offered, ours, runs).await;
+        certificates.turn(offered, ours, Etcd { runs, loaded }).await;
     }
 
     fn remember(&mut self, told: &Told, now: Instant) {
@@ -244,7 +245,7 @@ impl Sidecar {
         let (options, with) = (view.options(), view.started_with());
         let news = options::news(options, with.filter(|_| told.observed.confirmed));
         let options = running::Options {
-            due: options::is_due(options, with),
+            due: options::is_due(options, with) || view.reloads(),
             news: news.as_ref(),
             stopping_for: self.memory.stopping.map(|since| now.duration_since(since)).unwrap_or_default(),
         };

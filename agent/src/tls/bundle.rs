@@ -29,16 +29,38 @@ pub struct Bundle {
     /// The private key, PEM.
     pub key: String,
     pub issued: Issued,
+    /// Whom the member was to believe before, if others: an etcd that was not started since goes on believing them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Trust>,
     /// When the certificates were taken into use.
     pub taken: Timestamp,
     /// When the first of them ends.
     pub not_after: Timestamp,
 }
 
+/// Authorities, PEM; none where that traffic is plain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trust {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
+impl Trust {
+    /// What was issued says to believe these.
+    #[must_use]
+    pub fn of(issued: &Issued) -> Self {
+        let (peer, client) = (issued.peer.as_ref(), issued.client.as_ref());
+        Self { peer: peer.map(|one| one.trust.clone()), client: client.map(|one| one.trust.clone()) }
+    }
+}
+
 /// Without the key: it belongs in no log.
 impl std::fmt::Debug for Bundle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { cluster_uid: _, member, key: _, issued, taken, not_after } = self;
+        let Self { cluster_uid: _, member, key: _, issued, before: _, taken, not_after } = self;
         let shown = (member, &issued.key, taken, not_after);
         f.debug_tuple("Bundle").field(&shown).finish()
     }
@@ -105,6 +127,11 @@ impl Bundle {
             files.push((TLS_SERVER.to_owned(), pair(&client.server)));
             files.push((TLS_ROOT.to_owned(), pair(&client.root)));
         }
+        // An etcd that was not started since is started by its launcher with these.
+        let Trust { peer, client } = self.before.clone().unwrap_or_default();
+        let former =
+            [("peer", peer), ("client", client)].into_iter().filter_map(|(whose, trust)| Some((whose, trust?)));
+        files.extend(former.map(|(whose, trust)| (pool(whose, &trust), trust.into_bytes())));
         files.push((FILE.to_owned(), self.text()?));
         Ok(files)
     }

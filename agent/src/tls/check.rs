@@ -1,7 +1,7 @@
 //! Whether certificates may be taken into use: an etcd with wrong ones runs on with the connections that it has, and finds
 //! nobody once they are cut.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use etcd_operator_shared::{
     api::{cluster::Encrypted, member::Issued},
@@ -18,7 +18,7 @@ use rustls::{
 use thiserror::Error;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::key::hex;
+use super::{bundle::Trust, key::hex};
 
 /// Why certificates are not taken into use.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -46,19 +46,19 @@ pub struct Whose {
     pub encrypted: Encrypted,
 }
 
-/// Judges an answer to the key of this digest; gives when the first of its certificates ends. `before`: what was issued before, whose
-/// authorities this member's etcd may still believe, and no others.
+/// Judges an answer to the key of this digest; gives when the first of its certificates ends. `believed`: authorities that this member's
+/// etcd, and others', may believe beside those that the answer names, and no others: each of them must vouch for it.
 ///
 /// # Errors
 /// With the first fault.
-pub fn check(whose: &Whose, issued: &Issued, before: Option<&Issued>, now: Timestamp) -> Result<Timestamp, Rejected> {
+pub fn check(whose: &Whose, issued: &Issued, believed: &[Trust], now: Timestamp) -> Result<Timestamp, Rejected> {
     let Whose { namespace, cluster, member, encrypted } = whose;
     let (common, host) = (certificates::common(cluster, namespace), peer_host(member, cluster, namespace));
     let mut ends = Vec::new();
     if encrypted.peer {
         let peer = issued.peer.as_ref().ok_or(Rejected::Missing(PEERS))?;
-        let former = before.and_then(|before| before.peer.as_ref()).map(|peer| peer.trust.as_str());
-        for trust in [Some(peer.trust.as_str()), former].into_iter().flatten() {
+        let others = believed.iter().filter_map(|trust| trust.peer.as_deref());
+        for trust in iter::once(peer.trust.as_str()).chain(others) {
             let leaf = Leaf::read(PEERS, &peer.chain, trust)?;
             leaf.serves(&[&common, &host], now)?;
             leaf.asks(now)?;
@@ -67,8 +67,8 @@ pub fn check(whose: &Whose, issued: &Issued, before: Option<&Issued>, now: Times
     }
     if encrypted.client {
         let client = issued.client.as_ref().ok_or(Rejected::Missing(CLIENTS))?;
-        let former = before.and_then(|before| before.client.as_ref()).map(|client| client.trust.as_str());
-        for trust in [Some(client.trust.as_str()), former].into_iter().flatten() {
+        let others = believed.iter().filter_map(|trust| trust.client.as_deref());
+        for trust in iter::once(client.trust.as_str()).chain(others) {
             let server = Leaf::read(CLIENTS, &client.server, trust)?;
             server.serves(&[&common, &host, "localhost", "127.0.0.1"], now)?;
             // etcd's own gateway is a client with it.
@@ -164,6 +164,7 @@ pub mod tests {
     use std::time::{Duration, SystemTime};
 
     pub struct Authority {
+        name: String,
         pem: String,
         issuer: Issuer<'static, KeyPair>,
     }
@@ -172,11 +173,13 @@ pub mod tests {
         // An error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Each has a name of its own, as the coordinator's have.
         let key = KeyPair::generate().unwrap();
+        let name = format!("authority {}", &hex(&key.subject_public_key_info())[..8]);
+        params.distinguished_name.push(DnType::CommonName, name.clone());
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).unwrap().pem();
-        Authority { pem, issuer: Issuer::new(params, key) }
+        Authority { name, pem, issuer: Issuer::new(params, key) }
     }
 
     /// What an authority is asked to sign.
@@ -255,9 +258,9 @@ pub mod tests {
         let (key, valid) = (Key::generate().unwrap(), (-3600, seconds));
         let wishes = [peer_wish(), server_wish(), root_wish()].map(|wish| Wish { valid, ..wish });
         let issued = issued(authority, &key, &wishes[0], &wishes[1], &wishes[2]);
-        let not_after = check(&whose(), &issued, None, Timestamp::now()).unwrap();
+        let not_after = check(&whose(), &issued, &[], Timestamp::now()).unwrap();
         let (cluster_uid, member) = ("u".into(), "demo-1".into());
-        Bundle { cluster_uid, member, key: key.pem(), issued, taken: Timestamp::now(), not_after }
+        Bundle { cluster_uid, member, key: key.pem(), issued, before: None, taken: Timestamp::now(), not_after }
     }
 
     #[test]
@@ -265,7 +268,7 @@ pub mod tests {
         let (authority, key) = (authority(), Key::generate().unwrap());
         let short = Wish { valid: (-3600, 600), ..root_wish() };
         let issued = issued(&authority, &key, &peer_wish(), &server_wish(), &short);
-        let ends = check(&whose(), &issued, None, Timestamp::now()).unwrap();
+        let ends = check(&whose(), &issued, &[], Timestamp::now()).unwrap();
         let left = ends.as_second() - Timestamp::now().as_second();
         assert!((590..=600).contains(&left), "{left}");
     }
@@ -307,7 +310,7 @@ pub mod tests {
         ];
         for (fault, (peer, server, root)) in faults {
             let issued = issued(&authority, &key, &peer, &server, &root);
-            assert!(check(&whose(), &issued, None, Timestamp::now()).is_err(), "{fault}");
+            assert!(check(&whose(), &issued, &[], Timestamp::now()).is_err(), "{fault}");
         }
     }
 
@@ -316,11 +319,43 @@ pub mod tests {
         let (ours, theirs, key) = (authority(), authority(), Key::generate().unwrap());
         let good = |authority: &Authority| issued(authority, &key, &peer_wish(), &server_wish(), &root_wish());
         let before = good(&ours);
-        assert!(check(&whose(), &before, Some(&good(&ours)), Timestamp::now()).is_ok());
-        let other = check(&whose(), &good(&theirs), Some(&before), Timestamp::now());
+        assert!(check(&whose(), &before, &[Trust::of(&good(&ours))], Timestamp::now()).is_ok());
+        let other = check(&whose(), &good(&theirs), &[Trust::of(&before)], Timestamp::now());
         assert!(matches!(other, Err(Rejected::Unfit { .. })), "running members believe the former authority alone");
         let other = Issued { key: Key::generate().unwrap().digest().to_owned(), ..good(&ours) };
-        assert_eq!(check(&whose(), &other, None, Timestamp::now()), Err(Rejected::OtherKey(PEERS)));
+        assert_eq!(check(&whose(), &other, &[], Timestamp::now()), Err(Rejected::OtherKey(PEERS)));
+    }
+
+    /// An authority's certificate, signed by another one.
+    fn cross(signed: &Authority, by: &Authority) -> String {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, signed.name.clone());
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.signed_by(signed.issuer.key(), &by.issuer).unwrap().pem()
+    }
+
+    #[test]
+    fn what_former_authorities_vouch_for_is_taken_by_whoever_believes_either_and_without_their_word_by_nobody_else() {
+        let (former, new, key) = (authority(), authority(), Key::generate().unwrap());
+        let voucher = cross(&new, &former);
+        let bare = issued(&new, &key, &peer_wish(), &server_wish(), &root_wish());
+        let chained = |issued: &Issued, trust: &str| {
+            let (peer, client) = (issued.peer.clone().unwrap(), issued.client.clone().unwrap());
+            let (trust, chain) = (trust.to_owned(), |leaf: &str| format!("{leaf}{voucher}"));
+            Issued {
+                peer: Some(PeerCertificate { chain: chain(&peer.chain), trust: trust.clone() }),
+                client: Some(ClientCertificates { server: chain(&client.server), root: chain(&client.root), trust }),
+                ..issued.clone()
+            }
+        };
+        let by =
+            |authority: &Authority| Trust { peer: Some(authority.pem.clone()), client: Some(authority.pem.clone()) };
+        let (both, now) = ([by(&former), by(&new)], Timestamp::now());
+        for trust in [&former.pem, &new.pem] {
+            assert_eq!(check(&whose(), &chained(&bare, trust), &both, now).err(), None);
+        }
+        assert!(check(&whose(), &bare, &[by(&former)], now).is_err(), "who was not started since would refuse it");
+        assert!(check(&whose(), &bare, &[by(&new)], now).is_ok());
     }
 
     #[test]
@@ -328,11 +363,11 @@ pub mod tests {
         let (authority, key) = (authority(), Key::generate().unwrap());
         let good = issued(&authority, &key, &peer_wish(), &server_wish(), &root_wish());
         let none = Issued { client: None, ..good.clone() };
-        assert_eq!(check(&whose(), &none, None, Timestamp::now()), Err(Rejected::Missing(CLIENTS)));
+        assert_eq!(check(&whose(), &none, &[], Timestamp::now()), Err(Rejected::Missing(CLIENTS)));
         for chain in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             let peer = PeerCertificate { chain: chain.into(), ..good.peer.clone().unwrap() };
             let bad = Issued { peer: Some(peer), ..good.clone() };
-            assert!(check(&whose(), &bad, None, Timestamp::now()).is_err(), "{chain:?}");
+            assert!(check(&whose(), &bad, &[], Timestamp::now()).is_err(), "{chain:?}");
         }
     }
 }

@@ -13,8 +13,9 @@ use crate::{
         apply::{self, Acted},
         context::Context,
         decide::{
-            self, Decision, ration,
+            self, Care, Decision, ration,
             refusal::Refusal,
+            rotation::Rotation,
             step::{Look, ROUNDS, Step},
         },
         facts::{
@@ -105,12 +106,24 @@ async fn advance(ctx: &Context, mut seen: Seen) -> Outcome {
             _ if is_doubtful(ctx, &seen, &decision) => look_at(ctx, &seen, Look::Live).await,
             (Step::Begin(incarnation), _) => incarnation::begin(ctx, &seen, incarnation).await,
             (Step::MakeMembers, Some(care)) => incarnation::make_members(ctx, &seen, &decision, care).await,
+            (_, Some(Care { rotation: Rotation { act: Some(due), .. }, wanted, .. })) => {
+                match vouchers::change(ctx, &seen, *due, &wanted.encryption).await {
+                    Ok(next) => Ok(next),
+                    // Where they cannot be changed, all else of the cluster goes on.
+                    Err(failed) => {
+                        let mut outcome = act(ctx, seen, decision).await;
+                        outcome.failed.push(failed);
+                        return outcome;
+                    }
+                }
+            }
             (
                 Step::MakeMembers
                 | Step::SetReplicas(_)
                 | Step::Replace(_)
                 | Step::Swap(_)
                 | Step::Turn(_)
+                | Step::Reload(_)
                 | Step::Refresh(_)
                 | Step::Try(_)
                 | Step::End(_)
@@ -189,9 +202,9 @@ async fn look_at(ctx: &Context, seen: &Seen, look: Look) -> Result<Seen, Failed>
             // The cluster itself too: a cache that is behind may show an incarnation as ended after which another
             // began.
             let cluster = fetch::cluster(&ctx.api, cluster).await?;
-            let Facts { ground, places, findings, rehearsal, authorities, backups, restore, .. } = facts.clone();
+            let Facts { ground, places, findings, rehearsal, authorities, users, backups, restore, .. } = facts.clone();
             let live = fetch::live(&ctx.api, &cluster).await?;
-            let facts = Facts { ground, places, findings, rehearsal, authorities, backups, restore, ..live };
+            let facts = Facts { ground, places, findings, rehearsal, authorities, users, backups, restore, ..live };
             return Ok(Seen { cluster: Arc::new(cluster), facts });
         }
     };

@@ -21,6 +21,7 @@ const BELOW: u8 = 1;
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
+    begin: Timestamp,
     end: Timestamp,
 }
 
@@ -89,9 +90,12 @@ impl Authority {
         if read.public_key().raw != key.subject_public_key_info() {
             return Err(PkiError::NotItsKey);
         }
-        let end = Timestamp::from_second(read.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
+        let validity = read.validity();
+        let begin = Timestamp::from_second(validity.not_before.timestamp()).unwrap_or(Timestamp::MIN);
+        let begin = begin.checked_add(SKEW).unwrap_or(begin);
+        let end = Timestamp::from_second(validity.not_after.timestamp()).unwrap_or(Timestamp::MAX);
         let issuer = Issuer::from_ca_cert_der(&pem.contents.as_slice().into(), key)?;
-        Ok(Self { issuer, certificate, end })
+        Ok(Self { issuer, certificate, begin, end })
     }
 
     /// Its certificate, PEM.
@@ -104,6 +108,28 @@ impl Authority {
     #[must_use]
     pub fn key(&self) -> String {
         self.issuer.key().serialize_pem()
+    }
+
+    /// Another authority's certificate, signed by this one: whoever believes this one takes for good what the other has signed.
+    ///
+    /// # Errors
+    /// When this one is not valid any more.
+    pub fn vouch(&self, other: &Self, now: Timestamp) -> Result<String, PkiError> {
+        if self.end <= now {
+            return Err(PkiError::Over(self.end));
+        }
+        // It is found by name and key: it must have the very same.
+        let mut params = params(subject(&other.certificate)?, now, self.end.min(other.end));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.use_authority_key_identifier_extension = true;
+        Ok(params.signed_by(other.issuer.key(), &self.issuer)?.pem())
+    }
+
+    /// From when on it is valid, but for what clocks may differ by.
+    #[must_use]
+    pub fn begin(&self) -> Timestamp {
+        self.begin
     }
 
     /// Until when it is valid.
@@ -149,6 +175,18 @@ fn params(name: DistinguishedName, now: Timestamp, not_after: Timestamp) -> Cert
     params.distinguished_name = name;
     params.serial_number = Some(SerialNumber::from_slice(&serial()));
     params
+}
+
+/// The name that a certificate is for.
+fn subject(certificate: &str) -> Result<DistinguishedName, PkiError> {
+    let (_, pem) = parse_x509_pem(certificate.as_bytes()).map_err(|_| PkiError::NoAuthority)?;
+    let (_, read) = parse_x509_certificate(&pem.contents).map_err(|_| PkiError::NoAuthority)?;
+    let mut name = DistinguishedName::new();
+    for part in read.subject().iter_attributes() {
+        let oid: Vec<u64> = part.attr_type().iter().ok_or(PkiError::NoAuthority)?.collect();
+        name.push(DnType::from_oid(&oid), part.as_str().map_err(|_| PkiError::NoAuthority)?);
+    }
+    Ok(name)
 }
 
 fn end(now: Timestamp, life: Duration) -> Timestamp {

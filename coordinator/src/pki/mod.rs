@@ -5,14 +5,14 @@
 
 mod authority;
 mod key;
-
-use std::time::Duration;
+mod rotation;
 
 use jiff::Timestamp;
 use thiserror::Error;
 
 pub use authority::{Authority, Leaf, Usage};
 pub use key::{PrivateKey, PublicKey, Unsuitable};
+pub use rotation::{Act, Change, History, Move, Pair, Side};
 
 /// Why something cannot be made or read.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -30,22 +30,6 @@ pub enum PkiError {
 impl From<rcgen::Error> for PkiError {
     fn from(error: rcgen::Error) -> Self {
         Self::Broken(error.to_string())
-    }
-}
-
-/// The authorities of one cluster: of its members, and of its clients.
-pub struct Pair {
-    pub peer: Authority,
-    pub client: Authority,
-}
-
-impl Pair {
-    /// New ones for a cluster, by its name and namespace.
-    ///
-    /// # Errors
-    /// When the system has no random numbers.
-    pub fn make(of: (&str, &str), life: Duration, now: Timestamp) -> Result<Self, PkiError> {
-        Ok(Self { peer: Authority::make("peer", of, life, now)?, client: Authority::make("client", of, life, now)? })
     }
 }
 

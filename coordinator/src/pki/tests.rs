@@ -116,6 +116,46 @@ fn an_authority_that_is_kept_signs_on_and_one_with_another_key_is_none() {
 }
 
 #[test]
+fn one_that_vouches_for_another_signs_the_very_name_and_key_of_it() {
+    let (former, new) = (authority(10 * HOUR), authority(100 * HOUR));
+    let word = pem(&former.vouch(&new, now()).unwrap());
+    let (word, root, by) = (read(&word), pem(new.certificate()), pem(former.certificate()));
+    let (root, by) = (read(&root), read(&by));
+    assert_eq!(word.subject().as_raw(), root.subject().as_raw());
+    assert_eq!(word.public_key().raw, root.public_key().raw);
+    assert_eq!(word.issuer().as_raw(), by.subject().as_raw());
+    word.verify_signature(Some(by.public_key())).unwrap();
+    assert!(word.is_ca() && word.basic_constraints().unwrap().unwrap().value.path_len_constraint == Some(0));
+    assert_eq!(word.validity().not_after.timestamp(), former.end().as_second(), "not beyond who says it");
+    assert_eq!(former.vouch(&new, former.end()), Err(PkiError::Over(former.end())));
+}
+
+#[test]
+fn in_each_phase_of_a_change_members_and_applications_are_told_what_fits() {
+    let first = Pair::make(("demo", "ns"), HOUR, 1, now()).unwrap();
+    let key = PrivateKey::make().unwrap().public();
+    let certificates = |pair: &Pair| {
+        let leaf = Leaf { common: "a", names: &[], usage: Usage::Client };
+        let signed = pair.sign(Side::Client, leaf, &key, HOUR, now()).unwrap();
+        signed.chain.matches("BEGIN CERTIFICATE").count()
+    };
+    let second = copy(&first).further(Move::Issue { asked: 2 }, ("demo", "ns"), HOUR, now() + HOUR / 2).unwrap();
+    let (old, new) = (first.client.certificate(), second.client.certificate());
+    assert_eq!((certificates(&first), first.trust(Side::Client), first.shown().as_str()), (1, old, old));
+    assert_eq!((certificates(&second), second.trust(Side::Client)), (2, old));
+    assert_eq!(second.shown(), format!("{new}{old}"));
+    let retiring = copy(&second).further(Move::Retire, ("demo", "ns"), HOUR, now()).unwrap();
+    assert_eq!((certificates(&retiring), retiring.trust(Side::Client), retiring.shown().as_str()), (2, new, new));
+    assert_eq!((first.renewal(), first.end()), (now() + HOUR / 3 * 2, now() + HOUR));
+    assert_ne!(second.trust(Side::Peer), second.trust(Side::Client));
+}
+
+fn copy(pair: &Pair) -> Pair {
+    let copy = |one: &Authority| Authority::read(one.certificate(), &one.key()).unwrap();
+    Pair { peer: copy(&pair.peer), client: copy(&pair.client), history: pair.history.clone() }
+}
+
+#[test]
 fn the_key_of_a_certificate_is_the_one_that_was_asked_for() {
     let (authority, key) = (authority(HOUR), KeyPair::generate().unwrap());
     let public = PublicKey::asked(&request(&key)).unwrap();

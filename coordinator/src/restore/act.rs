@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use super::decide::{Objection, Task};
 use crate::{
     apiserver::{Cause, Failed},
-    authorities::Whose,
+    authorities::{Made, Whose},
     backup::context::Context,
     cluster::{build::proof::Served, decide::incarnation},
     ownership::Owner,
@@ -32,7 +32,7 @@ pub async fn prove(
         // They are made when a cluster is founded, which this one is not yet: whoever comes first makes them.
         true if !incarnation.members_created => {
             let whose = Whose { life, cluster: cluster.name_any(), namespace: cluster.namespace().unwrap_or_default() };
-            Some(ctx.clusters.authorities.found(api, &whose, wanted.encryption.authority).await?)
+            Some(ctx.clusters.authorities.found(api, &whose, Made::of(&wanted.encryption)).await?)
         }
         true => ctx.clusters.authorities.of(api, &life).await?,
     };

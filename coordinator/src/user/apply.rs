@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     apiserver::{Cause, Failed},
-    pki::{Leaf, PkiError, PrivateKey, Usage},
+    pki::{Leaf, PkiError, PrivateKey, Side, Usage},
 };
 
 /// Why nothing was issued.
@@ -31,12 +31,26 @@ pub enum Unissued {
     Failed(Failed),
 }
 
-/// Issues one. Gives when it ends.
-pub async fn issue(ctx: &Context, user: &EtcdUser, order: &Order) -> Result<Timestamp, Unissued> {
+/// What was issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Issued {
+    pub not_after: Timestamp,
+    /// Number of the authorities that have signed.
+    pub generation: i64,
+}
+
+/// Issues one.
+pub async fn issue(ctx: &Context, user: &EtcdUser, order: &Order) -> Result<Issued, Unissued> {
     let (api, now) = (&ctx.clusters.api, Timestamp::now());
     let life = &order.cluster.life;
     let lost = || Unissued::Objection(Objection::AuthorityLost(names::authorities(life)));
     let pair = ctx.clusters.authorities.of(api, life).await.map_err(Unissued::Failed)?.ok_or_else(lost)?;
+    if pair.history.generation < order.cluster.signing.0 {
+        // They were changed by another coordinator, and are read again soon.
+        let attempt = format!("sign a certificate for EtcdUser {}", user.name_any());
+        let cause = Cause::Unavailable("the authorities have just been changed".to_owned());
+        return Err(Unissued::Failed(Failed { attempt, cause }));
+    }
     let unable = |error: PkiError| match error {
         PkiError::Over(_) => Unissued::Objection(Objection::AuthorityExpired),
         error @ (PkiError::Broken(_) | PkiError::NoAuthority | PkiError::NotItsKey) => {
@@ -46,11 +60,11 @@ pub async fn issue(ctx: &Context, user: &EtcdUser, order: &Order) -> Result<Time
     };
     let (key, name) = (PrivateKey::make().map_err(unable)?, user.name_any());
     let leaf = Leaf { common: &name, names: &[], usage: Usage::Client };
-    let signed = pair.client.sign(leaf, &key.public(), order.cluster.leaf, now).map_err(unable)?;
-    let authority = pair.client.certificate().to_owned();
+    let signed = pair.sign(Side::Client, leaf, &key.public(), order.cluster.leaf, now).map_err(unable)?;
+    let authority = pair.shown();
     let contents = Contents { authority, chain: signed.chain, key: key.pem() };
     put(ctx, &secret(user, &order.secret, contents)).await.map_err(|failed| sort(&order.secret, failed))?;
-    Ok(signed.not_after)
+    Ok(Issued { not_after: signed.not_after, generation: pair.history.generation })
 }
 
 async fn put(ctx: &Context, secret: &Secret) -> Result<(), Failed> {

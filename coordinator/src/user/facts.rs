@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use etcd_operator_shared::{
-    api::{EtcdCluster, EtcdUser, cluster::Incarnation},
+    api::{
+        EtcdCluster, EtcdUser, Word,
+        cluster::{AuthorityPhase, Incarnation},
+    },
     validate,
 };
 use kube::ResourceExt;
@@ -32,6 +35,8 @@ pub struct Cluster {
     pub begun: bool,
     /// For how long a certificate is valid.
     pub leaf: Duration,
+    /// Number of the authorities that sign; and whether the former are believed beside them.
+    pub signing: (i64, bool),
 }
 
 impl Facts {
@@ -57,20 +62,28 @@ impl Cluster {
         let present: Option<&Incarnation> = cluster.status.as_ref().and_then(|status| status.incarnation.as_ref());
         let encryption = validate::encryption(cluster.spec.security.as_ref());
         let encryption = encryption.or_else(|_| validate::encryption(None));
+        let said = cluster.status.as_ref().and_then(|status| status.authorities.as_ref());
         Self {
             life: Owner::of(cluster).life,
             incarnation: present.map(|present| present.number),
             encrypted: present.is_some_and(|present| present.encrypted.client),
             begun: present.is_some_and(|present| present.members_created),
             leaf: encryption.map(|encryption| encryption.leaf).unwrap_or_default(),
+            signing: said
+                .map_or((1, false), |said| (said.generation, said.phase == Some(Word::Known(AuthorityPhase::Issue)))),
         }
     }
 
     /// A fingerprint of what is issued for whom: of another one it is issued anew.
     #[must_use]
     pub fn print(&self, user: &EtcdUser) -> String {
-        let Self { life, incarnation, .. } = self;
+        let Self { life, incarnation, signing, .. } = self;
         let number = incarnation.unwrap_or_default();
-        format!("{:016x}", print::of(&format!("{life}/{number}/{}/{}", user.spec.cluster, user.secret())))
+        let mut all = format!("{life}/{number}/{}/{}", user.spec.cluster, user.secret());
+        // Of the first authorities nothing is in it, as before there were others.
+        if *signing != (1, false) {
+            all = format!("{all}/{signing:?}");
+        }
+        format!("{:016x}", print::of(&all))
     }
 }

@@ -63,10 +63,10 @@ fn is_anothers(ctx: &Context, user: &EtcdUser) -> bool {
 
 async fn issue(ctx: &Context, user: &EtcdUser, order: Order) -> (Told, Duration) {
     match apply::issue(ctx, user, &order).await {
-        Ok(end) => {
+        Ok(issued) => {
             ctx.is_there(&user.uid().unwrap_or_default(), Instant::now());
             // The status that says so comes back, and then it is known when the next one is due.
-            (Told::Issued(order, end), REFUSED)
+            (Told::Issued(order, issued), REFUSED)
         }
         Err(unissued) => told(unissued),
     }

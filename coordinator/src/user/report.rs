@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use super::{
+    apply::Issued,
     context::Context,
     decide::{Objection, Order, renewal},
 };
@@ -17,8 +18,8 @@ use crate::{
 /// What there is to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
-    /// A certificate was issued, until then.
-    Issued(Order, Timestamp),
+    /// A certificate was issued.
+    Issued(Order, Issued),
     /// What was issued before is good.
     Good,
     Refused(Objection),
@@ -33,11 +34,12 @@ pub async fn tell(ctx: &Context, user: &EtcdUser, told: &Told) -> Result<(), Fai
     if before == after {
         return Ok(());
     }
-    let EtcdUserStatus { observed_generation, conditions, secret, not_after, renew_after, issued_for } = &after;
+    let EtcdUserStatus { authorities, observed_generation, conditions, secret, not_after, renew_after, issued_for } =
+        &after;
     // In a merge, what is left out stays.
     let status = json!({
         "observedGeneration": observed_generation, "conditions": conditions, "secret": secret, "notAfter": not_after,
-        "renewAfter": renew_after, "issuedFor": issued_for,
+        "renewAfter": renew_after, "issuedFor": issued_for, "authorities": authorities,
     });
     let patch = json!({ "metadata": { "uid": user.uid() }, "status": status });
     let (namespace, name) = (user.namespace().unwrap_or_default(), user.name_any());
@@ -57,7 +59,8 @@ fn status(user: &EtcdUser, told: &Told, now: Timestamp) -> EtcdUserStatus {
     let mut status = user.status.clone().unwrap_or_default();
     let generation = user.metadata.generation;
     status.observed_generation = generation;
-    if let Told::Issued(Order { secret, print, cluster: _ }, not_after) = told {
+    if let Told::Issued(Order { secret, print, cluster: _ }, Issued { not_after, generation }) = told {
+        status.authorities = Some(*generation);
         status.secret = Some(secret.clone());
         status.not_after = Some(not_after.to_string());
         status.renew_after = Some(renewal(now, *not_after).to_string());
@@ -92,7 +95,7 @@ fn status(user: &EtcdUser, told: &Told, now: Timestamp) -> EtcdUserStatus {
 /// What changed: each certificate, and each reason for none once.
 fn news(before: &EtcdUserStatus, told: &Told) -> Option<Note> {
     match told {
-        Told::Issued(order, end) => {
+        Told::Issued(order, Issued { not_after: end, generation: _ }) => {
             let again = before.issued_for.as_ref() == Some(&order.print);
             let (reason, verb) =
                 if again { ("CertificateRenewed", "renewed") } else { ("CertificateIssued", "issued") };

@@ -21,9 +21,9 @@ use super::Amount;
 pub use backup::{Backup, BackupSummary, Bootstrap, Restored, S3, Schedule, Store};
 pub use maintenance::{Action, Chore, Defragmentation, Maintenance, Window};
 pub use pod::{AgentUpdate, DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
-pub use security::{Authority, ClientSecurity, Encrypted, PeerSecurity, Security, SecurityMode};
+pub use security::{Authority, ClientSecurity, Encrypted, PeerSecurity, Retire, Security, SecurityMode};
 pub use service::{IpFamilyPolicy, TrafficPolicy};
-pub use status::{End, Etcd, EtcdClusterStatus, Incarnation, MemberSummary, Phase, Roll};
+pub use status::{Authorities, AuthorityPhase, End, Etcd, EtcdClusterStatus, Incarnation, MemberSummary, Phase, Roll};
 
 /// What is wanted of one etcd cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]

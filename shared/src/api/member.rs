@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{cluster::Chore, word};
 
 pub use backup::{TakenBackup, ToldBackups, ToldRestore};
-pub use security::{Certificates, ClientCertificates, Issued, PeerCertificate};
+pub use security::{Certificates, ClientCertificates, Issued, PeerCertificate, ToldReload};
 
 /// What one member must know of its cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -134,6 +134,9 @@ pub struct EtcdMemberSpec {
     /// with them. Left out, and for any other pod, what a pod was made with is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<ToldOptions>,
+    /// That etcd of one pod is to be started once more, to believe other authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<ToldReload>,
     /// Where backups go, and when the member takes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backups: Option<ToldBackups>,

@@ -43,6 +43,9 @@ pub struct EtcdUserSpec {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdUserStatus {
+    /// Number of the cluster's authorities that have signed what the Secret holds; 1 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<i64>,
     /// Generation of the object that this was written for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

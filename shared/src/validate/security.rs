@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::{Invalid, time};
-use crate::api::cluster::{Authority, ClientSecurity, Security, SecurityMode};
+use crate::api::cluster::{Authority, ClientSecurity, Retire, Security, SecurityMode};
 
 /// Ten years: an authority outlives many a cluster.
 const AUTHORITY: Duration = Duration::from_secs(87_600 * 3600);
@@ -21,6 +21,10 @@ pub struct Encryption {
     pub client: Option<bool>,
     /// Further names and addresses in the certificates that clients are served with.
     pub names: Vec<String>,
+    /// Other authorities are wanted where this is higher than what the present ones were made for; 1 and up.
+    pub generation: i64,
+    /// When former ones are believed no more.
+    pub retire: Retire,
     /// For how long an authority is valid that is made now.
     pub authority: Duration,
     /// For how long a certificate is.
@@ -34,7 +38,7 @@ pub struct Encryption {
 pub fn encryption(security: Option<&Security>) -> Result<Encryption, Invalid> {
     let Security { peer, client, ca } = security.cloned().unwrap_or_default();
     let ClientSecurity { mode: client, names } = client.unwrap_or_default();
-    let Authority { duration, leaf_duration } = ca.unwrap_or_default();
+    let Authority { generation, retire, duration, leaf_duration } = ca.unwrap_or_default();
     if let Some(name) = names.iter().find(|name| !is_name(name) && !is_address(name)) {
         return Err(Invalid::CertificateName(name.clone()));
     }
@@ -47,6 +51,8 @@ pub fn encryption(security: Option<&Security>) -> Result<Encryption, Invalid> {
         peer: says(peer.and_then(|peer| peer.mode)),
         client: says(client),
         names,
+        generation: generation.unwrap_or(1).max(1),
+        retire: retire.unwrap_or_default(),
         authority: lasts("security.ca.duration", duration, AUTHORITY, LEAST_AUTHORITY)?,
         leaf: lasts("security.ca.leafDuration", leaf_duration, LEAF, LEAST_LEAF)?,
     })
@@ -90,6 +96,7 @@ mod tests {
     fn what_is_left_out_is_as_the_cluster_began_and_lasts_for_ten_years_and_ninety_days() {
         let said = encryption(None).expect("nothing is said");
         assert_eq!((said.peer, said.client, said.names.len()), (None, None, 0));
+        assert_eq!((said.generation, said.retire), (1, Retire::Later));
         assert_eq!((said.authority.as_secs() / 86_400, said.leaf.as_secs() / 86_400), (3650, 90));
         let said = judge(json!({"peer": {"mode": "Auto"}, "client": {"mode": "Plain"}})).expect("modes");
         assert_eq!((said.peer, said.client), (Some(true), Some(false)));

@@ -37,6 +37,7 @@ fn made(cluster: &str, namespace: &str) -> Result<Bundle, rcgen::Error> {
         member: String::new(),
         key: key.serialize_pem(),
         issued: Issued { key: "proof".into(), names: String::new(), peer: None, client: Some(client) },
+        before: None,
         taken: Timestamp::UNIX_EPOCH,
         not_after: Timestamp::UNIX_EPOCH,
     })

@@ -13,7 +13,7 @@ const EMPTY: Disk = Disk::Empty;
 fn order(number: u64, first: bool) -> Order {
     let volume = Volume { volume_id: "v".into(), member_id: Some("a".into()), rest: Rest::default() };
     let state = if first { NEW } else { EXISTING };
-    Order { number, first, args: vec![state.into()], again: vec![EXISTING.into()], options: None, volume }
+    Order { number, first, args: vec![state.into()], again: vec![EXISTING.into()], options: None, pools: None, volume }
 }
 
 fn crash() -> Exit {

@@ -19,7 +19,7 @@ use crate::{
     plan::certificates::{Facts, Step, Used, certificates, ending},
     tls::{
         Bundle, Identity, Key,
-        bundle::{self, Pools},
+        bundle::{self, Pools, Trust},
         check::{Whose, check},
         handshake,
     },
@@ -58,6 +58,14 @@ pub(in crate::sidecar) struct Certificates {
     rejections: u32,
     /// Nothing is asked or taken before.
     not_before: Instant,
+}
+
+/// How etcd is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::sidecar) struct Etcd<'a> {
+    pub runs: bool,
+    /// Digest of the authorities that it was last started with, where its launcher says it.
+    pub loaded: Option<&'a str>,
 }
 
 struct Asked {
@@ -113,11 +121,19 @@ impl Certificates {
         self.used.as_ref().map(|used| used.pools(&self.folder)).unwrap_or_default()
     }
 
-    /// What the EtcdMember is to say of it; nothing where traffic is plain.
-    pub(in crate::sidecar) fn said(&self) -> Option<Said> {
+    /// Digest of those authorities.
+    pub(in crate::sidecar) fn believes(&self) -> Option<String> {
+        self.used.as_ref().map(|used| used.issued.pools())
+    }
+
+    /// What the EtcdMember is to say of it; nothing where traffic is plain. `loaded`: digest of the authorities that etcd was started with.
+    pub(in crate::sidecar) fn said(&self, loaded: Option<&str>) -> Option<Said> {
         (!self.name.whose.encrypted.is_off()).then(|| Said {
             request: self.asked.as_ref().map(|asked| asked.request.clone()),
             key: self.used.as_ref().map(|used| used.issued.key.clone()),
+            // What the volume does not know would be another thing for the next pod.
+            used: self.used.as_ref().filter(|_| self.owed.is_none()).map(|used| used.issued.digest()),
+            loaded: loaded.map(str::to_owned),
             not_after: self.not_after().map(|end| end.to_string()),
             rejected: self.rejected.clone(),
         })
@@ -137,9 +153,8 @@ impl Certificates {
         self.used.as_ref().map(|used| Used { issued: &used.issued, taken: used.taken, not_after: used.not_after })
     }
 
-    /// One step. `ours`: whether the volume is known to be this member's; before, nothing on it is read or written. `runs`: whether
-    /// etcd does.
-    pub(in crate::sidecar) async fn turn(&mut self, offered: Option<&Issued>, ours: bool, runs: bool) {
+    /// One step. `ours`: whether the volume is known to be this member's; before, nothing on it is read or written.
+    pub(in crate::sidecar) async fn turn(&mut self, offered: Option<&Issued>, ours: bool, etcd: Etcd<'_>) {
         if self.name.whose.encrypted.is_off() {
             return;
         }
@@ -150,8 +165,8 @@ impl Certificates {
         if (self.used.is_some() || self.looked) && Instant::now() >= self.not_before {
             match (self.due(offered), offered) {
                 (Step::Ask, _) => self.ask(),
-                (Step::Take, Some(offered)) => self.take(self.asked_key(), offered, runs).await,
-                (Step::Change, Some(offered)) => self.take(self.used_key(), offered, runs).await,
+                (Step::Take, Some(offered)) => self.take(self.asked_key(), offered, etcd).await,
+                (Step::Change, Some(offered)) => self.take(self.used_key(), offered, etcd).await,
                 (Step::Take | Step::Change | Step::Nothing, _) => {}
             }
         }
@@ -233,9 +248,9 @@ impl Certificates {
         }
     }
 
-    async fn take(&mut self, key: Option<String>, offered: &Issued, runs: bool) {
+    async fn take(&mut self, key: Option<String>, offered: &Issued, etcd: Etcd<'_>) {
         let Some(key) = key else { return };
-        let fault = match self.try_take(key, offered, runs).await {
+        let fault = match self.try_take(key, offered, etcd).await {
             Ok(not_after) => {
                 info!(%not_after, "certificates are taken into use");
                 (self.rejected, self.rejections) = (None, 0);
@@ -266,17 +281,18 @@ impl Certificates {
     }
 
     /// Checks an answer, exposes it, and looks whether etcd serves with it; else what was before is back.
-    async fn try_take(&mut self, key: String, offered: &Issued, runs: bool) -> Result<Timestamp, Fault> {
+    async fn try_take(&mut self, key: String, offered: &Issued, etcd: Etcd<'_>) -> Result<Timestamp, Fault> {
         let (Name { whose, cluster_uid, .. }, now) = (&self.name, Timestamp::now());
         let before = self.used.clone();
-        let former = before.as_ref().map(|before| &before.issued);
-        let not_after = check(whose, offered, former, now).map_err(|fault| Fault::Rejected(fault.to_string()))?;
-        let (cluster_uid, member) = (cluster_uid.clone(), whose.member.clone());
-        let bundle = Bundle { cluster_uid, member, key, issued: offered.clone(), taken: now, not_after };
+        let believed = before.as_ref().map(|before| believed(before, etcd)).unwrap_or_default();
+        let not_after = check(whose, offered, &believed, now).map_err(|fault| Fault::Rejected(fault.to_string()))?;
+        let (cluster_uid, member, issued) = (cluster_uid.clone(), whose.member.clone(), offered.clone());
+        let before_that = believed.into_iter().rfind(|trust| *trust != Trust::of(&issued));
+        let bundle = Bundle { cluster_uid, member, key, issued, before: before_that, taken: now, not_after };
         crash::point("before-expose");
         self.expose(bundle.clone()).await.map_err(Fault::NotServed)?;
         crash::point("after-expose");
-        let Some(before) = before.filter(|_| runs) else { return Ok(not_after) };
+        let Some(before) = before.filter(|_| etcd.runs) else { return Ok(not_after) };
         let identity = self.identity.borrow().clone();
         let Some(identity) = identity else { return Ok(not_after) };
         if let Err(failed) = handshake::with_own(LOOPBACK, &identity, &bundle).await {
@@ -320,6 +336,13 @@ impl Certificates {
             }
         };
     }
+}
+
+/// Whom this member's etcd may believe: whom it was to believe last, and, unless it was started since, those before.
+fn believed(used: &Bundle, etcd: Etcd<'_>) -> Vec<Trust> {
+    let is_loaded = etcd.loaded.is_some_and(|loaded| loaded == used.issued.pools());
+    let before = used.before.clone().filter(|_| !is_loaded);
+    before.into_iter().chain([Trust::of(&used.issued)]).collect()
 }
 
 /// Runs a piece of disk I/O where it may hang without stopping the probes.

@@ -75,7 +75,7 @@ mod tests {
     use crate::launch::protocol::{Process, State};
 
     fn launcher(order: u64) -> Launcher {
-        let state = State { process: Process::Idle, order, restarts: 0, last_exit: None, options: None };
+        let state = State { process: Process::Idle, order, restarts: 0, last_exit: None, options: None, pools: None };
         Launcher { connected: true, state: Some(state), ..Launcher::default() }
     }
 

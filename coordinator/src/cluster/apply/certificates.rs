@@ -25,7 +25,7 @@ use crate::{
             certificates::{Answer, Key},
         },
     },
-    pki::{Authority, Leaf, Pair, PkiError, PublicKey, Usage},
+    pki::{Leaf, Pair, PkiError, PublicKey, Side, Usage},
 };
 
 /// Certificates by the member's ordinal.
@@ -94,7 +94,7 @@ async fn answered(ctx: &Context, plan: &Blueprint<'_>, member: &str, uid: &str) 
 /// All certificates of one member, for one key.
 fn issue(
     plan: &Blueprint<'_>,
-    Pair { peer, client }: &Pair,
+    pair: &Pair,
     member: &str,
     due: &Answer,
     key: &PublicKey,
@@ -105,15 +105,17 @@ fn issue(
     let Answer { names, .. } = due;
     let both = |names| Leaf { common: member, names, usage: Usage::Both };
     let root = Leaf { common: ROOT, names: &[], usage: Usage::Client };
-    let sign = |authority: &Authority, leaf| authority.sign(leaf, key, life, now).map(|signed| signed.chain);
-    let mut issued = Issued { key: key.digest(), names: names.print(), peer: None, client: None };
+    let sign = |side, leaf| pair.sign(side, leaf, key, life, now).map(|signed| signed.chain);
+    let trust = |side| pair.trust(side).to_owned();
+    let names_print = names.print(pair.history.generation);
+    let mut issued = Issued { key: key.digest(), names: names_print, peer: None, client: None };
     if among {
-        let chain = sign(peer, both(&names.peer))?;
-        issued.peer = Some(PeerCertificate { chain, trust: peer.certificate().to_owned() });
+        let chain = sign(Side::Peer, both(&names.peer))?;
+        issued.peer = Some(PeerCertificate { chain, trust: trust(Side::Peer) });
     }
     if with_clients {
-        let (server, root) = (sign(client, both(&names.server))?, sign(client, root)?);
-        issued.client = Some(ClientCertificates { server, root, trust: client.certificate().to_owned() });
+        let (server, root) = (sign(Side::Client, both(&names.server))?, sign(Side::Client, root)?);
+        issued.client = Some(ClientCertificates { server, root, trust: trust(Side::Client) });
     }
     Ok(issued)
 }
@@ -137,14 +139,14 @@ mod tests {
             let mode = |on: bool| if on { "Auto" } else { "Plain" };
             let plan = plan(json!({"security": {"peer": {"mode": mode(peer)}, "client": {"mode": mode(client)}}}));
             let (plan, now) = (plan.blueprint(), Timestamp::from_second(1_800_000_000).unwrap());
-            let pair = Pair::make(("demo", "ns"), Duration::from_secs(7200), now).unwrap();
+            let pair = Pair::make(("demo", "ns"), Duration::from_secs(7200), 1, now).unwrap();
             let key = PrivateKey::make().unwrap().public();
             let names = Names::of(plan.cluster, "demo-1", &[]);
             let due = Answer { ordinal: 1, uid: "m".into(), key: Key::Asked(key.clone()), names: names.clone() };
             let issued = issue(&plan, &pair, "demo-1", &due, &key, now).unwrap();
             assert_eq!((issued.peer.is_some(), issued.client.is_some()), (peer, client));
             let kept = Certificates::of(Some(&issued), None).unwrap().answered.unwrap();
-            assert_eq!((&*kept.key, &*kept.names), (key.digest().as_str(), names.print().as_str()));
+            assert_eq!((&*kept.key, &*kept.names), (key.digest().as_str(), names.print(1).as_str()));
             assert_eq!(kept.client, client.then(|| print::of(pair.client.certificate())));
             let chains = [issued.peer.map(|peer| peer.chain), issued.client.map(|client| client.root)];
             assert!(chains.iter().flatten().all(|chain| PublicKey::certified(chain).as_ref() == Ok(&key)));

@@ -81,6 +81,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
         | Step::Replace(_)
         | Step::Swap(_)
         | Step::Turn(_)
+        | Step::Reload(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::End(_)
@@ -138,6 +139,7 @@ async fn take(
         Step::Replace(deletions) if set == Written::Same => pods::replace(ctx, plan, deletions).await,
         Step::Swap(swap) if set == Written::Same => swaps::swap(ctx, plan, swap).await,
         Step::Turn(turn) if set == Written::Same => swaps::turn(ctx, plan, facts, turn).await,
+        Step::Reload(reload) if set == Written::Same => swaps::reload(ctx, plan, facts, reload).await,
         Step::Refresh(refreshes) if set == Written::Same => pods::refresh(ctx, plan, refreshes).await,
         Step::Try(places) if set == Written::Same => {
             let failed = trials::begin(ctx, plan, facts, places).await;
@@ -146,6 +148,7 @@ async fn take(
         Step::Replace(_)
         | Step::Swap(_)
         | Step::Turn(_)
+        | Step::Reload(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::SetReplicas(_)
@@ -178,7 +181,7 @@ pub fn blueprint<'a>(ctx: &'a Context, seen: &'a Seen, decision: &Decision, care
         learner: decision.membership.learns(),
         storage: seen.facts.set.as_ref().map(|set| set.storage.clone()),
         authority: match &seen.facts.authorities {
-            Some(Known::Held(held)) => Some(&held.client),
+            Some(Known::Held(held)) => Some(&held.shown),
             Some(Known::Missing) | None => None,
         },
     }

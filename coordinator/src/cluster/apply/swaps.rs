@@ -17,8 +17,8 @@ use crate::{
     cluster::{
         build::{Blueprint, member},
         context::Context,
-        decide::step::{Deletion, Means, Swap, Turn, Waiting},
-        facts::{Facts, shape::CHANGED, swap::Swapped},
+        decide::step::{Deletion, Means, Reload, Swap, Turn, Waiting},
+        facts::{Facts, Member, shape::CHANGED, swap::Swapped},
     },
 };
 
@@ -65,28 +65,56 @@ async fn may_be_away(ctx: &Context, plan: &Blueprint<'_>, absence: &Deletion) ->
 /// Tells a member its new options, if its PodDisruptionBudget would let the pod go, and nobody else has told it
 /// anything.
 pub async fn turn(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, turn: &Turn) -> Replaced {
-    let outcome = match may_be_away(ctx, plan, &turn.absence()).await {
-        Ok(true) => tell(ctx, plan, facts, turn).await.map(|()| None),
-        Ok(false) => Ok(Some(for_budget(&turn.name))),
-        Err(failed) => gone(Err(failed)).map(|()| None),
-    };
-    match outcome {
+    let Some(member) = facts.slot(turn.ordinal).member else { return Replaced::default() };
+    let told = tell(ctx, plan, &member, &turn.absence(), member::turn(&member, turn)).await;
+    if told.as_ref().is_ok_and(Option::is_none) {
+        info!(pod = turn.name, options = turn.options, why = turn.why.as_str(), "etcd gets other options");
+        ctx.events.note(plan.cluster, Note::turned(turn));
+    }
+    replaced(told)
+}
+
+/// Tells a member whom its etcd is to believe from its next start on, and that this is to be now: as [`turn`].
+pub async fn reload(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, reload: &Reload) -> Replaced {
+    let Some(member) = facts.slot(reload.ordinal).member else { return Replaced::default() };
+    let told = tell(ctx, plan, &member, &reload.absence(), member::reload(&member, reload)).await;
+    if told.as_ref().is_ok_and(Option::is_none) {
+        info!(
+            pod = reload.name,
+            pools = reload.pools,
+            "etcd is started once more, to believe the new authorities alone"
+        );
+        ctx.events.note(plan.cluster, Note::reloaded(reload));
+    }
+    replaced(told)
+}
+
+fn replaced(told: Result<Option<Waiting>, Failed>) -> Replaced {
+    match told {
         Ok(waits) => Replaced { waits, ..Replaced::default() },
         Err(failed) => Replaced { failed: vec![failed], ..Replaced::default() },
     }
 }
 
-async fn tell(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, turn: &Turn) -> Result<(), Failed> {
-    let namespace = plan.cluster.namespace().unwrap_or_default();
-    let Some(member) = facts.slot(turn.ordinal).member else { return Ok(()) };
-    let mut patch = member::turn(&member, turn);
-    while let Err(failed) = ctx.api.merge_as_leader::<EtcdMember>(&namespace, &turn.name, &patch).await {
-        let since = unless_told::<EtcdMember>(ctx, &namespace, &turn.name, &member.version, failed).await?;
+/// Tells one member, if its pod may be away, and nobody has told the member anything since it was read.
+async fn tell(
+    ctx: &Context,
+    plan: &Blueprint<'_>,
+    member: &Member,
+    absence: &Deletion,
+    mut patch: serde_json::Value,
+) -> Result<Option<Waiting>, Failed> {
+    match may_be_away(ctx, plan, absence).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(Some(for_budget(&absence.name))),
+        Err(failed) => return gone(Err(failed)).map(|()| None),
+    }
+    let (namespace, name) = (plan.cluster.namespace().unwrap_or_default(), &absence.name);
+    while let Err(failed) = ctx.api.merge_as_leader::<EtcdMember>(&namespace, name, &patch).await {
+        let since = unless_told::<EtcdMember>(ctx, &namespace, name, &member.version, failed).await?;
         patch["metadata"]["resourceVersion"] = json!(since);
     }
-    info!(%namespace, pod = turn.name, options = turn.options, why = turn.why.as_str(), "etcd gets other options");
-    ctx.events.note(plan.cluster, Note::turned(turn));
-    Ok(())
+    Ok(None)
 }
 
 /// The image, and what the pod is by it, in one write.

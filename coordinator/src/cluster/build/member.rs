@@ -6,7 +6,7 @@ use etcd_operator_shared::{
     api::{
         EtcdMember, EtcdMemberSpec,
         cluster::Restored,
-        member::{ToldBackups, ToldOptions, ToldRestore},
+        member::{ToldBackups, ToldOptions, ToldReload, ToldRestore},
     },
     backup, names,
 };
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Blueprint, owner};
 use crate::cluster::{
-    decide::step::Turn,
+    decide::step::{Reload, Turn},
     facts::{Member, member::Marks},
 };
 
@@ -41,6 +41,7 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         certificates: None,
         // Its pod is made with the newest.
         options: None,
+        reload: None,
         backups: backups(plan),
         maintenance: maintenance(plan),
         restore: restore(plan, &name),
@@ -106,6 +107,13 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
 pub fn turn(member: &Member, turn: &Turn) -> Value {
     let told = ToldOptions { pod: turn.uid.clone(), said: turn.options.clone() };
     json!({"metadata": {"resourceVersion": member.version.resource}, "spec": {"options": told}})
+}
+
+/// The merge patch that has the etcd of a member's pod started once more, on the same condition.
+#[must_use]
+pub fn reload(member: &Member, reload: &Reload) -> Value {
+    let told = ToldReload { pod: reload.uid.clone(), pools: reload.pools.clone() };
+    json!({"metadata": {"resourceVersion": member.version.resource}, "spec": {"reload": told}})
 }
 
 /// Where backups go and when they are taken; what of it is to be taken now is not said here.

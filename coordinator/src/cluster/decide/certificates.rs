@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   its agent asks (status, a request) ── in the very pod that is there, of our StatefulSet ──▶ Answer, once a key
-//!   the key is answered, with other names than are wanted now                              ──▶ Answer again, for the same key
+//!   the key is answered, with other names or authorities than are wanted now               ──▶ Answer again, for the same key
 //!   the request is nonsense                                                                ──▶ said, and nobody else waits
 //!   the authorities are gone, or others than the members believe                           ──▶ nobody is answered: a person acts
 //! ```
@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::{
     cluster::facts::{
-        Facts, Slot,
+        Facts, Member, Slot,
         certificates::{Answered, Asked, Certificates, Held, Known},
     },
     ownership::Owner,
@@ -107,10 +107,14 @@ impl Names {
         }
     }
 
-    /// A fingerprint of them.
+    /// A fingerprint of them, and of the authorities that sign. Of the first authorities nothing is in it, as before there were others.
     #[must_use]
-    pub fn print(&self) -> String {
-        format!("{:016x}", print::of(&[self.peer.join(","), self.server.join(",")].join(";")))
+    pub fn print(&self, generation: i64) -> String {
+        let mut all = [self.peer.join(","), self.server.join(",")].join(";");
+        if generation > 1 {
+            all = format!("{all};{generation}");
+        }
+        format!("{:016x}", print::of(&all))
     }
 }
 
@@ -160,7 +164,8 @@ fn standing(
     let member = slot.member.as_ref().filter(|_| !encrypted.is_off() && *members_created)?;
     let Certificates { asked, answered } = member.certificates.as_deref()?;
     let names = Names::of(cluster, &member.name, &encryption.names);
-    let fits = answered.as_ref().filter(|answered| fits(answered, *encrypted, &names));
+    let signing = Signing::of(cluster, facts);
+    let fits = answered.as_ref().filter(|answered| fits(answered, *encrypted, &names, signing));
     let standing = match (asked, answered) {
         (Some(Asked::Nonsense(why)), _) => Standing::Nonsense(*why),
         _ if !is_of_set(slot, facts) => Standing::Rests,
@@ -189,17 +194,57 @@ pub fn unvouched(cluster: &EtcdCluster, incarnation: &Incarnation, facts: &Facts
 
 /// Whether some member was told to believe other authorities than these.
 fn is_other(held: &Held, facts: &Facts) -> bool {
-    let (peer, client) = (print::of(&held.peer), print::of(&held.client));
-    let answered =
+    let mut answered =
         facts.slots.values().filter_map(|slot| slot.member.as_ref()?.certificates.as_ref()?.answered.as_ref());
-    let other = |told: Option<u64>, held| told.is_some_and(|told| told != held);
-    answered.into_iter().any(|answered: &Answered| other(answered.peer, peer) || other(answered.client, client))
+    let ours = |answered: &Answered| {
+        let known = [Some(&held.trust), held.change.as_ref().map(|change| &change.other)];
+        let told = known.into_iter().flatten().map(|pools| pools.are_told(answered.peer, answered.client));
+        told.fold((false, false), |(peer, client), (p, c)| (peer || p, client || c)) == (true, true)
+    };
+    answered.any(|answered| !ours(answered))
 }
 
-/// Whether an answer has all that is encrypted, and the names that are wanted now.
-fn fits(answered: &Answered, encrypted: Encrypted, names: &Names) -> bool {
-    let Answered { key: _, names: have, peer, client } = answered;
-    (peer.is_some(), client.is_some()) == (encrypted.peer, encrypted.client) && **have == *names.print()
+/// Whether an answer has all that is encrypted, the names that are wanted now, and is of the authorities of now.
+fn fits(answered: &Answered, encrypted: Encrypted, names: &Names, authorities: Signing<'_>) -> bool {
+    let Answered { key: _, names: have, digest: _, pools: _, peer, client } = answered;
+    let believes = authorities.held.is_none_or(|held| held.trust.are_told(*peer, *client) == (true, true));
+    let whole = (peer.is_some(), client.is_some()) == (encrypted.peer, encrypted.client);
+    whole && **have == *names.print(authorities.generation) && believes
+}
+
+/// Who signs now.
+#[derive(Clone, Copy)]
+struct Signing<'a> {
+    generation: i64,
+    held: Option<&'a Held>,
+}
+
+impl<'a> Signing<'a> {
+    /// As the Secret says; where that was not looked at, as it was said last: an answer that does not fit is then reason to look.
+    fn of(cluster: &EtcdCluster, facts: &'a Facts) -> Self {
+        match &facts.authorities {
+            Some(Known::Held(held)) => Self { generation: held.generation, held: Some(held) },
+            Some(Known::Missing) | None => {
+                let said = cluster.status.as_ref().and_then(|status| status.authorities.as_ref());
+                Self { generation: said.map_or(1, |said| said.generation), held: None }
+            }
+        }
+    }
+}
+
+/// Whether a member was answered as is wanted now; and the digest by which it says that this is in use.
+#[must_use]
+pub fn answered<'a>(
+    cluster: &EtcdCluster,
+    encryption: &Encryption,
+    incarnation: &Incarnation,
+    member: &'a Member,
+    held: &Held,
+) -> Option<&'a str> {
+    let names = Names::of(cluster, &member.name, &encryption.names);
+    let answered = member.certificates.as_ref()?.answered.as_ref()?;
+    let signing = Signing { generation: held.generation, held: Some(held) };
+    fits(answered, incarnation.encrypted, &names, signing).then_some(&*answered.digest)
 }
 
 /// Whether the member speaks from a pod of our StatefulSet that stays: one that somebody else has made under that name is none.

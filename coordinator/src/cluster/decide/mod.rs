@@ -24,8 +24,10 @@ pub mod pause;
 pub mod places;
 pub mod ration;
 pub mod refusal;
+pub mod reload;
 pub mod replicas;
 pub mod rollout;
+pub mod rotation;
 pub mod step;
 pub mod target;
 pub mod trial;
@@ -43,7 +45,10 @@ use etcd_operator_shared::{
     validate::{self, Wanted},
 };
 
-use crate::cluster::facts::{Facts, Readiness, trial::Trial};
+use crate::{
+    cluster::facts::{Facts, Readiness, trial::Trial},
+    pki::Act,
+};
 use addresses::Publish;
 use cleanup::Departed;
 use growth::Growth;
@@ -52,7 +57,8 @@ use incarnation::{Stage, founders};
 use membership::{Desired, Membership};
 use pause::Paused;
 use refusal::Refusal;
-use step::Step;
+use rotation::Rotation;
+use step::{Step, Waiting};
 use target::Target;
 use versions::Course;
 use volumes::Change;
@@ -93,6 +99,8 @@ pub struct Care {
     pub trials: Vec<Trial>,
     /// Which members get certificates.
     pub certificates: certificates::Due,
+    /// How a change of the authorities goes on.
+    pub rotation: Rotation,
     /// Which EtcdBackups are due.
     pub backups: backups::Due,
     /// Which etcd pods are made with; `wanted` says the same.
@@ -198,6 +206,14 @@ impl Decision {
             }
             Target::Stop | Target::End(_) | Target::Rest => step,
         };
+        let rotation = rotation::next(cluster, &wanted.encryption, &incarnation, facts);
+        let step = match (target, step) {
+            (Target::Run(_), Step::Nothing) => {
+                let reload = reload::next((cluster, &wanted.encryption, &incarnation), &membership, facts);
+                reload.unwrap_or(Step::Nothing)
+            }
+            (Target::Run(_) | Target::Stop | Target::End(_) | Target::Rest, step) => step,
+        };
         let step = match (target, step) {
             (Target::Run(_), Step::Nothing) => hold.pending(facts).unwrap_or(Step::Nothing),
             (Target::Run(_) | Target::Stop | Target::End(_) | Target::Rest, step) => step,
@@ -219,7 +235,13 @@ impl Decision {
             Step::Nothing if target.runs() => course.waiting().map_or(Step::Nothing, Step::Wait),
             step => step,
         };
-        let again = forms.into_iter().chain(course.again()).min();
+        let step = match (step, &rotation.waits) {
+            (Step::Nothing, Some(waits)) if rotation.is_busy && target.runs() => {
+                Step::Wait(Waiting::new("AuthoritiesChanging", format!("the authorities are being changed: {waits}")))
+            }
+            (step, _) => step,
+        };
+        let again = forms.into_iter().chain(course.again()).chain(rotation.again).min();
         let refusal = refusal::objection(cluster, &wanted, &incarnation, facts)
             .or_else(|| course.refusal())
             .or_else(|| hold.objection.clone().map(Refusal::HoldRefused));
@@ -245,6 +267,7 @@ impl Decision {
                 Some(_) => certificates::Due::default(),
                 None => certificates::due(cluster, &wanted.encryption, &incarnation, facts),
             },
+            rotation,
             backups: backups::due(cluster, facts),
             course,
             members: members(target, &step, size, facts),
@@ -266,6 +289,7 @@ impl Decision {
                 || !care.departed.is_empty()
                 || care.volumes.iter().any(Change::deletes)
                 || care.growth == Growth::Look
+                || care.rotation.act.is_some_and(Act::is_final)
         };
         self.step.is_final(facts) || self.care.as_ref().is_some_and(takes)
     }
@@ -312,6 +336,7 @@ fn members(target: Target, step: &Step, size: u32, facts: &Facts) -> u32 {
             | Step::Replace(_)
             | Step::Swap(_)
             | Step::Turn(_)
+            | Step::Reload(_)
             | Step::Refresh(_)
             | Step::Try(_)
             | Step::End(_)

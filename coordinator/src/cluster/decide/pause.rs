@@ -85,6 +85,7 @@ fn next(step: &Step) -> Option<String> {
         Step::Look(Look::Template) | Step::Try(_) => "pods with an old template are replaced".to_owned(),
         Step::Swap(swap) => format!("etcd {} for {}", swap.etcd.version, swap.name),
         Step::Turn(turn) => format!("new options for {}", turn.name),
+        Step::Reload(reload) => format!("a start of etcd of {}, to believe the new authorities alone", reload.name),
         Step::Replace(pods) => format!("{} replaced", all(pods.iter().map(|pod| pod.name.as_str()).collect())),
         Step::Refresh(pods) => format!("new agents for {}", all(pods.iter().map(|pod| pod.name.as_str()).collect())),
         Step::End(_) => "the incarnation is over".to_owned(),

@@ -60,7 +60,7 @@ pub enum Need {
 #[must_use]
 pub fn need(step: &Step) -> Need {
     let serves = |why: Why| match why {
-        Why::DoesNotServe | Why::Follower | Why::LeaderLast => true,
+        Why::DoesNotServe | Why::Follower | Why::LeaderLast | Why::FormerAuthorities => true,
         Why::CannotServe | Why::WantedAgain => false,
     };
     let changes = |why: Update| match why {
@@ -70,6 +70,7 @@ pub fn need(step: &Step) -> Need {
     match step {
         Step::Replace(all) if all.iter().any(|Deletion { why, .. }| serves(*why)) => Need::Turn,
         Step::Swap(Swap { why, .. }) | Step::Turn(Turn { why, .. }) if serves(*why) => Need::Turn,
+        Step::Reload(_) => Need::Turn,
         Step::Refresh(all) if all.iter().any(|Refresh { why, .. }| changes(*why)) => Need::Turn,
         Step::Look(Look::Template) | Step::Try(_) => Need::Room,
         Step::Look(Look::Ground | Look::Places { .. } | Look::Live)

@@ -183,6 +183,7 @@ fn changing(slots: &[Slot]) -> Option<Waiting> {
     let pod = slot.pod.as_ref()?;
     let as_what = match &pod.etcd.swapped {
         Some(swapped) if slot.is_swapping() => format!("as {}", swapped.version),
+        Some(_) | None if slot.is_reloading() => "with the new authorities".to_owned(),
         Some(_) | None => "with its new options".to_owned(),
     };
     Some(Waiting::new("EtcdUpdating", format!("etcd of {} restarts {as_what} in its pod", pod.name)))

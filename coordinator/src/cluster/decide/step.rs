@@ -9,8 +9,9 @@ use etcd_operator_shared::api::cluster::{End, Incarnation};
 
 use crate::cluster::facts::{Etcd, Facts, trial::Place};
 
-/// Ground, live facts, an incarnation, its members, places, the template, and the step itself; one more for a cache that was behind.
-pub const ROUNDS: usize = 8;
+/// Ground, live facts, an incarnation, its members, its authorities, places, the template, and the step itself; one more for a cache that
+/// was behind.
+pub const ROUNDS: usize = 9;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Step {
     Swap(Swap),
     /// The etcd of this pod is started once more, with other options.
     Turn(Turn),
+    /// The etcd of this pod is started once more, to believe other authorities.
+    Reload(Reload),
     /// The agents of these pods get another image while the pods run.
     Refresh(Vec<Refresh>),
     /// Throw-away pods try the newest template there.
@@ -61,7 +64,9 @@ impl Step {
     pub fn is_final(&self, facts: &Facts) -> bool {
         match self {
             Self::SetReplicas(n) => *n < facts.replicas(),
-            Self::Replace(_) | Self::Swap(_) | Self::Turn(_) | Self::Refresh(_) | Self::End(_) => true,
+            Self::Replace(_) | Self::Swap(_) | Self::Turn(_) | Self::Reload(_) | Self::Refresh(_) | Self::End(_) => {
+                true
+            }
             // The first one takes nothing away; a next one gives up whatever the former still had.
             Self::Begin(incarnation) => incarnation.number > 1,
             Self::Look(_) | Self::MakeMembers | Self::Try(_) | Self::Wait(_) | Self::Nothing => false,
@@ -89,6 +94,8 @@ pub enum Why {
     Follower,
     /// As above, and no other old pod is left.
     LeaderLast,
+    /// Not its template: its etcd believes authorities that are given up, and all members serve.
+    FormerAuthorities,
     /// Not its template: its member has left, and its place is wanted again.
     WantedAgain,
 }
@@ -117,6 +124,16 @@ pub struct Turn {
     pub options: String,
     /// Why this one and why now.
     pub why: Why,
+}
+
+/// A pod whose etcd is started once more, to believe these authorities alone. It is for the pod with this UID alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    pub name: String,
+    pub ordinal: u32,
+    pub uid: String,
+    /// Their digest, as its agent will say it.
+    pub pools: String,
 }
 
 /// A pod whose agent gets another image. The UID is the change's precondition.
@@ -172,15 +189,26 @@ impl Turn {
     }
 }
 
+impl Reload {
+    /// As what it is seen by its budget.
+    #[must_use]
+    pub fn absence(&self) -> Deletion {
+        Deletion { name: self.name.clone(), uid: self.uid.clone(), why: Why::FormerAuthorities }
+    }
+}
+
 impl Deletion {
     /// `voters`: how many the cluster has. The budget of an only one never lets it go.
     #[must_use]
     pub fn means(&self, voters: u32) -> Means {
         match self.why {
-            Why::Follower | Why::LeaderLast if voters > 1 => Means::Eviction,
-            Why::Follower | Why::LeaderLast | Why::CannotServe | Why::DoesNotServe | Why::WantedAgain => {
-                Means::Deletion
-            }
+            Why::Follower | Why::LeaderLast | Why::FormerAuthorities if voters > 1 => Means::Eviction,
+            Why::Follower
+            | Why::LeaderLast
+            | Why::FormerAuthorities
+            | Why::CannotServe
+            | Why::DoesNotServe
+            | Why::WantedAgain => Means::Deletion,
         }
     }
 }
@@ -209,6 +237,7 @@ impl Why {
             Self::DoesNotServe => "it does not serve with its old template",
             Self::Follower => "its template is old and all members serve",
             Self::LeaderLast => "its template is old and it is the last one, the leader",
+            Self::FormerAuthorities => "it believes authorities that are given up, and all members serve",
             Self::WantedAgain => "its member has left, and a new one is wanted in its place",
         }
     }
@@ -221,7 +250,7 @@ mod tests {
     #[test]
     fn a_pod_that_serves_goes_through_the_budget_unless_it_is_the_only_one() {
         let means = |why, voters| Deletion { name: "demo-1".into(), uid: "u".into(), why }.means(voters);
-        for why in [Why::Follower, Why::LeaderLast] {
+        for why in [Why::Follower, Why::LeaderLast, Why::FormerAuthorities] {
             assert_eq!((means(why, 3), means(why, 1)), (Means::Eviction, Means::Deletion));
         }
         for why in [Why::CannotServe, Why::DoesNotServe, Why::WantedAgain] {

@@ -79,6 +79,8 @@ pub struct Facts {
     /// What is known of the cluster's authorities; `None` until they were looked at, which is only where that is
     /// needed.
     pub authorities: Option<Known>,
+    /// Its EtcdUsers that have a certificate; `None` where nobody asked for them.
+    pub users: Option<Vec<certificates::User>>,
     /// The cluster's EtcdBackups; `None` where they are not known.
     pub backups: Option<Vec<archive::Backup>>,
     /// The EtcdRestore that the cluster names, where there is one.

@@ -92,6 +92,20 @@ impl Slot {
         self.report().is_some_and(|said| said.options.as_ref() != Some(&told))
     }
 
+    /// Whether its etcd is being started once more to believe other authorities, and was not yet. What was told of former ones says
+    /// nothing any more.
+    #[must_use]
+    pub fn is_reloading(&self) -> bool {
+        let Some((pod, member)) = self.pod.as_ref().zip(self.member.as_ref()) else { return false };
+        let told = member.spec.reload.as_ref().filter(|told| told.pod == pod.uid);
+        let answered = member.certificates.as_ref().and_then(|all| all.answered.as_ref());
+        let Some(told) = told.filter(|told| answered.is_some_and(|answered| *answered.pools == *told.pools)) else {
+            return false;
+        };
+        let said = self.report().and_then(|said| said.certificates.as_ref());
+        said.is_some_and(|said| said.loaded.as_ref() != Some(&told.pools))
+    }
+
     /// Whether its etcd was changed in its pod, and what serves there is not what it was changed to.
     #[must_use]
     pub fn is_swapping(&self) -> bool {
@@ -105,7 +119,7 @@ impl Slot {
     /// Whether what its agent says speaks of an etcd that is on its way out.
     #[must_use]
     pub fn is_changing(&self) -> bool {
-        self.is_swapping() || self.is_turning()
+        self.is_swapping() || self.is_turning() || self.is_reloading()
     }
 }
 

@@ -85,6 +85,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         downgrade: None,
         certificates: None,
         options: None,
+        reload: None,
         backups: None,
         maintenance: None,
         restore: None,

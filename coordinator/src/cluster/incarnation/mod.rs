@@ -21,7 +21,7 @@ use tracing::info;
 
 use crate::{
     apiserver::{Cause, Failed, recorder::Note},
-    authorities::Whose,
+    authorities::{Made, Whose},
     cluster::{
         apply::{self, members},
         build::Blueprint,
@@ -60,7 +60,7 @@ pub async fn make_members(ctx: &Context, seen: &Seen, decision: &Decision, care:
     // Members that ask for certificates must find somebody who vouches for them.
     let authorities = authorities(ctx, &seen.cluster, incarnation).await?;
     let known = authorities.as_deref().map(|pair| Held::of(pair, Timestamp::now()));
-    let plan = Blueprint { authority: known.as_ref().map(|held| held.client.as_str()), ..plan };
+    let plan = Blueprint { authority: known.as_ref().map(|held| held.shown.as_str()), ..plan };
     let founders = async {
         let ordinals = incarnation.initial_members.iter().filter_map(|name| names::ordinal(&plan.name(), name));
         let made = ordinals.map(async |ordinal| Ok((ordinal, members::make(ctx, &plan, ordinal).await?)));
@@ -85,10 +85,10 @@ async fn authorities(
         return Ok(None);
     }
     let Ok(encryption) = validate::encryption(cluster.spec.security.as_ref()) else { return Ok(None) };
-    ctx.authorities.found(&ctx.api, &whose(cluster), encryption.authority).await.map(Some)
+    ctx.authorities.found(&ctx.api, &whose(cluster), Made::of(&encryption)).await.map(Some)
 }
 
-fn whose(cluster: &EtcdCluster) -> Whose {
+pub fn whose(cluster: &EtcdCluster) -> Whose {
     let (cluster_name, namespace) = (cluster.name_any(), cluster.namespace().unwrap_or_default());
     Whose { life: Owner::of(cluster).life, cluster: cluster_name, namespace }
 }

@@ -151,6 +151,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
             | Step::Replace(_)
             | Step::Swap(_)
             | Step::Turn(_)
+            | Step::Reload(_)
             | Step::Refresh(_)
             | Step::Try(_)
             | Step::End(_)

@@ -58,6 +58,14 @@ pub enum SecurityMode {
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Authority {
+    /// Raise it, and the authorities are changed: others sign from then on, and once every member and every EtcdUser has certificates of
+    /// theirs, the former are believed no more. Nobody is shut out on the way. It is 1 when left out; a lower number changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub generation: Option<i64>,
+    /// When the members cease to believe former authorities: etcd learns that by a start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retire: Option<Retire>,
     /// For how long an authority is valid, such as `87600h` (ten years, which is what it is when left out).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 12))]
@@ -69,6 +77,17 @@ pub struct Authority {
     #[schemars(length(max = 12))]
     #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,5}(h|m|s)$') && duration(self) >= duration('10s')").message("security.ca.leafDuration must be a duration of at least 10s, such as 2160h"))]
     pub leaf_duration: Option<String>,
+}
+
+/// When members cease to believe authorities that sign no more.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Retire {
+    /// Each when it is started the next time, whatever for, and before the former authorities end; not before applications have had a third
+    /// of the time of their certificates, or a week, to take the new ones into use.
+    #[default]
+    Later,
+    /// As soon as all have new certificates: etcd is started once more in its pod, one member at a time. For a key that is in wrong hands.
+    Now,
 }
 
 /// How the traffic of one life of a cluster's data began: recorded before anything else exists, since it is part of the URLs that

@@ -78,6 +78,9 @@ pub struct EtcdClusterStatus {
     /// Its backups, where it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSummary>,
+    /// The authorities that vouch for members and clients, where traffic is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<Authorities>,
     /// What agents have lately done for the databases, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -86,6 +89,46 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub members: Vec<MemberSummary>,
+}
+
+/// The authorities of a cluster: one of its members, one of its clients.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorities {
+    /// Number of those that sign: it rises by one with each change of them.
+    pub generation: i64,
+    /// `spec.security.ca.generation` that they were made for.
+    pub asked: i64,
+    /// How far a change of them is; left out while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Word<AuthorityPhase>>,
+    /// Since when it is so far, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub since: Option<String>,
+    /// What the change waits for, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8192))]
+    pub waits: Option<String>,
+    /// When the first of those that sign ends, in RFC 3339.
+    #[schemars(length(max = 64))]
+    pub not_after: String,
+    /// When they are changed although nobody asks, in RFC 3339: two thirds of their time are over then.
+    #[schemars(length(max = 64))]
+    pub renew_after: String,
+    /// When the first of the members' certificates ends, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub certificates_end: Option<String>,
+}
+
+/// How far a change of the authorities is.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthorityPhase {
+    /// The new ones sign, the former are believed: the former vouch for the new, so that all take all certificates.
+    Issue,
+    /// All have certificates of the new ones, which alone are believed by whoever is started.
+    Retire,
 }
 
 /// An etcd that pods are made with.

@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::{certificates, options};
+
 /// The coordinator's answer: certificates for one key of the member, and whom to believe.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -11,7 +13,7 @@ pub struct Issued {
     /// SHA-256 of the public key (SubjectPublicKeyInfo, DER) that the certificates are for, in hexadecimal.
     #[schemars(length(max = 64))]
     pub key: String,
-    /// Fingerprint of the names in them: where others are wanted, they are issued anew for the same key.
+    /// Fingerprint of the names in them and of who has signed: where others are wanted, they are issued anew for the same key.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 16))]
     pub names: String,
@@ -21,6 +23,36 @@ pub struct Issued {
     /// For the traffic with clients, where that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientCertificates>,
+}
+
+impl Issued {
+    /// By this an agent names what it has in use: sixteen digits over all of it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let Self { key, names, peer, client } = self;
+        let PeerCertificate { chain, trust } = peer.clone().unwrap_or_default();
+        let ClientCertificates { server, root, trust: clients } = client.clone().unwrap_or_default();
+        options::digest(&[key, names, &chain, &trust, &server, &root, &clients].map(String::as_str).join("|"))
+    }
+
+    /// Digest of the authorities that it says to believe, see [`certificates::pools`].
+    #[must_use]
+    pub fn pools(&self) -> String {
+        let (peer, client) = (self.peer.as_ref().map(|one| &one.trust), self.client.as_ref().map(|one| &one.trust));
+        certificates::pools(peer.map(String::as_str), client.map(String::as_str))
+    }
+}
+
+/// That etcd is to be started once more in one pod, since it believes others than it is to.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldReload {
+    /// UID of the pod.
+    #[schemars(length(max = 64))]
+    pub pod: String,
+    /// Digest of the authorities that it is to believe.
+    #[schemars(length(max = 16))]
+    pub pools: String,
 }
 
 /// For the traffic between members. Chains and pools are PEM, a chain's leaf first.
@@ -62,6 +94,14 @@ pub struct Certificates {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub key: Option<String>,
+    /// Digest of what was issued and is in use, and kept on the volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub used: Option<String>,
+    /// Digest of the authorities that etcd was last started with. Launchers that do not say it are of an older release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub loaded: Option<String>,
     /// When the first of the certificates in use ends, in RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -70,4 +110,26 @@ pub struct Certificates {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub rejected: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_issued_otherwise_has_another_digest_and_pools_are_those_that_are_believed() {
+        let peer = |chain: &str, trust: &str| Some(PeerCertificate { chain: chain.into(), trust: trust.into() });
+        let one = Issued { key: "k".into(), names: "n".into(), peer: peer("c", "t"), client: None };
+        let others = [
+            Issued { key: "l".into(), ..one.clone() },
+            Issued { names: "m".into(), ..one.clone() },
+            Issued { peer: peer("d", "t"), ..one.clone() },
+            Issued { peer: peer("c", "u"), ..one.clone() },
+            Issued { peer: None, ..one.clone() },
+        ];
+        assert!(others.iter().all(|other| other.digest() != one.digest()));
+        assert_eq!(one.digest().len(), 16);
+        let same = others.each_ref().map(|other| other.pools() == one.pools());
+        assert_eq!(same, [true, true, true, false, false]);
+    }
 }

@@ -12,22 +12,22 @@ fn hand(volume: &Path, memory: &Path) -> Certificates {
 async fn what_is_issued_is_taken_kept_and_found_again_by_a_new_pod_and_by_a_new_container() {
     let (volume, memory, authority) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), authority());
     let mut first = hand(volume.path(), memory.path());
-    first.turn(None, false, false).await;
-    assert!(first.said().is_some_and(|said| said.request.is_none()), "not before the volume was looked at");
-    first.turn(None, true, false).await;
-    let request = first.said().and_then(|said| said.request).expect("it asks");
+    first.turn(None, false, Etcd::default()).await;
+    assert!(first.said(None).is_some_and(|said| said.request.is_none()), "not before the volume was looked at");
+    first.turn(None, true, Etcd::default()).await;
+    let request = first.said(None).and_then(|said| said.request).expect("it asks");
     let issued = answer(&authority, &request);
-    first.turn(Some(&issued), true, false).await;
-    let said = first.said().unwrap();
+    first.turn(Some(&issued), true, Etcd::default()).await;
+    let said = first.said(None).unwrap();
     assert_eq!((said.request, said.key.as_ref(), said.rejected), (None, Some(&issued.key), None));
     assert!(first.are_there() && first.pools().peer.is_some());
     let elsewhere = tempfile::tempdir().unwrap();
     for (mut next, ours) in
         [(hand(volume.path(), elsewhere.path()), true), (hand(elsewhere.path(), memory.path()), false)]
     {
-        next.turn(None, ours, false).await;
+        next.turn(None, ours, Etcd::default()).await;
         assert!(next.are_there(), "{ours}");
-        assert_eq!(next.said().unwrap().request, None);
+        assert_eq!(next.said(None).unwrap().request, None);
     }
 }
 
@@ -35,12 +35,12 @@ async fn what_is_issued_is_taken_kept_and_found_again_by_a_new_pod_and_by_a_new_
 async fn what_an_agent_exposed_and_did_not_keep_its_successor_keeps() {
     let (volume, memory, authority) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), authority());
     let mut first = hand(volume.path(), memory.path());
-    first.turn(None, true, false).await;
-    let issued = answer(&authority, &first.said().and_then(|said| said.request).unwrap());
-    first.turn(Some(&issued), true, false).await;
+    first.turn(None, true, Etcd::default()).await;
+    let issued = answer(&authority, &first.said(None).and_then(|said| said.request).unwrap());
+    first.turn(Some(&issued), true, Etcd::default()).await;
     std::fs::remove_file(volume.path().join(bundle::FILE)).unwrap();
     let mut next = hand(volume.path(), memory.path());
-    next.turn(Some(&issued), true, false).await;
+    next.turn(Some(&issued), true, Etcd::default()).await;
     assert!(volume.path().join(bundle::FILE).exists());
 }
 
@@ -48,26 +48,26 @@ async fn what_an_agent_exposed_and_did_not_keep_its_successor_keeps() {
 async fn an_answer_that_is_no_good_changes_nothing_and_another_key_is_asked_for() {
     let (volume, memory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut hand = hand(volume.path(), memory.path());
-    hand.turn(None, true, false).await;
-    let request = hand.said().and_then(|said| said.request).unwrap();
+    hand.turn(None, true, Etcd::default()).await;
+    let request = hand.said(None).and_then(|said| said.request).unwrap();
     let bad = Issued { client: None, ..answer(&authority(), &request) };
-    hand.turn(Some(&bad), true, false).await;
-    assert!(!hand.are_there() && hand.said().unwrap().rejected.is_some());
-    hand.turn(Some(&bad), true, false).await;
-    assert_eq!(hand.said().unwrap().request, None, "not at once");
+    hand.turn(Some(&bad), true, Etcd::default()).await;
+    assert!(!hand.are_there() && hand.said(None).unwrap().rejected.is_some());
+    hand.turn(Some(&bad), true, Etcd::default()).await;
+    assert_eq!(hand.said(None).unwrap().request, None, "not at once");
     hand.not_before = Instant::now();
-    hand.turn(Some(&bad), true, false).await;
-    assert!(hand.said().unwrap().request.is_some_and(|next| next != request));
+    hand.turn(Some(&bad), true, Etcd::default()).await;
+    assert!(hand.said(None).unwrap().request.is_some_and(|next| next != request));
 }
 
 #[tokio::test]
 async fn a_file_that_somebody_deletes_is_back_at_the_next_turn() {
     let (volume, memory, authority) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), authority());
     let mut hand = hand(volume.path(), memory.path());
-    hand.turn(None, true, false).await;
-    let issued = answer(&authority, &hand.said().and_then(|said| said.request).unwrap());
-    hand.turn(Some(&issued), true, false).await;
+    hand.turn(None, true, Etcd::default()).await;
+    let issued = answer(&authority, &hand.said(None).and_then(|said| said.request).unwrap());
+    hand.turn(Some(&issued), true, Etcd::default()).await;
     std::fs::remove_file(memory.path().join(TLS_PEER)).unwrap();
-    hand.turn(Some(&issued), true, false).await;
+    hand.turn(Some(&issued), true, Etcd::default()).await;
     assert!(memory.path().join(TLS_PEER).exists());
 }

@@ -24,7 +24,7 @@ impl Drop for Scene {
 }
 
 fn at_rest() -> Launcher {
-    let state = State { process: Process::Idle, order: 0, restarts: 0, last_exit: None, options: None };
+    let state = State { process: Process::Idle, order: 0, restarts: 0, last_exit: None, options: None, pools: None };
     Launcher { connected: true, protocol: CAN, state: Some(state), ..Launcher::default() }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     cluster::{
         decide::{Waited, decide, incarnation, refusal::Refusal},
-        facts::{Member, tests::healthy},
+        facts::{Member, certificates::Pools, tests::healthy},
     },
     pki::PrivateKey,
 };
@@ -35,7 +35,17 @@ fn named(names: &[&str]) -> EtcdCluster {
 }
 
 fn held() -> Held {
-    Held { peer: "peer".into(), client: "client".into(), end: Timestamp::MAX, over: false }
+    Held {
+        generation: 1,
+        asked: 1,
+        trust: Pools { peer: "peer".into(), client: "client".into() },
+        shown: "client".into(),
+        change: None,
+        end: Timestamp::MAX,
+        over: false,
+        renewal: Timestamp::MAX,
+        aged: false,
+    }
 }
 
 /// Three members that are well, with authorities that are known.
@@ -60,9 +70,10 @@ fn asks_for(facts: &mut Facts, ordinal: u32) -> PublicKey {
 
 /// A member that was answered for a key, with the names that are wanted where nobody adds any.
 fn answered_for(facts: &mut Facts, ordinal: u32, key: &str) {
-    let names = Names::of(&encrypted(), &names::member("demo", ordinal), &[]).print();
+    let names = Names::of(&encrypted(), &names::member("demo", ordinal), &[]).print(1);
     let (peer, client) = (Some(print::of("peer")), Some(print::of("client")));
-    let answered = Some(Answered { key: key.into(), names: names.into(), peer, client });
+    let (digest, pools) = Default::default();
+    let answered = Some(Answered { key: key.into(), names: names.into(), digest, pools, peer, client });
     change(facts, ordinal, |member| {
         let asked = member.certificates.take().and_then(|all| all.asked);
         member.certificates = Some(Box::new(Certificates { asked, answered }));
@@ -143,7 +154,8 @@ fn with_authorities_that_are_lost_exchanged_or_over_nobody_is_answered_and_a_per
     let mut facts = facts();
     answered_for(&mut facts, 0, "in use");
     asks_for(&mut facts, 1);
-    let other = Known::Held(Held { client: "another".into(), ..held() });
+    let trust = Pools { client: "another".into(), ..held().trust };
+    let other = Known::Held(Held { trust, ..held() });
     let over = Known::Held(Held { over: true, ..held() });
     for (known, reason) in
         [(Known::Missing, "AuthorityLost"), (other, "AuthorityExchanged"), (over, "AuthorityExpired")]

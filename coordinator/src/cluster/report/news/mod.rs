@@ -5,13 +5,13 @@ pub mod overdue;
 
 use etcd_operator_shared::api::{
     EtcdCluster, EtcdClusterStatus, Word,
-    cluster::{Action, Chore, End, Incarnation, Phase},
+    cluster::{Action, AuthorityPhase, Chore, End, Incarnation, Phase},
 };
 
 use crate::{
     apiserver::recorder::Note,
     cluster::{
-        decide::step::{Refresh, Swap, Turn, Update, Why},
+        decide::step::{Refresh, Reload, Swap, Turn, Update, Why},
         report::status::{REFUSED, certificates, template},
     },
 };
@@ -91,6 +91,12 @@ impl Note {
     }
 
     #[must_use]
+    pub fn reloaded(reload: &Reload) -> Self {
+        let text = format!("etcd of {} is started once more, to believe the new authorities alone", reload.name);
+        Self::normal("EtcdUpdated", "Update", text)
+    }
+
+    #[must_use]
     pub fn refreshed(refresh: &Refresh) -> Self {
         let Refresh { name, image, former, why, .. } = refresh;
         match why {
@@ -122,6 +128,7 @@ impl Note {
         notes.extend(Self::changes(before, after));
         notes.extend(Self::unused(before, after));
         notes.extend(Self::uncertified(before, after));
+        notes.extend(Self::authorities(before, after));
         notes.extend(Self::chores(before, after));
         notes
     }
@@ -146,6 +153,28 @@ impl Note {
         let (reason, message) = said(after).filter(|(reason, _)| !stalled(reason))?;
         let news = before.and_then(said).is_none_or(|(told, _)| told != reason);
         news.then(|| Self { warns: true, ..Self::normal(&reason, "Reconcile", message) })
+    }
+
+    /// How far a change of the authorities is, once a step.
+    fn authorities(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Option<Self> {
+        let (was, now) = (before?.authorities.as_ref()?, after.authorities.as_ref()?);
+        let number = now.generation;
+        let (reason, text) = match &now.phase {
+            _ if (was.generation, &was.phase) == (number, &now.phase) => return None,
+            Some(Word::Known(AuthorityPhase::Issue)) => (
+                "AuthoritiesIssuing",
+                format!("authorities {number} sign from now on, and the former vouch for them: nothing restarts"),
+            ),
+            Some(Word::Known(AuthorityPhase::Retire)) => (
+                "AuthoritiesRetiring",
+                format!(
+                    "all have certificates of authorities {number}: whoever is started believes no others any more"
+                ),
+            ),
+            Some(Word::Unknown(phase)) => ("AuthoritiesChanging", format!("authorities {number}: {phase}")),
+            None => ("AuthoritiesChanged", format!("every member believes authorities {number} alone")),
+        };
+        Some(Self::normal(reason, "Rotate", text))
     }
 
     /// What agents have done for the databases. That old revisions had to be forgotten, or a member

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Input,
+    authorities::changing,
     condition::{ConditionUpdate, Status},
 };
 use crate::cluster::{
@@ -40,8 +41,9 @@ pub fn certified(input: Input<'_>, care: &Care, now: Timestamp) -> Option<Condit
     }
     let says = |status, reason: &str, message| ConditionUpdate { kind: KIND, status, reason: reason.into(), message };
     let first = first(input);
-    let ends =
+    let mut ends =
         first.as_ref().map_or_else(String::new, |(name, end)| format!("; the first to end are {name}'s, at {end}"));
+    ends.extend(changing(input));
     if let Some(why) = unvouched(input.cluster, incarnation, input.facts) {
         return Some(says(Status::False, why.reason(), format!("{why}{ends}")));
     }
@@ -70,7 +72,7 @@ fn late(leaf: Duration) -> SignedDuration {
 }
 
 /// The member whose certificates end first, and when.
-fn first(input: Input<'_>) -> Option<(String, Timestamp)> {
+pub fn first(input: Input<'_>) -> Option<(String, Timestamp)> {
     let ends = input.facts.slots.values().filter_map(|slot| {
         let end = said(slot)?.not_after.as_ref()?.parse::<Timestamp>().ok()?;
         Some((slot.member.as_ref()?.name.clone(), end))

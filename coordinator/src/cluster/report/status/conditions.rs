@@ -114,6 +114,7 @@ fn unbegun(derived: &Derived<'_>) -> Option<Reason> {
         | Step::Replace(_)
         | Step::Swap(_)
         | Step::Turn(_)
+        | Step::Reload(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::End(_)
@@ -158,6 +159,10 @@ fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
         }
         Step::Turn(turn) => {
             Some(because("EtcdUpdating", format!("etcd of {} gets its new options in its pod", turn.name)))
+        }
+        Step::Reload(reload) => {
+            let words = format!("etcd of {} restarts in its pod, to believe the new authorities alone", reload.name);
+            Some(because("AuthoritiesChanging", words))
         }
         Step::Try(_) => Some(because("Rehearsing", "the new template is to be tried in throw-away pods")),
         Step::End(_) => Some(because("Ending", "no pod is left: the incarnation is over")),

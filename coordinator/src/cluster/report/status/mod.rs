@@ -6,6 +6,7 @@
 //! ```
 //! Pure: the same facts give the same status, so nothing is written when nothing changed. Unknown is shown as unknown.
 
+mod authorities;
 pub mod backups;
 pub mod certificates;
 mod chores;
@@ -86,6 +87,7 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     let (etcd, roll) = course.map_or((before.etcd, before.roll), told);
     EtcdClusterStatus {
         backup: backups::summary(input, before.backup),
+        authorities: authorities::of(input, before.authorities),
         chores: chores::of(input.facts, before.chores),
         observed_generation: generation,
         phase: Some(phase),

@@ -51,6 +51,7 @@ impl World {
             Step::Replace(deletions) => deletions.iter().find(|one| alone(one.why)).map(|one| one.name.clone()),
             Step::Swap(swap) => Some(swap.name.clone()),
             Step::Turn(turn) => Some(turn.name.clone()),
+            Step::Reload(reload) => Some(reload.name.clone()),
             Step::Look(_)
             | Step::Begin(_)
             | Step::MakeMembers
@@ -84,7 +85,9 @@ impl World {
                 Arc::make_mut(&mut member.spec).options = Some(told);
                 *member.version.generation.as_mut().unwrap() += 1;
             }
-            Step::Look(_)
+            // No change of its authorities is under way in this world.
+            Step::Reload(_)
+            | Step::Look(_)
             | Step::Begin(_)
             | Step::MakeMembers
             | Step::SetReplicas(_)
