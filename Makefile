@@ -56,7 +56,12 @@ crds: setup ## generate manifests/crds/, manifests/install.yaml and what the cha
 	@$(COORDINATOR) crds --without-cel > manifests/crds/without-cel/etcd.etcd.io.yaml
 	@(cat manifests/crds/etcd.etcd.io.yaml; echo ---; cat manifests/operator.yaml) > manifests/install.yaml
 	@cp manifests/crds/etcd.etcd.io.yaml $(CHART)/kinds/
-	@cp manifests/monitoring/rules.yaml $(CHART)/monitoring/
+	@cp manifests/monitoring/rules.yaml manifests/monitoring/dashboard.json $(CHART)/monitoring/
+
+.PHONY: reference
+reference: setup ## generate the pages of manifests/docs/reference: every field, command and metric
+	@$(CARGO) build --quiet -p etcd-docs -p etcd-agent -p etcd-coordinator -p kubectl-etcd
+	@$(OUT)/debug/docs $(OUT)/debug
 
 .PHONY: programs
 programs: setup
@@ -113,6 +118,12 @@ chart: helm ## lint the chart, render it, pack it into target/charts, and test i
 alerts: setup ## test the alerts and their runbooks with Debian's promtool, without a cluster
 	@$(CARGO) test -p etcd-tests --test monitoring
 
+# The answers of a real Prometheus on a real cluster, drawn in Debian's Chromium.
+.PHONY: picture
+picture: ## draw the picture of the dashboard anew (needs Debian's chromium)
+	@E2E_PICTURE=$(abspath $(OUT))/dashboard-answers.json $(MAKE) --no-print-directory e2e WHAT=prometheus
+	@tests/monitoring/picture.sh $(OUT)/dashboard-answers.json
+
 # ---- the main job, and the tests
 
 # A small program shows what these two do (tests/steps/README.md); what builds and tests are the targets of this file.
@@ -145,7 +156,7 @@ audit: setup ## check licences, sources and duplicates of dependencies (installs
 	@command -v cargo-deny >/dev/null || $(CARGO) install --quiet --locked cargo-deny
 	@$(CARGO) deny --config .deny.toml check bans licenses sources
 
-UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p kubectl-etcd -p etcd-model -p etcd-steps
+UNIT = -p etcd-operator-shared -p etcd-agent -p etcd-coordinator -p kubectl-etcd -p etcd-model -p etcd-steps -p etcd-docs
 
 .PHONY: unit
 unit: setup ## test everything that needs no cluster

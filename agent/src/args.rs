@@ -221,11 +221,31 @@ pub fn options(json: &str) -> Result<Flags, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn words_that_others_put_behind_the_launcher_do_not_stop_it() {
         let words = ["launch", "--force-new-cluster", "x"].map(ToOwned::to_owned);
         let Some(Command::Launch { ignored }) = first(words.into_iter()) else { panic!("the launcher starts") };
         assert_eq!(ignored, ["--force-new-cluster", "x"]);
+    }
+
+    /// `make reference` writes it.
+    #[test]
+    fn every_command_stands_in_the_reference_as_its_help_says() {
+        let page = include_str!("../../manifests/docs/reference/etcd-agent.md");
+        let mut top = Args::command();
+        top.build();
+        let mut commands = vec![&mut top];
+        while let Some(command) = commands.pop() {
+            // Long where there is more to say of an argument, as `--help` is.
+            let both = [command.render_help(), command.render_long_help()].map(|help| help.to_string());
+            let lines =
+                |help: &str| help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned();
+            assert!(both.iter().any(|help| page.contains(&lines(help))), "run make reference:\n{}", both[0]);
+            commands.extend(
+                command.get_subcommands_mut().filter(|below| !below.is_hide_set() && below.get_name() != "help"),
+            );
+        }
     }
 }

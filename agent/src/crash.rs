@@ -44,6 +44,10 @@ pub const RESTORING: [&str; 6] =
 pub const OF_UPKEEP: [&str; 6] =
     ["before-compact", "after-compact", "before-defragment", "after-defragment", "before-disarm", "after-disarm"];
 
+/// Those of the leader's agent while it makes etcd's users what they are to be.
+#[cfg(feature = "crash-points")]
+pub const OF_USERS: [&str; 2] = ["before-auth-step", "after-auth-step"];
+
 /// Those of a process that takes a backup. None of them is on the way of a member.
 #[cfg(feature = "crash-points")]
 pub const OF_BACKUPS: [&str; 2] = ["before-manifest", "after-manifest"];
@@ -55,8 +59,9 @@ pub fn point(_name: &'static str) {}
 /// Dies here the first time, unless the file `/crash-points` of the image names other points.
 #[cfg(feature = "crash-points")]
 pub fn point(name: &'static str) {
-    let listed =
-        [&POINTS[..], &RESTORING[..], &OF_UPKEEP[..], &OF_BACKUPS[..]].iter().any(|points| points.contains(&name));
+    let listed = [&POINTS[..], &RESTORING[..], &OF_UPKEEP[..], &OF_USERS[..], &OF_BACKUPS[..]]
+        .iter()
+        .any(|points| points.contains(&name));
     assert!(listed, "a point must be listed: {name}");
     let wanted = std::fs::read_to_string("/crash-points").unwrap_or_else(|_| "all".into());
     if !wanted.split_whitespace().any(|w| w == name || w == "all") {

@@ -89,11 +89,13 @@ fn a_snapshot_becomes_the_data_of_its_founder_under_the_ids_of_a_first_start() {
             etcd.ctl(&release, &["put", "key", "value"]);
             etcd.ctl(&release, &["snapshot", "save", &snapshot.display().to_string()]);
         }
-        restores(&release, &dir.path().join("volume"), &snapshot);
+        for bump in [0, 1_000_000_000] {
+            restores(&release, &dir.path().join(format!("volume-{bump}")), &snapshot, bump);
+        }
     }
 }
 
-fn restores(release: &Path, volume: &Path, snapshot: &Path) {
+fn restores(release: &Path, volume: &Path, snapshot: &Path, bump: u64) {
     fs::create_dir(volume).unwrap();
     let (store, members) = (Store::new(volume.to_owned()), ["demo-0".to_owned()]);
     let bytes = fs::read(snapshot).unwrap();
@@ -108,7 +110,7 @@ fn restores(release: &Path, volume: &Path, snapshot: &Path) {
         listen: "127.0.0.1",
         tls: Tls::default(),
     };
-    let args = restore(&whose, &store.snapshot_path(), &members, TOKEN);
+    let args = restore(&whose, &store.snapshot_path(), &members, TOKEN, bump);
     // As the launcher starts it: without anything of the environment.
     let made = Command::new(release.join("etcdutl")).args(args).env_clear().output().unwrap();
     assert!(made.status.success(), "{}: {}", release.display(), String::from_utf8_lossy(&made.stderr));
@@ -123,6 +125,14 @@ fn restores(release: &Path, volume: &Path, snapshot: &Path) {
     let etcd =
         Etcd::start(release, &store.data_dir(), &["--name=demo-0".into(), "--initial-cluster-state=existing".into()]);
     assert_eq!(etcd.ctl(release, &["get", "key", "--print-value-only"]).trim(), "value");
+    let said: serde_json::Value = serde_json::from_str(&etcd.ctl(release, &["get", "key", "-w", "json"])).unwrap();
+    let revision = said["header"]["revision"].as_u64().unwrap();
+    // Whoever has seen a revision before sees none of it again with other content, and is told so.
+    assert!(revision > bump, "revision {revision}");
+    let old =
+        Command::new(release.join("etcdctl")).args(["--endpoints", &etcd.client, "get", "key", "--rev=2"]).output();
+    let old = old.unwrap();
+    assert_eq!(old.status.success(), bump == 0, "{}", String::from_utf8_lossy(&old.stderr));
     let members = etcd.ctl(release, &["member", "list"]);
     assert!(members.starts_with(&format!("{}, ", owner.member_id)) && members.contains(&url), "{members}");
 }

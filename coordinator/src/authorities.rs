@@ -24,11 +24,14 @@ use tracing::info;
 
 use crate::{
     apiserver::{ApiServer, Cause, Failed},
-    pki::{Act, Authority, History, Pair, PkiError},
+    pki::{Act, Authority, History, Ledger, Pair, PkiError, Revoked},
 };
 
 /// How they came to be these, beside them.
 const HISTORY: &str = "history.json";
+/// Key of the Secret under which stands what was revoked, as JSON; left out until something is.
+const REVOKED: &str = "client.revoked";
+
 /// Kubernetes never changes a Secret's type: nothing else can be made of one.
 const KIND: &str = "etcd.etcd.io/authorities";
 /// What was read holds for so long: the renewals of one cluster come together.
@@ -44,6 +47,8 @@ pub struct Authorities {
     read: Mutex<HashMap<String, (Arc<Pair>, Instant)>>,
     /// UIDs of the clusters whose Secret was there at the last look at all of them; `None` before the first.
     there: Mutex<Option<HashSet<String>>>,
+    /// Numbers of the lists of revoked certificates, as far as they were read.
+    lists: Mutex<HashMap<String, i64>>,
 }
 
 /// Whose they are.
@@ -160,6 +165,7 @@ impl Authorities {
 
     fn keep(&self, life: &str, pair: Pair, now: Instant) -> Arc<Pair> {
         let pair = Arc::new(pair);
+        self.lists().insert(life.to_owned(), pair.revoked.number);
         if let Some(there) = self.there().as_mut() {
             there.insert(life.to_owned());
         }
@@ -183,6 +189,60 @@ impl Authorities {
     #[must_use]
     pub fn is_missed(&self, life: &str) -> bool {
         self.there().as_ref().is_some_and(|there| !there.contains(life))
+    }
+
+    /// Number of a cluster's list of revoked certificates; `None` where it was not read yet.
+    #[must_use]
+    pub fn list(&self, life: &str) -> Option<i64> {
+        self.lists().get(life).copied()
+    }
+
+    /// Puts these on a cluster's list, for good: whoever asks from now on is given one with them on it. `None` where
+    /// there are no authorities any more, so that nobody believes what they have signed.
+    pub async fn revoke(&self, api: &ApiServer, life: &str, news: &[Revoked]) -> Result<Option<Arc<Pair>>, Failed> {
+        let now = Timestamp::now();
+        match self.of(api, life).await? {
+            Some(pair) if pair.revoked.with(news, now) == Ok(None) => Ok(Some(pair)),
+            Some(_) | None => self.rewrite(api, life, |pair| pair.revoked.with(news, now)).await,
+        }
+    }
+
+    /// Puts on a cluster's list what stands on the one with this number that its members have.
+    pub async fn catch_up(
+        &self,
+        api: &ApiServer,
+        life: &str,
+        number: i64,
+        list: &str,
+    ) -> Result<Option<Arc<Pair>>, Failed> {
+        let now = Timestamp::now();
+        self.rewrite(api, life, |pair| match pair.revoked.number < number {
+            true => pair.revoked.after(number, list, &pair.client, now).map(Some),
+            false => Ok(None),
+        })
+        .await
+    }
+
+    /// Writes the next list, if there is one and nobody has written since it was read.
+    async fn rewrite(
+        &self,
+        api: &ApiServer,
+        life: &str,
+        next: impl FnOnce(&Pair) -> Result<Option<Ledger>, PkiError>,
+    ) -> Result<Option<Arc<Pair>>, Failed> {
+        let name = names::authorities(life);
+        let attempt = || format!("revoke in Secret {name}");
+        let refused = |words: String| Failed { attempt: attempt(), cause: Cause::Refused(words) };
+        let Some(secret) = api.get::<Secret>(&self.namespace, &name).await? else { return Ok(None) };
+        let mut pair = read(&secret).map_err(refused)?;
+        if let Some(ledger) = next(&pair).map_err(|error| refused(error.to_string()))? {
+            let text = serde_json::to_vec(&ledger).map_err(|error| refused(error.to_string()))?;
+            let version = json!({"resourceVersion": secret.metadata.resource_version, "uid": secret.metadata.uid});
+            let patch = json!({"metadata": version, "data": {REVOKED: ByteString(text)}});
+            api.merge::<Secret>(&self.namespace, &name, &patch).await?;
+            pair.revoked = ledger;
+        }
+        Ok(Some(self.keep(life, pair, Instant::now())))
     }
 
     fn secret(&self, whose: &Whose, pair: &Pair) -> Secret {
@@ -209,6 +269,10 @@ impl Authorities {
         self.there.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lists(&self) -> MutexGuard<'_, HashMap<String, i64>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Arc<Pair>, Instant)>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,7 +283,7 @@ fn unkept(namespace: &str, failed: Failed) -> Failed {
     match failed.cause {
         Cause::Refused(words) => Failed {
             attempt: format!(
-                "keep the certificate authorities of the cluster as a Secret in namespace {namespace} (give the coordinator the right to,                  or set spec.security.peer.mode and spec.security.client.mode to Plain)"
+                "keep the certificate authorities of the cluster as a Secret in namespace {namespace} (give the coordinator the right to, or set spec.security.peer.mode and spec.security.client.mode to Plain)"
             ),
             cause: Cause::Refused(words),
         },
@@ -250,10 +314,17 @@ fn read(secret: &Secret) -> Result<Pair, String> {
         Some(text) => serde_json::from_slice(&text.0).map_err(|error| format!("its {HISTORY}: {error}"))?,
         None => History::first(1),
     };
-    Ok(Pair { peer: one("peer")?, client: one("client")?, history })
+    Ok(Pair { peer: one("peer")?, client: one("client")?, history, revoked: revoked(secret)? })
 }
 
-fn data(Pair { peer, client, history }: &Pair) -> BTreeMap<String, ByteString> {
+/// What was revoked. Nothing is signed by whoever cannot read it: that would let everybody in again.
+fn revoked(secret: &Secret) -> Result<Ledger, String> {
+    let Some(kept) = secret.data.as_ref().and_then(|data| data.get(REVOKED)) else { return Ok(Ledger::default()) };
+    serde_json::from_slice(&kept.0).map_err(|error| format!("its {REVOKED}: {error}"))
+}
+
+/// What was revoked is written by itself, and stays where nothing is said of it.
+fn data(Pair { peer, client, history, revoked: _ }: &Pair) -> BTreeMap<String, ByteString> {
     let pairs = [("peer", peer), ("client", client)].into_iter().flat_map(|(of, authority)| {
         [
             (format!("{of}.crt"), ByteString(authority.certificate().as_bytes().to_vec())),
@@ -293,6 +364,7 @@ mod tests {
         assert_eq!(again.client.key(), pair.client.key());
         assert_ne!(again.client.key(), again.peer.key());
         assert_eq!(again.history, History::first(1));
+        assert_eq!(again.revoked, Ledger::default(), "nothing was revoked yet");
         let mut older = secret;
         older.data.as_mut().unwrap().remove(HISTORY);
         assert_eq!(read(&older).unwrap().history, History::first(1), "of before there were changes");
@@ -339,6 +411,20 @@ mod tests {
         for key in former.iter().map(body) {
             assert!(data.values().all(|value| !String::from_utf8_lossy(&value.0).contains(&key)));
         }
+    }
+
+    #[test]
+    fn a_list_of_revoked_certificates_that_cannot_be_read_is_no_empty_list() {
+        let (all, pair) = (Authorities::new("system".into()), pair());
+        let mut secret = all.secret(&whose(), &pair);
+        let kept = Ledger { number: 4, all: vec![] };
+        let put = |secret: &mut Secret, text: &[u8]| {
+            secret.data.as_mut().unwrap().insert(REVOKED.into(), ByteString(text.to_vec()));
+        };
+        put(&mut secret, &serde_json::to_vec(&kept).unwrap());
+        assert_eq!(read(&secret).unwrap().revoked, kept);
+        put(&mut secret, b"");
+        assert!(read(&secret).err().unwrap().starts_with("its client.revoked: "));
     }
 
     #[test]

@@ -10,7 +10,6 @@ use std::{
 
 use etcd_operator_shared::{
     api::{EtcdCluster, cluster::Incarnation},
-    backup::Question,
     names,
     validate::Wanted,
 };
@@ -25,7 +24,7 @@ use crate::{
     cluster::{
         build::{
             Blueprint, ServerVersion,
-            proof::{self, Served},
+            proof::{self, Served, What},
         },
         context::Context,
         decide::membership::Desired,
@@ -55,9 +54,7 @@ pub struct Proof<'a> {
     pub wanted: &'a Wanted,
     pub incarnation: &'a Incarnation,
     pub owner: OwnerReference,
-    pub question: &'a Question,
-    /// Secret with the store's credentials.
-    pub secret: String,
+    pub what: What<'a>,
 }
 
 impl Proofs {
@@ -88,6 +85,13 @@ impl Proofs {
     }
 }
 
+/// For whose sake a pod reads the volume of this member: it has a name of its own beside those of the others.
+#[must_use]
+pub fn of_volume(uid: &str, member: &str) -> String {
+    let ordinal = member.rsplit_once('-').map_or(member, |(_, ordinal)| ordinal);
+    format!("{ordinal}-{uid}")
+}
+
 /// What is seen of the pod for an object of this UID.
 pub async fn look(api: &ApiServer, namespace: &str, cluster: &str, uid: &str) -> Result<Seen, Failed> {
     let name = names::proof(cluster, uid);
@@ -97,7 +101,7 @@ pub async fn look(api: &ApiServer, namespace: &str, cluster: &str, uid: &str) ->
 
 /// Makes the pod. One that is there already is looked at next time.
 pub async fn begin(ctx: &Context, proof: Proof<'_>, served: Option<&Served<'_>>) -> Result<(), Failed> {
-    let Proof { cluster, wanted, incarnation, owner, question, secret } = proof;
+    let Proof { cluster, wanted, incarnation, owner, what } = proof;
     let desired = Desired::default();
     let plan = Blueprint {
         cluster,
@@ -113,8 +117,12 @@ pub async fn begin(ctx: &Context, proof: Proof<'_>, served: Option<&Served<'_>>)
         storage: None,
         authority: None,
     };
-    let name = names::proof(&cluster.name_any(), &owner.uid);
-    let proof = proof::Proof { name, owner, question, secret };
+    let whose = match what {
+        What::Stored { .. } => owner.uid.clone(),
+        What::Volume { member, incarnation: _ } => of_volume(&owner.uid, member),
+    };
+    let name = names::proof(&cluster.name_any(), &whose);
+    let proof = proof::Proof { name, owner, whose, what };
     let Some(pod) = proof::pod(&plan, proof, served) else { return Ok(()) };
     match ctx.api.create::<Pod>(&pod).await {
         Ok(_) => info!(namespace = pod.namespace(), pod = pod.name_any(), "another etcd opens a snapshot"),

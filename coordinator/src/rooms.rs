@@ -7,7 +7,7 @@ use std::{
 };
 
 /// All rooms, the lowest first.
-const ROOMS: [&str; 53] = [
+const ROOMS: [&str; 54] = [
     "ownership",
     "print",
     "metrics",
@@ -37,6 +37,7 @@ const ROOMS: [&str; 53] = [
     "cluster/reconcile",
     "cluster/controller",
     "user/facts",
+    "user/words",
     "user/decide",
     "user/build",
     "user/context",

@@ -76,6 +76,9 @@ pub enum Proof {
         revision: i64,
         /// Version of the etcd that it was taken of.
         version: String,
+        /// How far the log went, of what was found on a member's volume.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<LogEnd>,
     },
     /// It is not what it should be, and will never be.
     #[serde(rename_all = "camelCase")]
@@ -83,6 +86,22 @@ pub enum Proof {
     /// Nothing is known: it may go well another time.
     #[serde(rename_all = "camelCase")]
     Unknown { reason: String, message: String },
+}
+
+/// How far a member's log goes.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LogEnd {
+    /// Of its last entry.
+    pub term: u64,
+    pub index: u64,
+    /// What the member knew to be a quorum's.
+    pub commit: u64,
+    /// Whether more was written and cannot be read.
+    pub torn: bool,
+    /// Whether the member has a vote; and the names of those that have one, as far as it knew.
+    pub votes: bool,
+    pub voters: Vec<String>,
 }
 
 /// A question to a proof: its container's argument, as JSON.
@@ -109,6 +128,8 @@ pub const VERIFIED: &str = "verified";
 pub const DATA: &str = "data";
 /// Port at which a pod serves the bytes that members begin with, at `/<digest>`.
 pub const PORT: u16 = 2383;
+/// Where a member's volume is mounted in a pod that reads it.
+pub const SALVAGED_DIR: &str = "/salvaged";
 /// Where the credentials of a store are mounted.
 pub const CREDENTIALS_DIR: &str = "/store";
 /// Environment variable of a proof's container: the [`Question`] as JSON.

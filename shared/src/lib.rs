@@ -3,6 +3,7 @@
 //! Everything outside `process` is pure: types, names and arithmetic, no clock, no environment, no I/O.
 
 pub mod api;
+pub mod auth;
 pub mod backup;
 pub mod certificates;
 pub mod duration;

@@ -33,6 +33,8 @@ pub const ANNOTATION_AGENT: &str = "etcd.etcd.io/agent-update";
 pub const ANNOTATION_INCARNATION: &str = "etcd.etcd.io/incarnation";
 /// Annotation on the Secret with a cluster's authorities: since when nothing of that cluster was found.
 pub const ANNOTATION_UNNEEDED: &str = "etcd.etcd.io/unneeded-since";
+/// Finalizer of an EtcdUser that was issued a certificate: it does not go before that is revoked.
+pub const FINALIZER_REVOKE: &str = "etcd.etcd.io/revoke";
 /// Field manager of everything that the coordinator applies.
 pub const MANAGER_COORDINATOR: &str = "etcd-coordinator";
 /// Lease of the coordinators of one installation: whoever holds it leads.
@@ -83,6 +85,8 @@ pub const TLS_SERVER: &str = "server.pem";
 pub const TLS_ROOT: &str = "root.pem";
 /// The authorities that clients of this cluster believe, for etcdctl.
 pub const TLS_CLIENT_CA: &str = "client-ca.pem";
+/// The certificates of clients that are not let in any more, in the only form that every etcd reads: DER.
+pub const TLS_REVOKED: &str = "client-revoked.crl";
 
 /// Environment of the agent's container, set by the coordinator.
 pub mod env {

@@ -8,7 +8,9 @@ pub mod flags;
 pub mod maintenance;
 mod security;
 mod service;
+pub mod storage;
 mod template;
+mod user;
 
 use std::time::Duration;
 
@@ -27,7 +29,9 @@ use crate::{
 pub use backup::{Backup, BackupError, Schedule, backup};
 pub use maintenance::{Upkeep, maintenance};
 pub use security::{Encryption, encryption};
+pub use storage::{Limits, Volume};
 pub use template::{Template, TemplateError};
+pub use user::{LONGEST_NAME, UserError, user};
 
 /// What is wanted, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +41,7 @@ pub struct Wanted {
     pub version: Version,
     /// The whole reference of etcd's image.
     pub image: String,
-    /// Bytes of each volume.
-    pub storage: u64,
+    pub storage: Volume,
     pub etcd: Flags,
     pub template: Option<Box<Template>>,
     pub encryption: Encryption,
@@ -94,6 +97,8 @@ pub enum Invalid {
          at most a quarter of it, or (storage.size - 448Mi) / 2.2; left out, it is chosen"
     )]
     Quota,
+    #[error("spec.storage.autoGrow.maxSize may not be less than spec.storage.size")]
+    MaxSize,
     #[error("spec.{field}: {error}")]
     Duration { field: &'static str, error: DurationError },
     #[error("spec.etcd.heartbeatInterval must be between 5ms and 10s")]
@@ -121,6 +126,8 @@ pub enum Invalid {
          not {0:?}"
     )]
     CertificateName(String),
+    #[error("spec.security.auth needs that traffic with clients is encrypted: spec.security.client.mode Auto")]
+    AuthNeedsEncryption,
     #[error("spec.{field} must be at least {}", duration::text(*.least))]
     TooShort { field: &'static str, least: Duration },
     #[error(transparent)]
@@ -147,13 +154,12 @@ pub fn cluster(object: &EtcdCluster) -> Result<Wanted, Invalid> {
     let version = spec.version.parse()?;
     let template = spec.pod.template.as_ref().map(template::template).transpose()?;
     let image = reference(&spec.repository, spec.image.as_deref(), version)?;
-    let storage = bytes("storage.size", &spec.storage.size)?;
+    let storage = storage::volume(object)?;
     let mut etcd = options(&spec.etcd)?;
-    if spec.etcd.quota_backend.is_none() {
-        etcd.quota_backend = quota::of(storage);
-    }
-    if object.status.as_ref().is_none_or(|status| status.incarnation.is_none()) {
-        first(spec, storage, &etcd)?;
+    let incarnation = object.status.as_ref().and_then(|status| status.incarnation.as_ref());
+    etcd.quota_backend = quantity::bytes(&quota::in_force(object, incarnation)).unwrap_or(etcd.quota_backend);
+    if incarnation.is_none() {
+        first(spec, storage.bytes, &etcd)?;
     }
     let (size, template) = (spec.size.unsigned_abs(), template.map(Box::new));
     Ok(Wanted { size, version, image, storage, etcd, template, encryption, backup, upkeep })
@@ -305,7 +311,7 @@ mod tests {
     #[test]
     fn the_smallest_object_is_valid() {
         let wanted = cluster(&object(json!({"version": "v3.5.21"}))).unwrap();
-        assert_eq!((wanted.size, wanted.storage), (3, 8 << 30));
+        assert_eq!((wanted.size, wanted.storage.bytes), (3, 8 << 30));
     }
 
     #[test]

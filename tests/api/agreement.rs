@@ -100,6 +100,10 @@ fn any_spec(rng: &mut StdRng) -> Value {
         let names: Vec<String> = (0..rng.random_range(0..2)).map(|_| text(rng, &good, "aZ0.:*-_")).collect();
         let mode = pick(rng, &["Auto", "Plain"]);
         spec["security"] = json!({"peer": {"mode": mode}, "client": {"names": names}});
+        if rng.random_bool(0.3) {
+            spec["security"]["client"]["mode"] = json!(mode);
+            spec["security"]["auth"] = json!(rng.random_bool(0.5));
+        }
         if rng.random_bool(0.5) {
             let times = ["87600h", "1h", "60m", "3600s", "59m"];
             let leaf = text(rng, &["2160h", "10s", "1m", "9s"], "0123456789smh");
@@ -111,6 +115,10 @@ fn any_spec(rng: &mut StdRng) -> Value {
     }
     if rng.random_bool(0.3) {
         spec["maintenance"] = any_maintenance(rng);
+    }
+    if rng.random_bool(0.3) {
+        let grows = text(rng, &["64Gi", "100G", "9000Mi", "8Gi"], "0123456789KMGTik.");
+        spec["storage"]["autoGrow"] = json!({"maxSize": grows, "maxQuota": text(rng, &quotas, "0123456789KMGTik.")});
     }
     // Fields that are too long are the schema's business, on old servers too.
     for (field, longest) in [

@@ -190,12 +190,27 @@ async fn a_restore_takes_one_source_and_is_not_changed() -> Result<()> {
         }
         json!({"cluster": "demo", "source": {"stored": stored}})
     };
-    let (one, place) = ("source takes one of backup and stored", "source.stored.cluster must be namespace/name");
+    let (one, place) =
+        ("source takes one of backup, stored and survivors", "source.stored.cluster must be namespace/name");
     in_room(async |room: &Room| {
         let api = room.api::<EtcdRestore>();
         let backup = json!({"cluster": "demo", "source": {"backup": "b"}});
         let by_uid = json!({"cluster": "ns/demo/0b1e", "snapshot": "hourly-20261126T2300Z"});
-        for spec in [backup.clone(), stored(json!({})), stored(by_uid)] {
+        let survivors = json!({"cluster": "demo", "source": {"survivors": {"lost": ["demo-1"]}}});
+        let approved = |spec: &Value| {
+            let mut spec = spec.clone();
+            spec["replacesIncarnation"] = json!(3);
+            spec
+        };
+        for spec in [
+            backup.clone(),
+            stored(json!({})),
+            stored(by_uid),
+            survivors.clone(),
+            json!({"cluster": "demo", "source": {"survivors": {}}}),
+            approved(&backup),
+            approved(&survivors),
+        ] {
             assert_eq!(judge(&api, object::<EtcdRestore>("r", &spec)).await?.err(), None, "{spec}");
         }
         let mut both = stored(json!({}));
@@ -206,6 +221,10 @@ async fn a_restore_takes_one_source_and_is_not_changed() -> Result<()> {
             (json!({"cluster": "demo", "source": {}}), one),
             (json!({"cluster": "demo", "source": {"backup": ""}}), "spec.source.backup"),
             (both, one),
+            (json!({"cluster": "demo", "source": {"backup": "b", "survivors": {}}}), one),
+            (json!({"cluster": "demo", "source": {"survivors": {"lost": [""]}}}), "spec.source.survivors.lost"),
+            (json!({"cluster": "demo", "source": {"survivors": {"lost": ["a", "a"]}}}), "spec.source.survivors.lost"),
+            (json!({"cluster": "demo", "source": {"backup": "b"}, "replacesIncarnation": 0}), "replacesIncarnation"),
             (stored(json!({"cluster": ""})), place),
             (stored(json!({"cluster": "demo"})), place),
             (stored(json!({"cluster": "ns/demo/"})), place),
@@ -219,8 +238,20 @@ async fn a_restore_takes_one_source_and_is_not_changed() -> Result<()> {
             is_one(judge(&api, object::<EtcdRestore>("r", &spec)).await?, &spec, sentence);
         }
         let made = object::<EtcdRestore>("r", &backup);
-        for fields in [json!({"spec": {"cluster": "other"}}), json!({"spec": {"source": {"backup": "c"}}})] {
-            is_one(edit(&api, &made, &fields).await?, &fields, "an EtcdRestore is not changed: make another one");
+        let unchanged = "an EtcdRestore is not changed, but for one of survivors";
+        for fields in [
+            json!({"spec": {"cluster": "other"}}),
+            json!({"spec": {"source": {"backup": "c"}}}),
+            json!({"spec": {"replacesIncarnation": 1}}),
+        ] {
+            is_one(edit(&api, &made, &fields).await?, &fields, unchanged);
+        }
+        let (approval, lost) =
+            (json!({"spec": {"replacesIncarnation": 4}}), json!({"spec": {"source": {"survivors": {"lost": []}}}}));
+        let (asks, goes) = (object::<EtcdRestore>("s", &survivors), object::<EtcdRestore>("t", &approved(&survivors)));
+        for fields in [lost, approval] {
+            assert_eq!(edit(&api, &asks, &fields).await?.err(), None, "before it is approved: {fields}");
+            is_one(edit(&api, &goes, &fields).await?, &fields, unchanged);
         }
         Ok(())
     })

@@ -37,6 +37,19 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
             (json!({"storage": {"size": "1.5Gi"}}), "storage.size must be a whole number of bytes"),
             (json!({"storage": {"size": "-1Gi"}}), "storage.size must be a whole number of bytes"),
             (json!({"storage": {"medium": "Memory"}}), "medium"),
+            (json!({"storage": {"autoGrow": {}}}), "storage.autoGrow.maxSize"),
+            (
+                json!({"storage": {"autoGrow": {"maxSize": "lots"}}}),
+                "storage.autoGrow.maxSize must be a whole number of bytes",
+            ),
+            (
+                json!({"storage": {"autoGrow": {"maxSize": "4Gi"}}}),
+                "storage.autoGrow.maxSize may not be less than storage.size",
+            ),
+            (
+                json!({"storage": {"autoGrow": {"maxSize": "16Gi", "maxQuota": "1Mi"}}}),
+                "storage.autoGrow.maxQuota must be a whole number of bytes from 16Mi to 100Gi",
+            ),
             (json!({"storage": {"retention": {"whenScaled": "Maybe"}}}), "storage.retention.whenScaled"),
             (json!({"storage": {"retention": {"whenStopped": ""}}}), "storage.retention.whenStopped"),
             (json!({"hold": [""]}), "hold"),
@@ -100,6 +113,10 @@ async fn each_mistake_is_refused_with_one_sentence() -> Result<()> {
                 "security.ca.leafDuration must be a duration of at least 10s",
             ),
             (json!({"security": {"ca": {"leafDuration": "90d"}}}), "security.ca.leafDuration must be a duration"),
+            (
+                json!({"security": {"client": {"mode": "Plain"}, "auth": true}}),
+                "security.auth needs that traffic with clients is encrypted",
+            ),
         ] {
             assert_refused(room, "demo", &fields, sentence).await?;
         }
@@ -114,6 +131,8 @@ async fn what_people_type_is_taken() -> Result<()> {
         for fields in [
             json!({"version": "3.5.21"}),
             json!({"storage": {"storageClassName": ""}}),
+            json!({"storage": {"autoGrow": {"maxSize": "8Gi"}}}),
+            json!({"storage": {"size": "1Gi", "autoGrow": {"maxSize": "64Gi", "maxQuota": 2_147_483_648_i64}}}),
             json!({"etcd": {"quotaBackend": 1_073_741_824}}),
             json!({"etcd": {"autoCompaction": {"retention": 0}}}),
             json!({"etcd": {"autoCompaction": {"retention": "0"}}}),
@@ -122,6 +141,9 @@ async fn what_people_type_is_taken() -> Result<()> {
             json!({"security": {"peer": {"mode": "Auto"}, "client": {"mode": "Plain"}}}),
             json!({"security": {"client": {"names": ["etcd.example.com", "*.example.com", "10.0.0.1", "fd00::1", "::1"]}}}),
             json!({"security": {"ca": {"duration": "1h", "leafDuration": "10s"}}}),
+            json!({"security": {"client": {"mode": "Auto"}, "auth": true}}),
+            json!({"security": {"client": {"mode": "Plain"}, "auth": false}}),
+            json!({"security": {"auth": true}}),
         ] {
             let mut whole = spec(&json!({}));
             whole
@@ -298,12 +320,27 @@ async fn a_user_is_not_root_and_names_a_secret_that_can_be() -> Result<()> {
         let judge = async |name: &str, spec: Value| verdict(room.users().create(&dry, &user(name, &spec)).await);
         assert!(judge("app", json!({"cluster": "demo"})).await?.is_ok());
         assert!(judge("app", json!({"cluster": "demo", "secretName": "app.etcd-1"})).await?.is_ok());
+        let permissions =
+            json!([{"prefix": ""}, {"prefix": "/a/", "access": "Read"}, {"key": "/b", "access": "Write"}]);
+        let all =
+            json!({"cluster": "demo", "permissions": permissions, "roles": ["readers"], "admin": true, "reissue": 1});
+        assert!(judge("app", all).await?.is_ok());
         for (name, spec, sentence) in [
             ("root", json!({"cluster": "demo"}), "metadata.name root is etcd's own"),
             (&"a".repeat(65), json!({"cluster": "demo"}), "metadata.name must have at most 64 characters"),
             ("app", json!({}), "cluster"),
             ("app", json!({"cluster": ""}), "cluster"),
             ("app", json!({"cluster": "demo", "secretName": "A_b"}), "secretName must be the name of a Secret"),
+            ("app", json!({"cluster": "demo", "permissions": [{}]}), "a permission is for either a prefix or a key"),
+            (
+                "app",
+                json!({"cluster": "demo", "permissions": [{"prefix": "/a", "key": "/a"}]}),
+                "a permission is for either a prefix or a key",
+            ),
+            ("app", json!({"cluster": "demo", "permissions": [{"key": "/a", "access": "All"}]}), "access"),
+            ("app", json!({"cluster": "demo", "roles": ["root"]}), "roles are those that people have made in etcd"),
+            ("app", json!({"cluster": "demo", "roles": ["etcd.etcd.io:web"]}), "roles are those that people have made"),
+            ("app", json!({"cluster": "demo", "reissue": -1}), "reissue"),
         ] {
             let refused = judge(name, spec.clone()).await?.expect_err(&format!("{name} {spec} is taken"));
             assert!(refused.len() == 1 && refused[0].contains(sentence), "{refused:#?}");

@@ -35,10 +35,22 @@ async fn its_monitors_and_alerts_are_those_of_the_manifests() -> Result<()> {
 }
 
 #[test]
-fn the_chart_has_the_very_file_of_alerts() -> Result<()> {
-    let (theirs, ours) =
-        (file("manifests/charts/etcd-operator/monitoring/rules.yaml")?, file("manifests/monitoring/rules.yaml")?);
-    ensure!(theirs == ours, "make crds copies manifests/monitoring/rules.yaml into the chart");
+fn the_chart_has_the_very_files_of_alerts_and_dashboard() -> Result<()> {
+    for name in ["rules.yaml", "dashboard.json"] {
+        let (theirs, ours) = (
+            file(&format!("manifests/charts/etcd-operator/monitoring/{name}"))?,
+            file(&format!("manifests/monitoring/{name}"))?,
+        );
+        ensure!(theirs == ours, "make crds copies manifests/monitoring/{name} into the chart");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn its_dashboard_is_the_file_whole() -> Result<()> {
+    let objects = rendered(&["--set", "monitoring.dashboard.enabled=true"]).await?;
+    let dashboard = &objects[&["ConfigMap", NAMESPACE, "etcd-dashboard"].map(str::to_owned)]["data"]["etcd.json"];
+    ensure!(*dashboard == file("manifests/monitoring/dashboard.json")?, "it is {dashboard}");
     Ok(())
 }
 

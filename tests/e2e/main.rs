@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod access;
 mod account_made_anew;
 mod adoption;
 mod all_at_once;
@@ -13,6 +14,7 @@ mod chart;
 mod corruption;
 mod creation_repeats;
 mod deleted_and_created_again;
+mod documentation;
 mod encrypted;
 mod foreign_environment;
 mod frozen_etcd;
@@ -29,13 +31,16 @@ mod outages;
 mod plugin;
 mod pod_template;
 mod process_faults;
+mod prometheus;
 mod protection;
 mod quiet;
 mod refused;
+mod replacements;
 mod restarts;
 mod restores;
 mod restores_refused;
 mod rests;
+mod revoked;
 mod rotation;
 mod schedules;
 mod services;

@@ -118,7 +118,8 @@ fn authorities_that_are_lost_are_said_and_never_made_anew() {
 }
 
 async fn user(stage: &Stage, name: &str, cluster: &str, secret: Option<&str>) -> Result<()> {
-    let spec = EtcdUserSpec { cluster: cluster.to_owned(), secret_name: secret.map(str::to_owned) };
+    let spec =
+        EtcdUserSpec { cluster: cluster.to_owned(), secret_name: secret.map(str::to_owned), ..EtcdUserSpec::default() };
     stage.api::<EtcdUser>().create(&PostParams::default(), &EtcdUser::new(name, spec)).await?;
     Ok(())
 }

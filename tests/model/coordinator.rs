@@ -175,6 +175,7 @@ impl Sight {
             quota_backend: None,
             encrypted: Encrypted::default(),
             ended: None,
+            next: None,
         };
         let facts = self.facts(&incarnation);
         let mut cluster = EtcdCluster::new("demo", spec);
@@ -250,6 +251,7 @@ impl Member {
             held: false,
             downgrade: None,
             certificates: None,
+            auth: None,
             options: None,
             reload: None,
             backups: None,

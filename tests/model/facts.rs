@@ -126,7 +126,7 @@ pub fn known(seat: usize, notes: Notes, founders: u8, current: bool) -> Known {
 }
 
 fn told_of_data(incarnation: u8, served: bool) -> ToldRestore {
-    ToldRestore { digest: digest(incarnation), size: 1, from: served.then(|| "there".into()) }
+    ToldRestore { digest: digest(incarnation), size: 1, from: served.then(|| "there".into()), bump: None }
 }
 
 fn digest(incarnation: u8) -> String {

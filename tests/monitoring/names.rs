@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What Prometheus itself knows, and the jobs that the PodMonitors make.
 const UP: &str = "up";
 /// Labels that a series has of where it was read.
-const OF_TARGETS: [&str; 3] = ["namespace", "cluster", "pod"];
+pub const OF_TARGETS: [&str; 3] = ["namespace", "cluster", "pod"];
 
 /// Names of metrics, and by label its values.
 pub type Known = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 /// A label that is picked: its name, how it is compared, and what with.
-type Pick = (String, String, String);
+pub type Pick = (String, String, String);
 
 /// Reads a scrape.
 #[must_use]
@@ -34,14 +34,19 @@ pub fn known(text: &str) -> Known {
     all
 }
 
-fn ours() -> Result<Known> {
+/// What ours tell.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn ours() -> Result<Known> {
     let mut all = known(&read("manifests/monitoring/metrics/agent.txt")?);
     all.extend(known(&read("manifests/monitoring/metrics/coordinator.txt")?));
     Ok(all)
 }
 
 /// The metrics that an expression asks for, each with the labels that it picks.
-fn asked(expression: &str) -> Vec<(String, Vec<Pick>)> {
+#[must_use]
+pub fn asked(expression: &str) -> Vec<(String, Vec<Pick>)> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let mut found = Vec::new();
     let mut rest = expression;
@@ -141,7 +146,9 @@ fn what_alerts_are_grouped_by_is_known_of_every_series() -> Result<()> {
     Ok(())
 }
 
-fn is_ours(name: &str) -> bool {
+/// Whether a metric is one of ours.
+#[must_use]
+pub fn is_ours(name: &str) -> bool {
     name.starts_with("etcd_agent_") || name.starts_with("etcd_coordinator_")
 }
 

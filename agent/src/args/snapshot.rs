@@ -30,6 +30,9 @@ pub enum SnapshotVerb {
     /// Open a backup with this image's etcd, and compare it with the original (a throw-away pod)
     #[command(hide = true)]
     Prove(Prove),
+    /// Salvage what the volume of a stopped member holds (a throw-away pod)
+    #[command(hide = true)]
+    Salvage(Salvage),
     /// Serve one file to the members that begin with it (a throw-away pod)
     #[command(hide = true)]
     Serve(Serve),
@@ -98,6 +101,27 @@ pub struct Prove {
     pub volume: PathBuf,
     #[arg(long, default_value = backup::CREDENTIALS_DIR)]
     pub credentials: PathBuf,
+}
+
+/// Whose volume is read.
+#[derive(Debug, Clone, Parser)]
+pub struct Salvage {
+    #[arg(long, env = env::POD_NAME)]
+    pub member: String,
+    #[arg(long, env = env::POD_NAMESPACE)]
+    pub namespace: String,
+    #[arg(long, env = env::CLUSTER_NAME)]
+    pub cluster: String,
+    #[arg(long, env = env::CLUSTER_UID)]
+    pub cluster_uid: String,
+    #[arg(long, env = env::INCARNATION)]
+    pub incarnation: i64,
+    /// Where the volume is
+    #[arg(long, default_value = backup::SALVAGED_DIR)]
+    pub volume: PathBuf,
+    /// Where there is room for a copy
+    #[arg(long, default_value = names::VOLUME_DIR)]
+    pub scratch: PathBuf,
 }
 
 /// What the coordinator's pod says to a server of bytes.

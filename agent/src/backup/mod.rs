@@ -6,6 +6,7 @@
 //!                                       put once: snapshots/<incarnation>/<name>.json ◀─┘   ─▶ prune
 //!   prove:  manifest ─▶ data ─▶ digests, trailer ─▶ etcdutl restore ─▶ throw-away etcd ─▶ compact ─▶ HashKV
 //!                                            put once: verified/<incarnation>/<name>.json ◀─ equal ┘
+//!   salvage: a stopped member's volume ─▶ a copy ─▶ throw-away etcd, alone, with all of the log ─▶ snapshot on that volume
 //! ```
 //!
 //! Guarantees: a backup is there when its manifest is, and of one name there is one manifest, whoever takes it and how
@@ -22,6 +23,7 @@ pub mod list;
 pub mod manifests;
 pub mod prove;
 pub mod prune;
+pub mod salvage;
 pub mod save;
 pub mod store;
 pub mod take;

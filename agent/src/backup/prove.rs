@@ -134,6 +134,7 @@ fn good(place: &Place, manifest: &Manifest, whole: Whole, revision: i64) -> Proo
         bytes: manifest.bytes,
         revision,
         version: manifest.version.clone(),
+        log: None,
     }
 }
 

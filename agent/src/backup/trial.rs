@@ -21,6 +21,10 @@ use etcd_operator_shared::{
     validate,
     version::Version,
 };
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::sync::watch;
 
 use super::{Failure, failure::brief};
@@ -70,10 +74,26 @@ pub struct Scene<'a> {
 /// When they are not, or it cannot be said.
 pub async fn compare(scene: Scene<'_>, version: Version, manifest: &Manifest) -> Result<i64, Failure> {
     restore(scene)?;
-    let mut etcd = Etcd::start(scene, version)?;
+    let mut etcd = Etcd::start(scene, version, &[])?;
     let outcome = etcd.answer(manifest).await;
     etcd.stop();
     outcome
+}
+
+/// Starts an etcd on a copy of a member's data as its only member, until it has applied its log up to `index`, and
+/// ends it again: its database has all of it then. Returns the revision in it.
+///
+/// # Errors
+/// When it does not get so far.
+pub async fn alone(scene: Scene<'_>, version: Version, index: u64) -> Result<i64, Failure> {
+    let mut etcd = Etcd::start(scene, version, &["force-new-cluster"])?;
+    match etcd.applied(index).await {
+        Ok(revision) => etcd.end().map(|()| revision),
+        Err(failure) => {
+            etcd.stop();
+            Err(failure)
+        }
+    }
 }
 
 /// The image's version, which must be able to open what an etcd of the manifest's wrote.
@@ -81,9 +101,7 @@ pub async fn compare(scene: Scene<'_>, version: Version, manifest: &Manifest) ->
 /// # Errors
 /// When it is not, or is not known.
 pub fn version(scene: Scene<'_>, manifest: &Manifest) -> Result<Version, Failure> {
-    let said = program::version(scene.programs, rehearse::limits())
-        .ok_or_else(|| Failure::failed("EtcdNotStarted", "the image's etcd does not say which version it is"))?;
-    let version: Version = said.parse().map_err(|error| Failure::failed("EtcdNotStarted", format!("{error}")))?;
+    let version = of_image(scene.programs)?;
     match manifest.version.parse::<Version>() {
         Ok(taken) if taken.minor > version.minor => {
             let message = format!("it was taken of etcd {taken}, which etcd {version} cannot open");
@@ -91,6 +109,16 @@ pub fn version(scene: Scene<'_>, manifest: &Manifest) -> Result<Version, Failure
         }
         Ok(_) | Err(_) => Ok(version),
     }
+}
+
+/// The image's version.
+///
+/// # Errors
+/// When it does not say.
+pub fn of_image(programs: Option<&OsStr>) -> Result<Version, Failure> {
+    let said = program::version(programs, rehearse::limits())
+        .ok_or_else(|| Failure::failed("EtcdNotStarted", "the image's etcd does not say which version it is"))?;
+    said.parse().map_err(|error| Failure::failed("EtcdNotStarted", format!("{error}")))
 }
 
 fn member(cluster: &str) -> String {
@@ -130,7 +158,9 @@ fn restore(scene: Scene<'_>) -> Result<(), Failure> {
     }
 }
 
-fn data_dir(scene: Scene<'_>) -> PathBuf {
+/// Where its etcd has its data.
+#[must_use]
+pub fn data_dir(scene: Scene<'_>) -> PathBuf {
     scene.folder.join("data")
 }
 
@@ -143,7 +173,8 @@ struct Etcd {
 }
 
 impl Etcd {
-    fn start(scene: Scene<'_>, version: Version) -> Result<Self, Failure> {
+    /// `further`: flags that are switched on.
+    fn start(scene: Scene<'_>, version: Version, further: &[&str]) -> Result<Self, Failure> {
         let failed = |why: String| Failure::failed("EtcdNotStarted", format!("etcd cannot be started: {why}"));
         let bundle = pair::bundle(scene.cluster, scene.namespace).map_err(failed)?;
         let folder = scene.folder.join("tls");
@@ -153,7 +184,8 @@ impl Etcd {
         let mut options = validate::options(&EtcdOptions::default()).map_err(|error| failed(error.to_string()))?;
         options.quota_backend = QUOTA;
         // Nothing of it is needed once it has answered.
-        options.extra = vec![("unsafe-no-fsync".into(), "true".into())];
+        let on = ["unsafe-no-fsync"].iter().chain(further);
+        options.extra = on.map(|flag| ((*flag).to_owned(), "true".to_owned())).collect();
         let whose = flags::Whose {
             namespace: scene.namespace,
             cluster: scene.cluster,
@@ -161,7 +193,7 @@ impl Etcd {
             version,
             data_dir: &data_dir(scene),
             listen: "127.0.0.1",
-            tls: Tls { folder: Some(&folder), client: pools.client.as_deref(), peer: None },
+            tls: Tls { folder: Some(&folder), client: pools.client.as_deref(), ..Tls::default() },
         };
         let args = flags::arguments(&whose, &options, &Entry::OnDisk);
         let mut etcd = program::command("etcd", &args, scene.programs, rehearse::limits())
@@ -178,8 +210,8 @@ impl Etcd {
         Ok(Self { child, tail, output, member: Member::local(whose) })
     }
 
-    /// Waits until it serves; then the revision in it, where its keys are those of the manifest.
-    async fn answer(&mut self, manifest: &Manifest) -> Result<i64, Failure> {
+    /// Waits until it serves.
+    async fn serves(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
         while let Err(error) = self.member.status().await {
             if began.elapsed() >= SERVES {
@@ -190,6 +222,33 @@ impl Etcd {
             }
             tokio::time::sleep(PAUSE).await;
         }
+        Ok(())
+    }
+
+    /// Waits until it has applied all up to an index of its log; then the revision in it.
+    async fn applied(&mut self, index: u64) -> Result<i64, Failure> {
+        self.serves().await?;
+        let began = Instant::now();
+        loop {
+            let status = self.member.status().await?;
+            if status.leader_id.is_some() && status.raft_applied_index >= index {
+                return Ok(self.member.until(LEADS, async |member| member.revision().await).await?);
+            }
+            if began.elapsed() >= SERVES {
+                let applied = status.raft_applied_index;
+                let message = format!("etcd has applied its log up to {applied} of {index}, and no further");
+                return Err(Failure::failed("EtcdNotStarted", message));
+            }
+            if let Some(failure) = self.ended() {
+                return Err(failure);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The revision in it, where its keys are those of the manifest.
+    async fn answer(&mut self, manifest: &Manifest) -> Result<i64, Failure> {
+        self.serves().await?;
         // At once: keys whose leases end are deleted, and each raises the revision.
         let revision = self.member.until(LEADS, async |member| member.revision().await).await?;
         let mut hashes = manifest.hashes.clone();
@@ -229,6 +288,16 @@ impl Etcd {
             | Class::AddressInUse
             | Class::Crashed => Failure::failed("EtcdNotStarted", message),
         })
+    }
+
+    /// Asks it to end, which writes all that it has applied into its database.
+    fn end(mut self) -> Result<(), Failure> {
+        let failed = |why: String| Failure::failed("EtcdNotStarted", format!("etcd cannot be ended: {why}"));
+        let pid = i32::try_from(self.child.id()).map_err(|error| failed(error.to_string()))?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).map_err(|error| failed(error.to_string()))?;
+        self.child.wait().map_err(|error| failed(error.to_string()))?;
+        self.output.take().map(JoinHandle::join);
+        Ok(())
     }
 
     fn stop(mut self) {

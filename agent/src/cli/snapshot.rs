@@ -21,11 +21,11 @@ use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 use tokio::sync::watch;
 
 use crate::{
-    args::snapshot::{Prove, Save, SnapshotVerb, Whose},
+    args::snapshot::{Prove, Salvage, Save, SnapshotVerb, Whose},
     backup::{
         Failure,
         failure::brief,
-        list, prove, prune,
+        list, prove, prune, salvage,
         save::{self, Target},
         store::Place,
         take::{self, Origin, Sources},
@@ -67,6 +67,7 @@ async fn perform(verb: SnapshotVerb) -> Result<(), Failure> {
             Ok(())
         }
         SnapshotVerb::Prove(prove) => proven(&prove).await,
+        SnapshotVerb::Salvage(salvage) => salvaged(&salvage).await,
         SnapshotVerb::Serve(serve) => snapshot::serve(&serve).await,
     }
 }
@@ -154,9 +155,27 @@ async fn proven(prove: &Prove) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("the question cannot be understood: {error}")))?;
     let path = crate::args::search_path();
     let stage = prove::Stage { credentials: &prove.credentials, volume: &prove.volume, programs: path.as_deref() };
+    last_words(prove::prove(&question, stage)).await
+}
+
+/// `snapshot salvage`.
+async fn salvaged(told: &Salvage) -> Result<(), Failure> {
+    let whose = salvage::Whose {
+        namespace: &told.namespace,
+        cluster: &told.cluster,
+        cluster_uid: &told.cluster_uid,
+        incarnation: told.incarnation,
+        member: &told.member,
+    };
+    let path = crate::args::search_path();
+    last_words(salvage::salvage(whose, &told.volume, &told.scratch, path.as_deref())).await
+}
+
+/// Does it, and says what was found in the container's last words.
+async fn last_words(work: impl Future<Output = Result<Proof, Failure>>) -> Result<(), Failure> {
     // Dropping it is safe: what it leaves goes with its pod, or with the next try.
     let outcome = tokio::select! {
-        outcome = prove::prove(&question, stage) => outcome,
+        outcome = work => outcome,
         // PID 1 of its container: a signal that nobody waits for is lost on it.
         () = asked_to_end() => Err(Failure::failed("Stopped", "it was asked to end")),
     };

@@ -39,6 +39,8 @@ pub struct Tls<'a> {
     pub peer: Option<&'a Path>,
     /// The authorities that its clients' certificates are of; none where that traffic is plain.
     pub client: Option<&'a Path>,
+    /// Certificates of clients that are not let in any more. One that is missing or empty lets nobody in.
+    pub revoked: Option<&'a Path>,
 }
 
 /// Every address of this machine, as the host of a URL. Go takes `0.0.0.0` for IPv4 only, and `[::]` for both, but has
@@ -143,6 +145,7 @@ fn encryption(whose: &Whose<'_>) -> Vec<String> {
     }
     if let Some(pool) = tls.client {
         flags.extend(pair("", TLS_SERVER, pool));
+        flags.extend(tls.revoked.map(|list| flag("client-crl-file", list.display())));
     }
     flags
 }

@@ -9,6 +9,10 @@
 pub enum Refusal {
     /// Authentication is on, and whoever asked is nobody, or has no right to this.
     Auth,
+    /// Authentication is off.
+    AuthOff,
+    /// A user, a role or a permission is there already, or gone already.
+    SoAlready,
     /// Not all voters have been connected for 5 s.
     Unhealthy,
     /// Too few members would run after the change.
@@ -35,6 +39,13 @@ impl Refusal {
             | "invalid auth token"
             | "revision of auth store is old"
             | "authentication failed, invalid user ID or password" => Self::Auth,
+            "authentication is not enabled" => Self::AuthOff,
+            "user name already exists"
+            | "user name not found"
+            | "role name already exists"
+            | "role name not found"
+            | "role is not granted to the user"
+            | "permission is not granted to the role" => Self::SoAlready,
             "unhealthy cluster" => Self::Unhealthy,
             "re-configuration failed due to not enough started members" => Self::TooFewStarted,
             "too many learner members in cluster" => Self::TooManyLearners,
@@ -57,7 +68,7 @@ impl Refusal {
             Self::TooManyLearners => Some("another member joins first"),
             Self::LearnerNotReady => Some("the learner catches up first"),
             Self::MemberNotFound => Some("a member with the same address was removed within this second"),
-            Self::NoLeader | Self::TimedOut | Self::NotServing | Self::Other => None,
+            Self::AuthOff | Self::SoAlready | Self::NoLeader | Self::TimedOut | Self::NotServing | Self::Other => None,
         }
     }
 }

@@ -47,7 +47,10 @@ use self::{
 };
 use crate::{
     signals,
-    volume::{Store, lock::Keeper},
+    volume::{
+        Store,
+        lock::{self, Keeper},
+    },
 };
 
 /// Name of the socket in the directory that both containers share.
@@ -82,7 +85,7 @@ pub fn run(places: &Places, ignored: &[String]) -> io::Result<()> {
     let store = Store::new(places.volume.clone());
     let (tx, rx) = mpsc::channel();
     // Another launcher on the volume means another pod: two etcds on one disk destroy it.
-    keep_lock(Keeper::new(store.lock_path("launcher")), tx.clone())?;
+    keep_lock(Keeper::new(store.lock_path(lock::LAUNCHER)), tx.clone())?;
     listen(&places.shared.join(SOCKET), tx.clone())?;
     watch_signals(signals, tx.clone())?;
     let path = places.path.clone();

@@ -1,6 +1,7 @@
 //! Decisions, as values. Nothing here does I/O, reads a clock or waits: facts in, one step with its reason out.
 
 pub mod addresses;
+pub mod auth;
 pub mod backup;
 pub mod certificates;
 pub mod compare;

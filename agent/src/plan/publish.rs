@@ -12,7 +12,7 @@ use etcd_operator_shared::{
     api::{
         EtcdMemberStatus,
         cluster::Chore,
-        member::{Certificates, Claim, Exit, Membership, Notice, TakenBackup},
+        member::{AuthStatus, Certificates, Claim, Exit, Membership, Notice, TakenBackup},
     },
     version::{Minor, Version},
 };
@@ -42,6 +42,8 @@ pub struct Inputs<'a> {
     /// The alarms that are raised for this member.
     pub alarms: &'a [String],
     pub certificates: Option<Certificates>,
+    /// What was done about etcd's users.
+    pub auth: Option<&'a AuthStatus>,
     /// The last backups that were taken or tried.
     pub backups: &'a [TakenBackup],
     /// What was lately done for databases.
@@ -53,6 +55,8 @@ pub struct Inputs<'a> {
     pub agent_version: &'a str,
     /// Digest of the options that etcd was last started with, and of those that it refuses.
     pub options: Option<&'a str>,
+    /// Bytes; of the options that etcd runs with, where that is known.
+    pub quota: Option<u64>,
     pub refused_options: Option<&'a str>,
 }
 
@@ -85,6 +89,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         versions,
         alarms,
         certificates,
+        auth,
         backups,
         chores,
         member_id,
@@ -92,6 +97,7 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         last_exit,
         agent_version,
         options,
+        quota,
         refused_options,
     } = inputs;
     EtcdMemberStatus {
@@ -121,9 +127,11 @@ pub fn status(inputs: &Inputs<'_>) -> EtcdMemberStatus {
         revision: etcd.map(|e| e.revision),
         db_size: etcd.map(|e| rounded(e.db_size)),
         db_size_in_use: etcd.map(|e| rounded(e.db_size_in_use)),
+        db_quota: quota.map(signed),
         alarms: alarms.to_vec(),
         notices: health.told().map(notice).collect(),
         certificates: certificates.clone(),
+        auth: auth.cloned(),
         backups: backups.to_vec(),
         chores: chores.to_vec(),
         restarts: i32::try_from(*restarts).unwrap_or(i32::MAX),

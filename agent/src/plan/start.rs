@@ -364,9 +364,10 @@ fn begin(known: &Known) -> Start {
         (Some(told), said) => (told, said),
     };
     match told {
-        ToldRestore { digest, size, from: Some(from) } if said.as_ref().is_none_or(|said| said == digest) => {
+        ToldRestore { digest, size, from: Some(from), bump } if said.as_ref().is_none_or(|said| said == digest) => {
             let size = u64::try_from(*size).unwrap_or_default();
-            Start::Restore(Snapshot { digest: digest.clone(), size, from: from.clone() })
+            let bump = bump.and_then(|bump| bump.try_into().ok()).unwrap_or_default();
+            Start::Restore(Snapshot { digest: digest.clone(), size, from: from.clone(), bump })
         }
         ToldRestore { .. } => Start::Wait(Wait::Snapshot),
     }

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn only_a_start_on_data_is_guarded() {
         let refused = mark(Some("v3.7.3"), Some("3.7"));
-        let restore = Start::Restore(Snapshot { digest: "d".into(), size: 1, from: "a:1".into() });
+        let restore = Start::Restore(Snapshot { digest: "d".into(), size: 1, from: "a:1".into(), bump: 0 });
         for step in [Start::Bootstrap, restore, Start::Join, Start::Add, Start::Left] {
             assert_eq!(guard(step.clone(), v("v3.5.35"), &refused, Err("x".into())), step);
         }

@@ -7,6 +7,7 @@
 pub mod bytes;
 pub mod metrics;
 pub mod page;
+pub mod seed;
 pub mod snapshot;
 
 use std::time::{Duration, Instant};

@@ -168,6 +168,11 @@ impl View<'_> {
         })
     }
 
+    /// Whether etcd runs with other options than those that it is to be started with.
+    pub(super) fn is_other(&self) -> bool {
+        options::is_due(self.options(), self.started_with())
+    }
+
     /// Why etcd's options are not those that are wanted.
     fn refused_options(&self) -> Option<String> {
         let words = &options::refusal(self.options())?.words;

@@ -70,7 +70,9 @@ async fn run(config: args::Sidecar) -> anyhow::Result<()> {
     let store = Store::new(config.volume.clone());
     let (inputs, outputs, hands) = tasks::wire(&config, &store)?;
     let (launcher, volume) = (inputs.launcher.clone(), inputs.writable.clone());
+    let seeds = config.clone();
     let (sidecar, told) = Sidecar::new(config, inputs, outputs, hands);
+    tokio::spawn(serve::seed::serve(seeds, store, told.clone(), ended.clone()));
     let shown = serve::Shown { pages: told.clone(), volume };
     let listener = probe::listen(PORT_AGENT).await?;
     let serving = tokio::spawn(probe::serve(listener, ended.clone(), move |ask| serve::respond(shown.clone(), ask)));

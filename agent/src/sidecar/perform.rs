@@ -3,6 +3,7 @@
 mod backups;
 mod compare;
 mod upkeep;
+mod users;
 
 use std::{path::Path, time::Instant};
 
@@ -209,6 +210,7 @@ impl Performer<'_> {
         let (number, first) = (state.order + 1, launch != Launch::Resume);
         let said = options::chosen(self.view().options()).to_owned();
         let Some(Lines { now: args, again }) = self.arguments(launch, &said) else { return };
+        self.hands.certificates.note_order();
         info!(order = number, first, options = said, "etcd is started");
         crash::point("before-order");
         self.memory.orders.give(number, self.now);
@@ -227,7 +229,7 @@ impl Performer<'_> {
         match self.hands.restores.turn(wanted, &owner, &self.told.launcher, self.now) {
             Due::Nothing => {}
             Due::Ask(number) => {
-                let Some(args) = self.restore_arguments() else { return };
+                let Some(args) = self.restore_arguments(wanted.bump) else { return };
                 crash::point("before-restore");
                 // Full, or closed as the connection is gone: it is asked again when nothing was heard of it.
                 let request = self.hands.restores.request(number, args, (&identity).into()).await;
@@ -240,14 +242,15 @@ impl Performer<'_> {
         }
     }
 
-    fn restore_arguments(&self) -> Option<Vec<String>> {
+    fn restore_arguments(&self, bump: u64) -> Option<Vec<String>> {
         let (object, store) = (self.hands.object.object()?, self.hands.volume.store());
         let (pools, data_dir) = (self.hands.certificates.pools(), store.restored_dir());
         let EtcdMemberSpec { initial_members, token, .. } = &object.spec;
-        Some(flags::restore(&self.whose(&pools, &data_dir), &store.snapshot_path(), initial_members, token))
+        let whose = self.whose(&pools, &data_dir);
+        Some(flags::restore(&whose, &store.snapshot_path(), initial_members, token, bump))
     }
 
-    fn whose<'b>(&'b self, Pools { peer, client }: &'b Pools, data_dir: &'b Path) -> Whose<'b> {
+    fn whose<'b>(&'b self, Pools { peer, client, revoked }: &'b Pools, data_dir: &'b Path) -> Whose<'b> {
         Whose {
             namespace: &self.config.namespace,
             cluster: &self.config.cluster,
@@ -255,7 +258,12 @@ impl Performer<'_> {
             version: self.view().binary().unwrap_or(self.config.version),
             data_dir,
             listen: everywhere(),
-            tls: Tls { folder: Some(&self.config.tls), peer: peer.as_deref(), client: client.as_deref() },
+            tls: Tls {
+                folder: Some(&self.config.tls),
+                peer: peer.as_deref(),
+                client: client.as_deref(),
+                revoked: revoked.as_deref(),
+            },
         }
     }
 

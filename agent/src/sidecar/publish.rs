@@ -108,6 +108,7 @@ impl Speech<'_> {
             versions: self.versions(),
             alarms: &told.observed.own_alarms(),
             certificates: hands.certificates.said(self.view.loaded()),
+            auth: self.memory.users.told(),
             backups: self.memory.backups.told(),
             chores: self.memory.upkeep.chores(),
             member_id: hands
@@ -119,6 +120,7 @@ impl Speech<'_> {
             last_exit: state.and_then(|s| s.last_exit.as_ref()).map(facts::published),
             agent_version: env!("CARGO_PKG_VERSION"),
             options: self.view.started_with(),
+            quota: self.view.quota().filter(|_| !self.view.is_other()),
             refused_options: options::refusal(self.view.options()).map(|refused| refused.digest.as_str()),
         })
     }

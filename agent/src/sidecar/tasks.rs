@@ -17,6 +17,7 @@ use super::hands::{
     object::MemberObject,
     restore::Restores,
     upkeep::Upkeep,
+    users::Users,
     volume::Disk,
 };
 use crate::{
@@ -204,6 +205,7 @@ pub(super) fn wire(config: &args::Sidecar, store: &Store) -> anyhow::Result<(Inp
         membership: Changes::new(member.clone(), peers.clone()),
         backups: Backups::new(store.clone()),
         upkeep: Upkeep::new(),
+        users: Users::new(),
         member,
         peers,
         requests,

@@ -89,6 +89,7 @@ impl Sidecar {
                 }
                 ended = self.hands.restores.ended() => self.hands.restores.finish(ended, Instant::now()),
                 ended = self.hands.upkeep.ended() => self.keep_up(ended, Instant::now()),
+                ended = self.hands.users.ended() => self.memory.users.note(ended, Instant::now()),
                 taken = self.hands.backups.ended() => self.memory.backups.note(&taken, Instant::now()),
                 () = sleep(nap) => {}
             }
@@ -124,6 +125,7 @@ impl Sidecar {
         }
         self.ask_others(&told, &object, now);
         self.performer(&told, now).back_up().await;
+        self.performer(&told, now).see_to_users();
         self.tell(&told, now);
     }
 

@@ -9,9 +9,10 @@ use std::{
 
 use etcd_operator_shared::{
     api::member::Issued,
-    names::{TLS_CLIENT_CA, TLS_PEER, TLS_ROOT, TLS_SERVER},
+    names::{TLS_CLIENT_CA, TLS_PEER, TLS_REVOKED, TLS_ROOT, TLS_SERVER},
 };
 use jiff::Timestamp;
+use rustls::pki_types::{CertificateRevocationListDer, pem::PemObject};
 use serde::{Deserialize, Serialize};
 
 use super::key::hex;
@@ -67,11 +68,35 @@ impl std::fmt::Debug for Bundle {
 }
 
 /// The files of authorities that etcd is told to believe. They are named by what they hold: etcd reads them once, when it starts, so
-/// its arguments say whom a process believes.
+/// its arguments say whom a process believes. What is revoked it reads at each handshake.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pools {
     pub peer: Option<PathBuf>,
     pub client: Option<PathBuf>,
+    /// Certificates of clients that are not let in any more.
+    pub revoked: Option<PathBuf>,
+}
+
+/// That etcd was told where the list of revoked certificates is, in the folder that goes with the pod: one that was
+/// started by an agent, or an order, of before does not look at any list.
+const ORDERED: &str = "client-revoked.ordered";
+
+/// Notes whether etcd is about to be told of a list.
+///
+/// # Errors
+/// When the folder does not take it.
+pub fn note_order(folder: &Path, told: bool) -> io::Result<()> {
+    match (told, fs::remove_file(folder.join(ORDERED))) {
+        (true, _) => replace(folder, ORDERED, b""),
+        (false, Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        (false, _) => Ok(()),
+    }
+}
+
+/// Whether the etcd of this pod goes by a list.
+#[must_use]
+pub fn is_ordered(folder: &Path) -> bool {
+    folder.join(ORDERED).exists()
 }
 
 impl Bundle {
@@ -126,6 +151,12 @@ impl Bundle {
             files.push((TLS_CLIENT_CA.to_owned(), client.trust.clone().into_bytes()));
             files.push((TLS_SERVER.to_owned(), pair(&client.server)));
             files.push((TLS_ROOT.to_owned(), pair(&client.root)));
+            if let Some(revoked) = &client.revoked {
+                // etcd 3.6 takes no PEM here. Source: `client/pkg/transport/listener_tls.go`, `checkCRL`.
+                let list = CertificateRevocationListDer::from_pem_slice(revoked.list.as_bytes());
+                let list = list.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+                files.push((TLS_REVOKED.to_owned(), list.to_vec()));
+            }
         }
         // An etcd that was not started since is started by its launcher with these.
         let Trust { peer, client } = self.before.clone().unwrap_or_default();
@@ -143,7 +174,14 @@ impl Bundle {
         Pools {
             peer: peer.as_ref().map(|peer| folder.join(pool("peer", &peer.trust))),
             client: client.as_ref().map(|client| folder.join(pool("client", &client.trust))),
+            revoked: client.as_ref().and_then(|client| client.revoked.as_ref()).map(|_| folder.join(TLS_REVOKED)),
         }
+    }
+
+    /// Number of the list of revoked certificates, where there is one.
+    #[must_use]
+    pub fn list(&self) -> Option<i64> {
+        Some(self.issued.client.as_ref()?.revoked.as_ref()?.number)
     }
 }
 
@@ -166,7 +204,8 @@ fn replace(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::check::tests::{authority, bundle};
+    use crate::tls::check::tests::{authority, bundle, revoking};
+    use rcgen::SerialNumber;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -188,6 +227,37 @@ mod tests {
         let folder = Path::new("/tls");
         let (one, other) = (bundle(&authority(), 60).pools(folder), bundle(&authority(), 60).pools(folder));
         assert!(one.peer != other.peer && one.client != other.client && one.peer.is_some() && one.client.is_some());
+    }
+
+    #[test]
+    fn etcd_is_told_of_a_list_that_is_there_and_finds_the_next_one_in_the_same_place() {
+        let (folder, authority) = (tempfile::tempdir().unwrap(), authority());
+        let mut bundle = bundle(&authority, 60);
+        bundle.expose(folder.path()).unwrap();
+        let (place, revoked) = (bundle.pools(folder.path()).revoked.unwrap(), [SerialNumber::from(7)]);
+        let before = fs::read(&place).unwrap();
+        assert!(before.starts_with(&[0x30]), "DER");
+        bundle.issued.client.as_mut().unwrap().revoked = Some(revoking(&authority, 2, &revoked));
+        bundle.expose(folder.path()).unwrap();
+        assert_eq!((bundle.pools(folder.path()).revoked.as_ref(), bundle.list()), (Some(&place), Some(2)));
+        assert_ne!(fs::read(&place).unwrap(), before);
+        fs::remove_file(place).unwrap();
+        assert!(!bundle.is_exposed(folder.path()), "one that is missing is noticed");
+        bundle.issued.client.as_mut().unwrap().revoked = None;
+        assert_eq!((bundle.pools(folder.path()).revoked, bundle.list()), (None, None));
+    }
+
+    #[test]
+    fn whether_etcd_goes_by_a_list_is_known_to_the_next_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let ordered = |told| {
+            note_order(folder.path(), told).unwrap();
+            is_ordered(folder.path())
+        };
+        assert_eq!(
+            (is_ordered(folder.path()), ordered(false), ordered(true), ordered(false)),
+            (false, false, true, false)
+        );
     }
 
     #[test]

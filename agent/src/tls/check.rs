@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime, pem::PemObject},
     server::WebPkiClientVerifier,
 };
 use thiserror::Error;
@@ -31,6 +31,8 @@ pub enum Rejected {
     OtherKey(&'static str),
     #[error("the certificate for {whose} is not good for it: {why}")]
     Unfit { whose: &'static str, why: String },
+    #[error("the list of revoked certificates is none that lets this member's own in: {0}")]
+    Revocations(String),
 }
 
 const PEERS: &str = "other members";
@@ -75,6 +77,11 @@ pub fn check(whose: &Whose, issued: &Issued, believed: &[Trust], now: Timestamp)
             server.asks(now)?;
             let root = Leaf::read(ROOT, &client.root, trust)?;
             root.asks(now)?;
+            root.is_root()?;
+            if let Some(revoked) = &client.revoked {
+                root.passes(&revoked.list, now)?;
+                server.passes(&revoked.list, now)?;
+            }
             ends.extend([server.is_of(&issued.key)?, root.is_of(&issued.key)?]);
         }
     }
@@ -120,6 +127,29 @@ impl Leaf {
         verifier.verify_client_cert(leaf, rest, time(now)).map(drop).map_err(|error| self.unfit(&error))
     }
 
+    /// Whether etcd takes its owner for root: once it asks what a client may do, nobody else is of use to the agent.
+    fn is_root(&self) -> Result<(), Rejected> {
+        let (leaf, _) = self.parts()?;
+        let (_, read) = X509Certificate::from_der(leaf)
+            .map_err(|error| Rejected::Unreadable { whose: self.whose, why: error.to_string() })?;
+        let common = read.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        if common == Some(certificates::ROOT) { Ok(()) } else { Err(self.unfit(&"its common name is not root")) }
+    }
+
+    /// Whether it is let in by a list of revoked certificates that its own authority has signed: etcd lets nobody in by
+    /// one that it cannot read.
+    fn passes(&self, list: &str, now: Timestamp) -> Result<(), Rejected> {
+        let unreadable = |error: &dyn std::fmt::Display| Rejected::Revocations(error.to_string());
+        let list = CertificateRevocationListDer::from_pem_slice(list.as_bytes()).map_err(|error| unreadable(&error))?;
+        let verifier = WebPkiClientVerifier::builder(Arc::clone(&self.roots))
+            .with_crls([list])
+            .only_check_end_entity_revocation()
+            .build()
+            .map_err(|error| unreadable(&error))?;
+        let (leaf, rest) = self.parts()?;
+        verifier.verify_client_cert(leaf, rest, time(now)).map(drop).map_err(|error| unreadable(&error))
+    }
+
     /// Whether it is for the key of this digest; gives when it ends.
     fn is_of(&self, key: &str) -> Result<Timestamp, Rejected> {
         let (leaf, _) = self.parts()?;
@@ -156,10 +186,11 @@ fn time(now: Timestamp) -> UnixTime {
 pub mod tests {
     use super::*;
     use crate::tls::{Bundle, Key};
-    use etcd_operator_shared::api::member::{ClientCertificates, PeerCertificate};
+    use etcd_operator_shared::api::member::{ClientCertificates, PeerCertificate, RevocationList};
     use rcgen::{
-        BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-        Issuer, KeyPair, PublicKeyData, SubjectPublicKeyInfo,
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams, DnType,
+        ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, PublicKeyData, RevokedCertParams, SerialNumber,
+        SubjectPublicKeyInfo,
     };
     use std::time::{Duration, SystemTime};
 
@@ -211,6 +242,8 @@ pub mod tests {
         let mut params = CertificateParams::new(wish.names.clone()).unwrap();
         (params.not_before, params.not_after) = (at(wish.valid.0), at(wish.valid.1));
         params.extended_key_usages = wish.uses.clone();
+        let common = if wish.names.is_empty() { certificates::ROOT } else { "etcd" };
+        params.distinguished_name.push(DnType::CommonName, common);
         params.signed_by(key, &authority.issuer).unwrap().pem()
     }
 
@@ -249,8 +282,55 @@ pub mod tests {
                 server: sign(authority, key, server),
                 root: sign(authority, key, root),
                 trust: authority.pem.clone(),
+                revoked: Some(revoking(authority, 1, &[])),
             }),
         }
+    }
+
+    /// A list with these numbers on it.
+    pub fn revoking(authority: &Authority, number: i64, serials: &[SerialNumber]) -> RevocationList {
+        let (now, later) = (SystemTime::now(), SystemTime::now() + Duration::from_secs(7200));
+        let one = |serial: &SerialNumber| RevokedCertParams {
+            serial_number: serial.clone(),
+            revocation_time: now.into(),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: now.into(),
+            next_update: later.into(),
+            crl_number: SerialNumber::from(number.unsigned_abs()),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(one).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        RevocationList { number, list: list.signed_by(&authority.issuer).unwrap().pem().unwrap() }
+    }
+
+    fn serial(chain: &str) -> SerialNumber {
+        let leaf = certificates(chain).unwrap().remove(0);
+        X509Certificate::from_der(&leaf).unwrap().1.raw_serial().to_vec().into()
+    }
+
+    #[test]
+    fn a_list_that_would_let_nobody_in_is_rejected() {
+        let (authority, key) = (authority(), Key::generate().unwrap());
+        let good = issued(&authority, &key, &peer_wish(), &server_wish(), &root_wish());
+        let client = good.client.clone().unwrap();
+        let with = |revoked: RevocationList| {
+            let client = ClientCertificates { revoked: Some(revoked), ..client.clone() };
+            check(&whose(), &Issued { client: Some(client), ..good.clone() }, &[], Timestamp::now())
+        };
+        assert!(with(revoking(&authority, 2, &[SerialNumber::from(7)])).is_ok(), "somebody else is revoked");
+        for own in [&client.root, &client.server] {
+            assert!(matches!(with(revoking(&authority, 2, &[serial(own)])), Err(Rejected::Revocations(_))));
+        }
+        assert!(with(revoking(&super::tests::authority(), 2, &[])).is_err(), "another authority's");
+        for list in ["", "nonsense", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"] {
+            assert!(with(RevocationList { number: 2, list: list.into() }).is_err(), "{list:?}");
+        }
+        let none = ClientCertificates { revoked: None, ..client.clone() };
+        assert!(check(&whose(), &Issued { client: Some(none), ..good.clone() }, &[], Timestamp::now()).is_ok());
     }
 
     /// A good one that ends in so many seconds.
@@ -344,7 +424,12 @@ pub mod tests {
             let (trust, chain) = (trust.to_owned(), |leaf: &str| format!("{leaf}{voucher}"));
             Issued {
                 peer: Some(PeerCertificate { chain: chain(&peer.chain), trust: trust.clone() }),
-                client: Some(ClientCertificates { server: chain(&client.server), root: chain(&client.root), trust }),
+                client: Some(ClientCertificates {
+                    server: chain(&client.server),
+                    root: chain(&client.root),
+                    trust,
+                    revoked: None,
+                }),
                 ..issued.clone()
             }
         };

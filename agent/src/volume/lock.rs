@@ -12,6 +12,10 @@ use std::{
 
 use nix::fcntl::{Flock, FlockArg};
 
+/// Name of the agent's lock, and of the launcher's.
+pub const AGENT: &str = "agent";
+pub const LAUNCHER: &str = "launcher";
+
 /// Held as long as it lives; the kernel lets go when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {

@@ -16,6 +16,8 @@ use etcd_operator_shared::ids::hex;
 
 use super::{restore::Owner, store::Store};
 
+pub mod end;
+
 /// What a log that is replayed holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Log {

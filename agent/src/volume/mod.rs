@@ -12,6 +12,7 @@
 //!   data/                   etcd's --data-dir
 //!   restore/                the data that a cluster begins with, until one rename makes it data/; thrown away after a
 //! crash
+//!   salvage/<incarnation>/  what was salvaged of a life whose quorum was lost, until all members of the next have begun
 //!   aside-<incarnation>-<n>/  a data directory that is this member's no more, renamed
 //! ```
 //!
@@ -26,6 +27,7 @@ pub mod loss;
 pub mod mark;
 pub mod restore;
 pub mod room;
+pub mod salvage;
 pub mod store;
 pub mod trial;
 

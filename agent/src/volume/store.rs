@@ -212,6 +212,14 @@ impl Store {
         Ok(Some(name))
     }
 
+    /// The data directory of an incarnation that was set aside last.
+    pub fn newest_aside(&self, incarnation: i64) -> io::Result<Option<PathBuf>> {
+        let prefix = aside(incarnation);
+        let number = |name: &String| name.strip_prefix(&prefix)?.parse::<u32>().ok();
+        let newest = self.asides(incarnation)?.into_iter().filter(|name| number(name).is_some()).max_by_key(number);
+        Ok(newest.map(|name| self.root.join(name)))
+    }
+
     /// Deletes what was set aside of an incarnation. Only for a member that votes in it: then the cluster holds all
     /// that could be of use there, and a second loss would find no room.
     pub fn clear_asides(&self, incarnation: i64) -> io::Result<Vec<String>> {

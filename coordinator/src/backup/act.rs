@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     apiserver::{Cause, Failed},
+    cluster::build::proof::What,
     proofs::{self, Proof},
 };
 
@@ -71,8 +72,8 @@ pub async fn prove(ctx: &Context, one: &EtcdBackup, cluster: &Arc<EtcdCluster>, 
         return Ok(Begun::NotYet);
     }
     let Task { question, secret } = task;
-    let (owner, secret) = (proofs::owner(one), secret.clone());
-    let proof = Proof { cluster, wanted: &wanted, incarnation, owner, question, secret };
+    let (owner, what) = (proofs::owner(one), What::Stored { question, secret });
+    let proof = Proof { cluster, wanted: &wanted, incarnation, owner, what };
     match proofs::begin(&ctx.clusters, proof, None).await {
         Ok(()) => Ok(Begun::Yes),
         Err(Failed { cause: Cause::Refused(words), .. }) => {

@@ -6,8 +6,9 @@ use std::{
 };
 
 use etcd_operator_shared::{
-    api::{EtcdBackup, EtcdCluster, EtcdRestore},
-    names,
+    api::{EtcdBackup, EtcdCluster, EtcdRestore, EtcdUser},
+    auth::User,
+    names, validate,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -16,7 +17,7 @@ use crate::{
     apiserver::{cache::Cache, lists::Lists, whole::Whole},
     cluster::facts::{
         Claim, ClusterKey, Facts, Member, Of, Pod, Set,
-        archive::{Backup, Restore},
+        archive::{Backup, Replacement, Restore},
         claim::Kept,
     },
     ownership::Owner,
@@ -31,6 +32,7 @@ pub struct Caches {
     pub pods: Cache<Of<Pod>>,
     pub claims: Cache<Of<Kept>>,
     pub archive: Archive,
+    pub people: People,
     /// EtcdClusters as we wrote them last, until their watch has caught up: the next status would else be reckoned from
     /// the one before, and be refused.
     written: Arc<Mutex<HashMap<String, Arc<EtcdCluster>>>>,
@@ -43,6 +45,29 @@ pub struct Archive {
     pub restores: Whole<EtcdRestore>,
     pub backup_lists: Lists,
     pub restore_lists: Lists,
+}
+
+/// Users. Their lists are lists of their own, as those of backups.
+#[derive(Debug, Clone, Default)]
+pub struct People {
+    pub users: Whole<EtcdUser>,
+    pub lists: Lists,
+}
+
+impl People {
+    /// What the users of a cluster may do, who are not on their way out and break no rule; `None` while they are not
+    /// known.
+    #[must_use]
+    pub fn of(&self, cluster: &EtcdCluster) -> Option<Vec<User>> {
+        let name = cluster.name_any();
+        let its = |user: &EtcdUser| {
+            let here = user.metadata.namespace == cluster.metadata.namespace && user.spec.cluster == name;
+            here && user.metadata.deletion_timestamp.is_none()
+        };
+        let all = || self.users.store().state();
+        let one = |user: &EtcdUser| validate::user(&user.name_any(), &user.spec).ok();
+        self.lists.are_complete().then(|| all().iter().filter(|user| its(user)).filter_map(|user| one(user)).collect())
+    }
 }
 
 impl Archive {
@@ -62,12 +87,34 @@ impl Archive {
             .then(|| all().iter().filter(|one| its(one)).map(|one| Backup::of(one)).collect())
     }
 
-    /// The restore that a cluster names.
+    /// The restore that the present life makes room for, else the one that it began with, else the one that the first is
+    /// to begin with.
     fn restore_of(&self, cluster: &EtcdCluster) -> Option<Restore> {
-        let named = cluster.spec.bootstrap.as_ref()?;
-        let restore = self.restores.get(&namespace(cluster), &named.restore)?;
+        let (namespace, name) = (namespace(cluster), cluster.name_any());
+        let life = cluster.status.as_ref().and_then(|status| status.incarnation.as_ref());
+        if let Some(restore) = life.and_then(|life| self.replacing(&namespace, &name, life.number)) {
+            return Some(restore);
+        }
+        let began = life.and_then(|life| life.restored.as_ref()).map(|restored| &restored.by);
+        let named = cluster.spec.bootstrap.as_ref().map(|bootstrap| &bootstrap.restore);
+        let restore = self.restores.get(&namespace, began.or(named)?)?;
         let going = restore.metadata.deletion_timestamp.is_some();
-        (!going).then(|| Restore::of(&restore, &cluster.name_any()))
+        (!going).then(|| Restore::of(&restore, &name))
+    }
+
+    /// The first of those that are about to take the place of a life.
+    fn replacing(&self, namespace: &str, cluster: &str, number: i64) -> Option<Restore> {
+        let all = self.restores.store().state();
+        let its = all.iter().filter(|one| {
+            one.spec.replaces_incarnation == Some(number)
+                && one.spec.cluster == cluster
+                && one.metadata.namespace.as_deref() == Some(namespace)
+                && one.metadata.deletion_timestamp.is_none()
+        });
+        let wants = its.map(|one| Restore::of(one, cluster));
+        let wants = wants.filter_map(|one| Some((one.replaces(number)?, one)));
+        // One whose data was found does not wait for one that still reads.
+        wants.min_by_key(|(wish, one)| (*wish == Replacement::Reads, one.name.clone())).map(|(_, one)| one)
     }
 }
 
@@ -122,7 +169,7 @@ impl Caches {
         let claims = ours.map(|claim| Claim::of(&claim.known, &owner.uid, now));
         let facts = Facts::of(&ClusterKey::cluster(cluster), set, members, pods, claims, now);
         let (backups, restore) = (self.archive.backups_of(cluster), self.archive.restore_of(cluster));
-        Facts { backups, restore, ..facts }
+        Facts { backups, restore, users: self.people.of(cluster), ..facts }
     }
 }
 

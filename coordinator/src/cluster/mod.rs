@@ -9,7 +9,7 @@ pub mod build;
 pub mod decide;
 pub mod facts;
 
-mod apply;
+pub(crate) mod apply;
 pub(crate) mod caches;
 pub(crate) mod context;
 pub(crate) mod controller;

@@ -30,6 +30,7 @@ use crate::{
         turns::Whose,
         vouchers,
     },
+    ownership::Owner,
 };
 
 /// When a pod is tried again that its budget does not let go: the budget's controller is a moment late after each pod
@@ -78,7 +79,8 @@ fn observe(ctx: &Context, cluster: &EtcdCluster) -> Option<Seen> {
     }
     let cluster = ctx.caches.current(cluster)?;
     let rehearsal = ctx.rehearsals.known(&cluster.uid().unwrap_or_default(), Instant::now());
-    Some(Seen { facts: Facts { rehearsal, ..ctx.caches.facts(&cluster) }, cluster })
+    let revoked = ctx.authorities.list(&Owner::of(&cluster).life);
+    Some(Seen { facts: Facts { rehearsal, revoked, ..ctx.caches.facts(&cluster) }, cluster })
 }
 
 /// Asks why pods and volumes are not made, where they are missing for long. Gives when there is more to ask. Nothing is

@@ -32,13 +32,13 @@ pub async fn look(ctx: &Context, seen: &mut Seen) -> Result<(), Failed> {
         return Ok(());
     }
     let known = ctx.authorities.of(&ctx.api, &Owner::of(&seen.cluster).life).await?;
-    let held = |pair| Known::Held(Held::of(pair, Timestamp::now()));
+    let held = |pair| Known::Held(Box::new(Held::of(pair, Timestamp::now())));
     seen.facts.authorities = Some(known.as_deref().map_or(Known::Missing, held));
-    let with_nobody = Facts { users: Some(vec![]), ..seen.facts.clone() };
+    let with_nobody = Facts { certified: Some(vec![]), ..seen.facts.clone() };
     let then = rotation::next(&seen.cluster, &encryption, &present, &with_nobody);
     if then.again.is_some() || then.act.is_some_and(|act| act.step == Move::Retire) {
         // It is up to them.
-        seen.facts.users = Some(users(ctx, seen).await?);
+        seen.facts.certified = Some(users(ctx, seen).await?);
     }
     Ok(())
 }
@@ -46,7 +46,7 @@ pub async fn look(ctx: &Context, seen: &mut Seen) -> Result<(), Failed> {
 /// Takes a change of them one step further.
 pub async fn change(ctx: &Context, seen: &Seen, act: Act, encryption: &Encryption) -> Result<Seen, Failed> {
     let taken = ctx.authorities.take(&ctx.api, &whose(&seen.cluster), act, encryption.authority).await?;
-    let held = |pair| Known::Held(Held::of(pair, Timestamp::now()));
+    let held = |pair| Known::Held(Box::new(Held::of(pair, Timestamp::now())));
     let authorities = Some(taken.as_deref().map_or(Known::Missing, held));
     Ok(Seen { cluster: seen.cluster.clone(), facts: Facts { authorities, ..seen.facts.clone() } })
 }

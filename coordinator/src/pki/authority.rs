@@ -3,14 +3,14 @@
 use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
-use rand::RngExt;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    KeyUsagePurpose, PublicKeyData, SanType,
 };
+use time::OffsetDateTime;
 use x509_parser::{parse_x509_certificate, pem::parse_x509_pem};
 
-use super::{PkiError, PublicKey};
+use super::{PkiError, PublicKey, Serial, revoked::Ledger};
 
 /// Certificates are valid from so long before they are made: clocks differ.
 const SKEW: Duration = Duration::from_secs(3600);
@@ -60,13 +60,13 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Self, PkiError> {
         let key = KeyPair::generate()?;
-        let print = super::hex(&serial()[..4]);
+        let print = Serial::draw().to_string()[..8].to_owned();
         let mut name = DistinguishedName::new();
         // No two have the same name, or a chain of both could not be told apart.
         name.push(DnType::CommonName, format!("etcd {of} authority {print}"));
         name.push(DnType::OrganizationName, cluster);
         name.push(DnType::OrganizationalUnitName, namespace);
-        let mut params = params(name, now, end(now, life));
+        let mut params = params(name, Serial::draw(), now, end(now, life));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(BELOW));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.pem();
@@ -119,7 +119,7 @@ impl Authority {
             return Err(PkiError::Over(self.end));
         }
         // It is found by name and key: it must have the very same.
-        let mut params = params(subject(&other.certificate)?, now, self.end.min(other.end));
+        let mut params = params(subject(&other.certificate)?, Serial::draw(), now, self.end.min(other.end));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.use_authority_key_identifier_extension = true;
@@ -143,6 +143,21 @@ impl Authority {
     /// # Errors
     /// When the authority is not valid any more.
     pub fn sign(&self, leaf: Leaf<'_>, key: &PublicKey, life: Duration, now: Timestamp) -> Result<Signed, PkiError> {
+        self.sign_as(Serial::draw(), leaf, key, life, now)
+    }
+
+    /// Signs one with a serial number that was drawn, and written down, before.
+    ///
+    /// # Errors
+    /// When the authority is not valid any more.
+    pub fn sign_as(
+        &self,
+        serial: Serial,
+        leaf: Leaf<'_>,
+        key: &PublicKey,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<Signed, PkiError> {
         if self.end <= now {
             return Err(PkiError::Over(self.end));
         }
@@ -151,7 +166,7 @@ impl Authority {
         let mut name = DistinguishedName::new();
         name.push(DnType::CommonName, common);
         let client = ExtendedKeyUsagePurpose::ClientAuth;
-        let mut params = params(name, now, not_after);
+        let mut params = params(name, serial, now, not_after);
         params.subject_alt_names = names.iter().map(|name| subject_name(name)).collect::<Result<_, _>>()?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = match usage {
@@ -162,18 +177,27 @@ impl Authority {
         let chain = params.signed_by(&key.info()?, &self.issuer)?.pem();
         Ok(Signed { chain, not_after })
     }
+
+    /// Signs a list of revoked certificates, PEM. It has to say when the next one comes: etcd and agents do not ask for
+    /// that, so it is as good as the authority, and the coordinator may be away.
+    ///
+    /// # Errors
+    /// When the authority is not valid any more.
+    pub fn sign_list(&self, ledger: &Ledger, now: Timestamp) -> Result<String, PkiError> {
+        if self.end <= now {
+            return Err(PkiError::Over(self.end));
+        }
+        let list = ledger.params(date(now.checked_sub(SKEW).unwrap_or(now)), date(self.end));
+        Ok(list.signed_by(&self.issuer)?.pem()?)
+    }
 }
 
 /// What all certificates say.
-fn params(name: DistinguishedName, now: Timestamp, not_after: Timestamp) -> CertificateParams {
+fn params(name: DistinguishedName, serial: Serial, now: Timestamp, not_after: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
-    let date = |time: Timestamp| {
-        let seconds = u64::try_from(time.as_second()).unwrap_or_default();
-        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
-    };
     (params.not_before, params.not_after) = (date(now.checked_sub(SKEW).unwrap_or(now)), date(not_after));
     params.distinguished_name = name;
-    params.serial_number = Some(SerialNumber::from_slice(&serial()));
+    params.serial_number = Some(serial.into());
     params
 }
 
@@ -189,6 +213,12 @@ fn subject(certificate: &str) -> Result<DistinguishedName, PkiError> {
     Ok(name)
 }
 
+/// A time as certificates say it.
+pub(super) fn date(time: Timestamp) -> OffsetDateTime {
+    let seconds = u64::try_from(time.as_second()).unwrap_or_default();
+    rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
+}
+
 fn end(now: Timestamp, life: Duration) -> Timestamp {
     // Certificates know seconds.
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -200,11 +230,4 @@ fn subject_name(name: &str) -> Result<SanType, PkiError> {
         Ok(address) => SanType::IpAddress(address),
         Err(_) => SanType::DnsName(name.try_into()?),
     })
-}
-
-/// A number that no other certificate has: positive, and without a leading zero.
-fn serial() -> [u8; 16] {
-    let mut number: [u8; 16] = rand::rng().random();
-    number[0] = number[0] & 0x7f | 0x40;
-    number
 }

@@ -5,14 +5,18 @@
 
 mod authority;
 mod key;
+mod revoked;
 mod rotation;
+mod serial;
 
 use jiff::Timestamp;
 use thiserror::Error;
 
 pub use authority::{Authority, Leaf, Usage};
 pub use key::{PrivateKey, PublicKey, Unsuitable};
+pub use revoked::{Ledger, Revoked};
 pub use rotation::{Act, Change, History, Move, Pair, Side};
+pub use serial::Serial;
 
 /// Why something cannot be made or read.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub enum PkiError {
     NotItsKey,
     #[error("the authority was valid until {0}")]
     Over(Timestamp),
+    #[error("the list of revoked certificates takes no more than {room}, and the first of them ends at {until}")]
+    Full { room: usize, until: Timestamp },
 }
 
 impl From<rcgen::Error> for PkiError {

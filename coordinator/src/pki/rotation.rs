@@ -16,7 +16,7 @@ use etcd_operator_shared::api::cluster::AuthorityPhase;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Authority, Leaf, PkiError, PublicKey, authority::Signed};
+use super::{Authority, Leaf, Ledger, PkiError, PublicKey, Serial, authority::Signed};
 
 /// Authorities are changed after this part of their time, though nobody asks.
 const RENEWED: (i32, i32) = (2, 3);
@@ -26,6 +26,8 @@ pub struct Pair {
     pub peer: Authority,
     pub client: Authority,
     pub history: History,
+    /// What those of clients have signed and nobody is to accept any more.
+    pub revoked: Ledger,
 }
 
 /// Which of a pair's.
@@ -113,7 +115,7 @@ impl Pair {
     /// When the system has no random numbers.
     pub fn make(of: (&str, &str), life: Duration, asked: i64, now: Timestamp) -> Result<Self, PkiError> {
         let (peer, client) = (Authority::make("peer", of, life, now)?, Authority::make("client", of, life, now)?);
-        Ok(Self { peer, client, history: History::first(asked) })
+        Ok(Self { peer, client, history: History::first(asked), revoked: Ledger::default() })
     }
 
     /// Others in their place, for which these vouch.
@@ -128,7 +130,9 @@ impl Pair {
         };
         let (peer, client) = (former(&self.peer, &new.peer)?, former(&self.client, &new.client)?);
         let change = Some(Change { phase: AuthorityPhase::Issue, since: now, peer, client });
-        Ok(Self { history: History { generation: self.history.generation + 1, asked, change }, ..new })
+        let history = History { generation: self.history.generation + 1, asked, change };
+        // What the former have signed is let in until nobody believes them any more.
+        Ok(Self { history, revoked: self.revoked.clone(), ..new })
     }
 
     /// The same, a step further. One that was taken already is not taken again.
@@ -161,7 +165,23 @@ impl Pair {
         life: Duration,
         now: Timestamp,
     ) -> Result<Signed, PkiError> {
-        let Signed { chain, not_after } = self.authority(side).sign(leaf, key, life, now)?;
+        self.sign_as(side, Serial::draw(), leaf, key, life, now)
+    }
+
+    /// The same with a serial number that was drawn, and written down, before.
+    ///
+    /// # Errors
+    /// When the authority is not valid any more.
+    pub fn sign_as(
+        &self,
+        side: Side,
+        serial: Serial,
+        leaf: Leaf<'_>,
+        key: &PublicKey,
+        life: Duration,
+        now: Timestamp,
+    ) -> Result<Signed, PkiError> {
+        let Signed { chain, not_after } = self.authority(side).sign_as(serial, leaf, key, life, now)?;
         let word = self.former(side).map_or("", |(_, former)| &former.word);
         Ok(Signed { chain: format!("{chain}{word}"), not_after })
     }

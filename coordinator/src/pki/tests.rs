@@ -152,7 +152,12 @@ fn in_each_phase_of_a_change_members_and_applications_are_told_what_fits() {
 
 fn copy(pair: &Pair) -> Pair {
     let copy = |one: &Authority| Authority::read(one.certificate(), &one.key()).unwrap();
-    Pair { peer: copy(&pair.peer), client: copy(&pair.client), history: pair.history.clone() }
+    Pair {
+        peer: copy(&pair.peer),
+        client: copy(&pair.client),
+        history: pair.history.clone(),
+        revoked: pair.revoked.clone(),
+    }
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl<'a> Term<'a> {
                 touched: vec![to_users, to_backups, to_restores],
                 resumed: Once::new(),
             });
-            let of_scope = Arc::new(crate::user::context::Context::new(Arc::clone(&ctx)));
+            let of_scope = Arc::new(crate::user::context::Context::new(Arc::clone(&ctx), to_clusters.clone()));
             controllers.spawn(crate::user::controller::run(scope.clone(), of_scope, of_users, shutdown.clone()));
             let archive = Arc::new(crate::backup::context::Context {
                 clusters: Arc::clone(&ctx),

@@ -6,12 +6,18 @@ use etcd_operator_shared::{
 };
 use kube::ResourceExt;
 
-use super::decide::{Objection, Task};
+use super::{
+    decide::{Objection, Task},
+    facts::Reading,
+};
 use crate::{
     apiserver::{Cause, Failed},
     authorities::{Made, Whose},
     backup::context::Context,
-    cluster::{build::proof::Served, decide::incarnation},
+    cluster::{
+        build::proof::{Served, What},
+        decide::incarnation,
+    },
     ownership::Owner,
     proofs::{self, Proof},
 };
@@ -38,11 +44,44 @@ pub async fn prove(
     };
     let served = Served { peers: peers.as_ref().map(|pair| pair.peer.certificate()) };
     let Task { question, secret } = task;
-    let (owner, secret) = (proofs::owner(one), secret.clone());
-    let proof = Proof { cluster, wanted: &wanted, incarnation: &incarnation, owner, question, secret };
+    let (owner, what) = (proofs::owner(one), What::Stored { question, secret });
+    let proof = Proof { cluster, wanted: &wanted, incarnation: &incarnation, owner, what };
     match proofs::begin(&ctx.clusters, proof, Some(&served)).await {
         Ok(()) => Ok(None),
         Err(Failed { cause: Cause::Refused(words), .. }) => Ok(Some(Objection::PodRefused(words))),
         Err(failed) => Err(failed),
     }
+}
+
+/// Makes the pods that read these members' volumes; one that is there, and is to try again, makes room first.
+pub async fn read(
+    ctx: &Context,
+    one: &EtcdRestore,
+    cluster: &EtcdCluster,
+    readings: &[Reading],
+    members: &[String],
+) -> Result<Option<Objection>, Failed> {
+    let Ok(wanted) = validate::cluster(cluster) else { return Ok(Some(Objection::Invalid(cluster.name_any()))) };
+    let Some(incarnation) = cluster.status.as_ref().and_then(|status| status.incarnation.clone()) else {
+        return Ok(Some(Objection::NotBegun(cluster.name_any())));
+    };
+    let namespace = one.namespace().unwrap_or_default();
+    let asked = one.spec.source.survivors.as_ref().and_then(|survivors| survivors.incarnation);
+    for reading in readings.iter().filter(|reading| members.contains(&reading.member)) {
+        if reading.seen.is_there() {
+            proofs::clear(&ctx.clusters.api, &namespace, &reading.seen).await?;
+            continue;
+        }
+        let (owner, what) = (
+            proofs::owner(one),
+            What::Volume { member: &reading.member, incarnation: asked.unwrap_or(incarnation.number) },
+        );
+        let proof = Proof { cluster, wanted: &wanted, incarnation: &incarnation, owner, what };
+        match proofs::begin(&ctx.clusters, proof, None).await {
+            Ok(()) => {}
+            Err(Failed { cause: Cause::Refused(words), .. }) => return Ok(Some(Objection::PodRefused(words))),
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(None)
 }

@@ -4,6 +4,7 @@
 //!   Refused, Waits ─▶ Prove ─▶ Proving ─▶ Found: served until the cluster has what it needs ─▶ Complete ─▶ Rests
 //!                       ▲          ├─▶ Bad ─▶ Rests: Failed
 //!                       └─ Again ◀─┘ it says nothing of the data
+//!   survivors: AwaitsApproval ─▶ Stops ─▶ Read ─▶ Stops … ─▶ Found
 //! ```
 //! Nothing of the cluster is touched here. What was found once is pinned by its digest: whatever is lost and done again
 //! gives the same bytes or none.
@@ -18,6 +19,9 @@ use thiserror::Error;
 
 use super::facts::{Cluster, Facts, Life, Source};
 use crate::{cluster::facts::proof::State, proofs};
+use survivors::Choice;
+
+pub mod survivors;
 
 /// What is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,12 @@ pub enum Verdict {
     /// The cluster serves it.
     Complete,
     Rests,
+    /// A person is to say that the data may be replaced.
+    AwaitsApproval(String),
+    /// The members are stopped, so that their volumes can be read: how far that is.
+    Stops(String),
+    /// Pods are to read the volumes of these members.
+    Read(Vec<String>),
 }
 
 /// What a pod is asked.
@@ -57,13 +67,35 @@ pub struct Found {
     pub bytes: i64,
     pub revision: i64,
     pub serves: Option<String>,
+    /// By how much the revision is raised.
+    pub bump: Option<i64>,
+    /// Where it was found on volumes.
+    pub survivors: Option<Choice>,
 }
 
 /// Why nothing is done until a person acts.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum Objection {
-    #[error("EtcdCluster {0} has begun without it: what a cluster begins with is read once; make a new cluster")]
-    HasBegun(String),
+    #[error(
+        "EtcdCluster {cluster} has begun without it: make a new cluster, or an EtcdRestore with replacesIncarnation: {number}, which takes the place of all that {cluster} holds"
+    )]
+    HasBegun { cluster: String, number: i64 },
+    #[error("EtcdCluster {0} has not begun: there is nothing whose place could be taken, or be read")]
+    NotBegun(String),
+    #[error(
+        "incarnation {wanted} of EtcdCluster {cluster} is not the present one, which is {present}: nothing is done"
+    )]
+    OtherIncarnation { cluster: String, wanted: i64, present: i64 },
+    #[error("EtcdCluster {0} has a quorum, and nothing is lost: a member whose volume is lost is replaced by itself")]
+    HasQuorum(String),
+    #[error("EtcdCluster {cluster} has no member {lost}, which source.survivors.lost names")]
+    NoSuchMember { cluster: String, lost: String },
+    #[error("source.survivors.lost names every member: there is no volume to read")]
+    NothingLeft,
+    #[error(
+        "{member}: {words}; where that stays so, delete this object and make one that names {member} in source.survivors.lost: what only {member} holds is lost then"
+    )]
+    Volume { member: String, words: String },
     #[error("there is no EtcdBackup {0} in this namespace")]
     NoSuchBackup(String),
     #[error("EtcdBackup {0} was found not to be what it should be: it is never restored")]
@@ -85,7 +117,13 @@ impl Objection {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::HasBegun(_) => "ClusterHasBegun",
+            Self::HasBegun { .. } => "ClusterHasBegun",
+            Self::NotBegun(_) => "ClusterHasNotBegun",
+            Self::OtherIncarnation { .. } => "OtherIncarnation",
+            Self::HasQuorum(_) => "HasQuorum",
+            Self::NoSuchMember { .. } => "NoSuchMember",
+            Self::NothingLeft => "NothingLeft",
+            Self::Volume { .. } => "VolumeUnreadable",
             Self::NoSuchBackup(_) => "NoSuchBackup",
             Self::BackupFailed(_) => "BackupFailed",
             Self::BackupNowhere(_) => "BackupNowhere",
@@ -100,28 +138,24 @@ impl Objection {
 #[must_use]
 pub fn decide(one: &EtcdRestore, facts: &Facts, now: Timestamp) -> Verdict {
     let (of, phase) = (&one.spec.cluster, one.status.as_ref().and_then(|status| status.phase));
-    let Some(Cluster { names_this, life, version }) = &facts.cluster else {
+    let Some(cluster) = &facts.cluster else {
         return match phase {
             Some(RestorePhase::Completed) => Verdict::Rests,
-            Some(RestorePhase::Pending | RestorePhase::Rehearsing | RestorePhase::Restoring | RestorePhase::Failed)
+            Some(
+                RestorePhase::Pending
+                | RestorePhase::AwaitingApproval
+                | RestorePhase::Stopping
+                | RestorePhase::Rehearsing
+                | RestorePhase::Restoring
+                | RestorePhase::Failed,
+            )
             | None => Verdict::Waits("NoSuchCluster", format!("it waits for EtcdCluster {of} to be made")),
         };
     };
-    match (life, phase) {
-        (Life::Serves, Some(RestorePhase::Completed)) => return Verdict::Rests,
-        (Life::Serves, _) => return Verdict::Complete,
-        // It serves no more at the moment, for another reason.
-        (Life::Begins, Some(RestorePhase::Completed)) => return Verdict::Rests,
-        (Life::Other, Some(RestorePhase::Completed)) => return Verdict::Rests,
-        (Life::Other, _) => return Verdict::Refused(Objection::HasBegun(of.clone())),
-        (Life::None, Some(RestorePhase::Failed)) => return Verdict::Rests,
-        (Life::None, _) if !names_this => {
-            let message = format!("EtcdCluster {of} does not name it in spec.bootstrap.restore");
-            return Verdict::Waits("NotNamed", message);
-        }
-        (Life::None | Life::Begins, _) => {}
+    if let Some(verdict) = at_once(one, cluster, phase) {
+        return verdict;
     }
-    let Some(cluster) = version else { return Verdict::Refused(Objection::Invalid(of.clone())) };
+    let Some(version) = cluster.version else { return Verdict::Refused(Objection::Invalid(of.clone())) };
     let (question, secret, data) = match &facts.source {
         Source::NoSuchBackup(name) => return Verdict::Refused(Objection::NoSuchBackup(name.clone())),
         Source::Failed(name) => return Verdict::Refused(Objection::BackupFailed(name.clone())),
@@ -130,13 +164,57 @@ pub fn decide(one: &EtcdRestore, facts: &Facts, now: Timestamp) -> Verdict {
             let message = format!("EtcdBackup {name} is not verified yet");
             return Verdict::Waits("BackupNotVerified", message);
         }
+        Source::Volumes { lost, read } => return survivors::decide(one, cluster, lost, read, now),
         Source::Stored { question, secret, version } => (question, secret, version),
     };
-    if let Some(objection) = data.and_then(|data| too_old(data, *cluster)) {
+    if let Some(objection) = data.and_then(|data| too_old(data, version)) {
         return Verdict::Refused(objection);
     }
     let task = || Task { question: question.clone(), secret: secret.clone() };
-    prove(one, facts, *cluster, task, now)
+    prove(one, facts, (version, cluster.revision), task, now)
+}
+
+/// What follows from how far the cluster is alone; `None`: its data is to be looked for.
+fn at_once(one: &EtcdRestore, cluster: &Cluster, phase: Option<RestorePhase>) -> Option<Verdict> {
+    let (of, replaces) = (&one.spec.cluster, one.spec.replaces_incarnation);
+    let refused = |objection| Some(Verdict::Refused(objection));
+    match (cluster.life, phase) {
+        // One that serves no more at the moment does not for another reason.
+        (Life::Serves | Life::Begins | Life::Other { .. }, Some(RestorePhase::Completed)) => Some(Verdict::Rests),
+        (Life::Serves, _) => Some(Verdict::Complete),
+        (Life::Begins, _) => None,
+        (Life::Other { number, over: false }, _) if replaces == Some(number) => match phase {
+            Some(RestorePhase::Failed) => Some(Verdict::Rests),
+            _ if cluster.paused => {
+                Some(Verdict::Waits("Paused", format!("EtcdCluster {of} rests: spec.paused is true")))
+            }
+            _ => None,
+        },
+        (Life::Other { number, .. }, _) => match replaces {
+            None if one.spec.source.survivors.is_some() => Some(survivors::awaits_approval(one, cluster, number)),
+            None => refused(Objection::HasBegun { cluster: of.clone(), number }),
+            Some(wanted) => refused(Objection::OtherIncarnation { cluster: of.clone(), wanted, present: number }),
+        },
+        (Life::None, Some(RestorePhase::Failed)) => Some(Verdict::Rests),
+        (Life::None, _) if replaces.is_some() || one.spec.source.survivors.is_some() => {
+            refused(Objection::NotBegun(of.clone()))
+        }
+        (Life::None, _) if !cluster.names_this => {
+            let message = format!("EtcdCluster {of} does not name it in spec.bootstrap.restore");
+            Some(Verdict::Waits("NotNamed", message))
+        }
+        (Life::None, _) => None,
+    }
+}
+
+/// Revisions by which a life is raised that takes the place of another: more than were written since its members last
+/// told theirs.
+const BUMP: i64 = 1_000_000_000;
+
+/// By how much revisions are raised in what takes the place of a life, so that no client sees one twice with other
+/// content. `known`: the highest that a member has told of.
+fn bump(one: &EtcdRestore, known: i64, revision: i64) -> Option<i64> {
+    one.spec.replaces_incarnation.map(|_| BUMP + (known - revision).max(0))
 }
 
 /// A newer minor version writes what an older one does not read.
@@ -145,12 +223,19 @@ fn too_old(data: Version, cluster: Version) -> Option<Objection> {
     (cluster.minor < minor).then(|| Objection::TooOld { data, cluster, minor: minor.to_string() })
 }
 
-fn prove(one: &EtcdRestore, facts: &Facts, cluster: Version, task: impl FnOnce() -> Task, now: Timestamp) -> Verdict {
+/// `cluster`: its version, and the highest revision that is known of it.
+fn prove(
+    one: &EtcdRestore,
+    facts: &Facts,
+    (cluster, known): (Version, i64),
+    task: impl FnOnce() -> Task,
+    now: Timestamp,
+) -> Verdict {
     match &facts.proof.state {
         State::Absent => Verdict::Prove(task()),
         State::Going => Verdict::Proving(None),
         State::UnderWay(waits) => Verdict::Proving(waits.clone()),
-        State::Said(Proof::Good { location, name: _, digest, bytes, revision, version }) => {
+        State::Said(Proof::Good { location, name: _, digest, bytes, revision, version, log: _ }) => {
             if let Some(objection) = version.parse().ok().and_then(|data| too_old(data, cluster)) {
                 return Verdict::Refused(objection);
             }
@@ -160,6 +245,9 @@ fn prove(one: &EtcdRestore, facts: &Facts, cluster: Version, task: impl FnOnce()
                 bytes: *bytes,
                 revision: *revision,
                 serves: facts.proof.serves.clone(),
+                // What was reckoned once stays, since members may go by it.
+                bump: one.status.as_ref().and_then(|said| said.bump).or_else(|| bump(one, known, *revision)),
+                survivors: None,
             })
         }
         State::Said(Proof::Bad { reason, message }) => Verdict::Bad(reason.clone(), message.clone()),
@@ -174,4 +262,4 @@ fn prove(one: &EtcdRestore, facts: &Facts, cluster: Version, task: impl FnOnce()
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

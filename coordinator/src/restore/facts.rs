@@ -4,16 +4,17 @@ use etcd_operator_shared::{
     api::{
         EtcdBackup, EtcdCluster, EtcdRestore,
         backup::BackupPhase,
-        cluster::{Phase, Store},
+        cluster::{Incarnation, Phase, Store},
         restore::Source as Named,
     },
     backup::{self, Question},
     validate,
     version::Version,
 };
+use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::cluster::facts::proof::Seen;
+use crate::cluster::facts::{Facts as Known, proof::Seen};
 
 /// Of one restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Facts {
     pub proof: Seen,
 }
 
-/// The cluster that is to begin with it.
+/// The cluster that is to begin, or to go on, with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     /// Whether it names this restore.
@@ -32,6 +33,15 @@ pub struct Cluster {
     pub life: Life,
     /// Version of etcd that it is to run; `None`: its spec cannot be acted on.
     pub version: Option<Version>,
+    pub paused: bool,
+    /// Names of the members that it has.
+    pub members: Vec<String>,
+    /// Names of its pods.
+    pub pods: Vec<String>,
+    /// Since when no quorum has been serving; `None` while one does.
+    pub unavailable: Option<Timestamp>,
+    /// The highest revision that a member has told of: there may have been more.
+    pub revision: i64,
 }
 
 /// How far the cluster is.
@@ -39,12 +49,12 @@ pub struct Cluster {
 pub enum Life {
     /// It has not begun.
     None,
-    /// Its first members begin with this restore's data.
+    /// Its first members begin with this restore's data, or are about to.
     Begins,
     /// It serves what was restored.
     Serves,
-    /// It began without this restore.
-    Other,
+    /// It lives without this restore, as the incarnation with this number.
+    Other { number: i64, over: bool },
 }
 
 /// Where the data is.
@@ -60,47 +70,93 @@ pub enum Source {
     Nowhere(String),
     /// Here, of this version where that is known.
     Stored { question: Question, secret: String, version: Option<Version> },
+    /// On the volumes of the cluster's own members; what is seen of the pods that read them.
+    Volumes { lost: Vec<String>, read: Vec<Reading> },
+}
+
+/// A pod that reads a member's volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    pub member: String,
+    pub seen: Seen,
 }
 
 impl Facts {
+    /// `read`: what is seen of the volumes of its members, where they are to be read.
     #[must_use]
-    pub fn of(one: &EtcdRestore, cluster: Option<&EtcdCluster>, backup: Option<&EtcdBackup>, proof: Seen) -> Self {
-        let cluster = cluster.filter(|cluster| cluster.metadata.deletion_timestamp.is_none());
-        Self { cluster: cluster.map(|cluster| Cluster::of(one, cluster)), source: Source::of(one, backup), proof }
+    pub fn of(
+        one: &EtcdRestore,
+        cluster: Option<(&EtcdCluster, &Known)>,
+        backup: Option<&EtcdBackup>,
+        proof: Seen,
+        read: Vec<Reading>,
+    ) -> Self {
+        let cluster = cluster.filter(|(cluster, _)| cluster.metadata.deletion_timestamp.is_none());
+        let life = cluster.and_then(|(cluster, _)| cluster.status.as_ref()?.incarnation.as_ref());
+        let source = match &one.spec.source.survivors {
+            Some(survivors) => Source::Volumes { lost: survivors.lost.clone(), read },
+            None => Source::of(one, life, backup),
+        };
+        Self { cluster: cluster.map(|(cluster, known)| Cluster::of(one, cluster, known)), source, proof }
     }
 }
 
 impl Cluster {
-    fn of(one: &EtcdRestore, cluster: &EtcdCluster) -> Self {
-        let name = one.name_any();
+    fn of(one: &EtcdRestore, cluster: &EtcdCluster, known: &Known) -> Self {
         let status = cluster.status.as_ref();
-        let incarnation = status.and_then(|status| status.incarnation.as_ref());
-        let restored = incarnation.and_then(|incarnation| incarnation.restored.as_ref());
-        let digest = one.status.as_ref().and_then(|status| status.digest.as_ref());
-        let ours = restored
-            .is_some_and(|restored| restored.by == name && digest.is_none_or(|known| *known == restored.digest));
-        let ready = || {
-            let all = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
-            all.iter().any(|one| one.type_ == "Ready" && one.status == "True")
-                && status.and_then(|status| status.phase) == Some(Phase::Running)
-        };
+        let condition = |kind: &str| status?.conditions.iter().find(|one| one.type_ == kind);
+        let is_ready = condition("Ready").is_some_and(|one| one.status == "True")
+            && status.and_then(|status| status.phase) == Some(Phase::Running);
+        let unavailable = condition("Available").filter(|one| one.status != "True");
+        let revisions = known.slots.values().filter_map(|slot| slot.member.as_ref()?.status.as_ref()?.revision);
         Self {
-            names_this: cluster.spec.bootstrap.as_ref().is_some_and(|bootstrap| bootstrap.restore == name),
-            life: match incarnation {
-                None => Life::None,
-                Some(_) if ours && ready() => Life::Serves,
-                Some(_) if ours => Life::Begins,
-                Some(_) => Life::Other,
-            },
+            names_this: cluster.spec.bootstrap.as_ref().is_some_and(|named| named.restore == one.name_any()),
+            life: Life::of(one, status.and_then(|status| status.incarnation.as_ref()), is_ready),
             version: validate::cluster(cluster).ok().map(|wanted| wanted.version),
+            paused: cluster.spec.paused,
+            members: members(known),
+            pods: known.pods().map(|(_, pod)| pod.name.clone()).collect(),
+            unavailable: unavailable.map(|one| one.last_transition_time.0),
+            revision: revisions.max().unwrap_or(0),
+        }
+    }
+}
+
+/// Names of the members of a cluster.
+pub fn members(known: &Known) -> Vec<String> {
+    known.slots.values().filter_map(|slot| Some(slot.member.as_ref()?.name.clone())).collect()
+}
+
+impl Life {
+    fn of(one: &EtcdRestore, present: Option<&Incarnation>, is_ready: bool) -> Self {
+        let (name, digest) = (one.name_any(), one.status.as_ref().and_then(|status| status.digest.as_ref()));
+        let Some(present) = present else { return Self::None };
+        let over = present.ended.is_some();
+        let data = if over { &present.next } else { &present.restored };
+        let is_ours = data.as_ref().is_some_and(|data| data.by == name && digest.is_none_or(|d| *d == data.digest));
+        match (is_ours, over || !is_ready) {
+            (true, true) => Self::Begins,
+            (true, false) => Self::Serves,
+            (false, _) => Self::Other { number: present.number, over },
         }
     }
 }
 
 impl Source {
-    fn of(one: &EtcdRestore, found: Option<&EtcdBackup>) -> Self {
-        let digest = one.status.as_ref().and_then(|status| status.digest.clone());
-        let Named { backup: named, stored } = &one.spec.source;
+    /// What is seen of the pods that read volumes.
+    #[must_use]
+    pub fn readings(&self) -> &[Reading] {
+        match self {
+            Self::Volumes { read, .. } => read,
+            Self::NoSuchBackup(_) | Self::NotVerified(_) | Self::Failed(_) | Self::Nowhere(_) | Self::Stored { .. } => {
+                &[]
+            }
+        }
+    }
+
+    fn of(one: &EtcdRestore, life: Option<&Incarnation>, found: Option<&EtcdBackup>) -> Self {
+        let digest = one.status.as_ref().and_then(|status| status.digest.clone()).or_else(|| promised(one, life));
+        let Named { backup: named, stored, survivors: _ } = &one.spec.source;
         if let Some(stored) = stored {
             let question = Question {
                 store: stored.store.clone(),
@@ -138,4 +194,12 @@ impl Source {
 fn pinned(one: &EtcdRestore, store: &Store) -> Option<String> {
     let location = one.status.as_ref()?.source.as_ref()?;
     Some(backup::parts_of(store.s3.prefix.as_deref(), location)?.1.to_owned())
+}
+
+/// The digest of what a life waits for that began with a restore of this name: one that was deleted meanwhile and made
+/// again gives the same bytes or none.
+fn promised(one: &EtcdRestore, life: Option<&Incarnation>) -> Option<String> {
+    let life = life?;
+    let data = life.next.as_ref().filter(|_| life.ended.is_some()).or(life.restored.as_ref())?;
+    (data.by == one.name_any()).then(|| data.digest.clone())
 }

@@ -9,11 +9,16 @@ use tracing::warn;
 
 use super::{
     act,
-    decide::{Verdict, decide},
-    facts::Facts,
+    decide::{Objection, Verdict, decide},
+    facts::{Facts, Reading, members},
     report,
 };
-use crate::{apiserver::Failed, backup::context::Context, proofs};
+use crate::{
+    apiserver::Failed,
+    backup::context::Context,
+    cluster::facts::{Facts as Known, proof},
+    proofs,
+};
 
 /// Caches that are not filled yet, and pods that no watch shows.
 const SOON: Duration = Duration::from_secs(1);
@@ -36,28 +41,53 @@ pub async fn reconcile(one: Arc<EtcdRestore>, ctx: Arc<Context>) -> Result<Actio
     let cluster = ctx.clusters.caches.clusters.get(&namespace, &one.spec.cluster);
     let cluster = cluster.and_then(|cluster| ctx.clusters.caches.current(&cluster));
     let backup = one.spec.source.backup.as_ref().and_then(|name| archive.backups.get(&namespace, name));
-    let proof = proofs::look(&ctx.clusters.api, &namespace, &one.spec.cluster, &one.uid().unwrap_or_default()).await?;
-    let facts = Facts::of(&one, cluster.as_deref(), backup.as_deref(), proof);
+    let known = cluster.as_deref().map(|cluster| (cluster, ctx.clusters.caches.facts(cluster)));
+    let (proof, read) = look(&ctx, &one, known.as_ref().map(|(_, known)| known)).await?;
+    let known = known.as_ref().map(|(cluster, known)| (*cluster, known));
+    let facts = Facts::of(&one, known, backup.as_deref(), proof, read);
     let verdict = decide(&one, &facts, Timestamp::now());
-    let (verdict, again) = do_it(&ctx, &one, cluster.as_deref(), verdict).await?;
+    let (verdict, again) = do_it(&ctx, &one, cluster.as_deref(), &facts, verdict).await?;
     report::tell(&ctx, &one, &verdict).await?;
     if is_unneeded(&verdict) {
         // After it is told what the pod has said.
         proofs::clear(&ctx.clusters.api, &namespace, &facts.proof).await?;
+        for reading in facts.source.readings() {
+            proofs::clear(&ctx.clusters.api, &namespace, &reading.seen).await?;
+        }
     }
     Ok(again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// What is seen of the pods that are at work for it.
+async fn look(ctx: &Context, one: &EtcdRestore, known: Option<&Known>) -> Result<(proof::Seen, Vec<Reading>), Failed> {
+    let (namespace, uid) = (one.namespace().unwrap_or_default(), one.uid().unwrap_or_default());
+    let (api, cluster) = (&ctx.clusters.api, &one.spec.cluster);
+    if one.spec.source.survivors.is_none() {
+        return Ok((proofs::look(api, &namespace, cluster, &uid).await?, vec![]));
+    }
+    let mut read = vec![];
+    for member in known.map(members).unwrap_or_default() {
+        let seen = proofs::look(api, &namespace, cluster, &proofs::of_volume(&uid, &member)).await?;
+        read.push(Reading { member, seen });
+    }
+    Ok((proof::Seen::of(String::new(), &uid, None), read))
 }
 
 /// Whether no pod is needed any more, or this one is not.
 fn is_unneeded(verdict: &Verdict) -> bool {
     match verdict {
+        // The bytes are on a member's volume, which its pod needs; the others' pods need theirs.
+        Verdict::Found(found) => found.survivors.is_some(),
+        // What they say is why.
+        Verdict::Refused(Objection::Volume { .. }) => false,
         Verdict::Refused(_)
         | Verdict::Waits(..)
         | Verdict::Bad(..)
         | Verdict::Again(_)
+        | Verdict::AwaitsApproval(_)
         | Verdict::Complete
         | Verdict::Rests => true,
-        Verdict::Prove(_) | Verdict::Proving(_) | Verdict::Found(_) | Verdict::Later(..) => false,
+        Verdict::Prove(_) | Verdict::Proving(_) | Verdict::Later(..) | Verdict::Stops(_) | Verdict::Read(_) => false,
     }
 }
 
@@ -65,7 +95,14 @@ fn is_unneeded(verdict: &Verdict) -> bool {
 pub fn is_over(one: &EtcdRestore) -> bool {
     match one.status.as_ref().and_then(|status| status.phase) {
         Some(RestorePhase::Completed | RestorePhase::Failed) => true,
-        Some(RestorePhase::Pending | RestorePhase::Rehearsing | RestorePhase::Restoring) | None => false,
+        Some(
+            RestorePhase::Pending
+            | RestorePhase::AwaitingApproval
+            | RestorePhase::Stopping
+            | RestorePhase::Rehearsing
+            | RestorePhase::Restoring,
+        )
+        | None => false,
     }
 }
 
@@ -74,6 +111,7 @@ async fn do_it(
     ctx: &Context,
     one: &EtcdRestore,
     cluster: Option<&EtcdCluster>,
+    facts: &Facts,
     verdict: Verdict,
 ) -> Result<(Verdict, Option<Duration>), Failed> {
     Ok(match verdict {
@@ -86,7 +124,15 @@ async fn do_it(
         },
         Verdict::Later(words, wait) => (Verdict::Later(words, wait), Some(Duration::try_from(wait).unwrap_or(WAITING))),
         verdict @ (Verdict::Proving(_) | Verdict::Found(_) | Verdict::Again(_)) => (verdict, Some(SOON)),
-        verdict @ (Verdict::Refused(_) | Verdict::Waits(..)) => (verdict, Some(WAITING)),
+        Verdict::Read(members) => {
+            let refused = match cluster {
+                Some(cluster) => act::read(ctx, one, cluster, facts.source.readings(), &members).await?,
+                None => None,
+            };
+            refused.map_or((Verdict::Read(members), Some(SOON)), |it| (Verdict::Refused(it), Some(WAITING)))
+        }
+        verdict @ Verdict::Stops(_) => (verdict, Some(SOON)),
+        verdict @ (Verdict::Refused(_) | Verdict::Waits(..) | Verdict::AwaitsApproval(_)) => (verdict, Some(WAITING)),
         verdict @ (Verdict::Bad(..) | Verdict::Complete | Verdict::Rests) => (verdict, None),
     })
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::decide::Verdict;
+use super::decide::{Verdict, survivors::Choice};
 use crate::{
     apiserver::{Cause, Failed, recorder::Note},
     backup::context::Context,
@@ -55,19 +55,35 @@ fn says(one: &EtcdRestore, verdict: &Verdict) -> Option<Says> {
     let rehearsing = |message: String| Says::under_way(RestorePhase::Rehearsing, "Rehearsing", message);
     Some(match verdict {
         Verdict::Refused(objection) => {
-            Says { stalls: true, ..Says::under_way(RestorePhase::Pending, objection.reason(), objection.to_string()) }
+            // Members that are stopped stay so until the object is deleted.
+            let stays = one.status.as_ref().and_then(|status| status.phase) == Some(RestorePhase::Stopping);
+            let phase = if stays { RestorePhase::Stopping } else { RestorePhase::Pending };
+            Says { stalls: true, ..Says::under_way(phase, objection.reason(), objection.to_string()) }
         }
         Verdict::Waits(reason, message) => Says::under_way(RestorePhase::Pending, reason, message.clone()),
-        Verdict::Prove(_) | Verdict::Rests => return None,
+        Verdict::Prove(_) | Verdict::Read(_) | Verdict::Rests => return None,
+        Verdict::AwaitsApproval(message) => {
+            Says::under_way(RestorePhase::AwaitingApproval, "AwaitingApproval", message.clone())
+        }
+        Verdict::Stops(message) => Says::under_way(RestorePhase::Stopping, "Stopping", message.clone()),
         Verdict::Proving(None) => rehearsing("another etcd opens the data before anything begins with it".into()),
         Verdict::Proving(Some(words)) => rehearsing(format!("another etcd is to open the data: {words}")),
         Verdict::Later(words, _) | Verdict::Again(words) => {
             rehearsing(format!("the data could not be opened, and it is tried again: {words}"))
         }
         Verdict::Found(found) => {
-            let message = match &found.serves {
-                Some(_) => format!("the first members of EtcdCluster {of} fetch the data and begin with it"),
-                None => "the data is right, and is about to be served".to_owned(),
+            let message = match (&found.serves, &found.survivors) {
+                (None, Some(Choice { seed, whole: true, .. })) => format!(
+                    "the members of EtcdCluster {of} go on with the log of {seed}: nothing that was acknowledged is lost"
+                ),
+                (None, Some(Choice { seed, whole: false, .. })) => format!(
+                    "the members of EtcdCluster {of} go on with the log of {seed}, the furthest on: what only volumes held that could not be read is lost"
+                ),
+                (Some(_), _) if one.spec.replaces_incarnation.is_some() => {
+                    format!("the members of EtcdCluster {of} are stopped, set their data aside and go on with this")
+                }
+                (Some(_), _) => format!("the first members of EtcdCluster {of} fetch the data and begin with it"),
+                (None, None) => "the data is right, and is about to be served".to_owned(),
             };
             Says::under_way(RestorePhase::Restoring, "Restoring", message)
         }
@@ -96,6 +112,10 @@ fn status(one: &EtcdRestore, verdict: &Verdict, now: Timestamp) -> EtcdRestoreSt
             status.digest = Some(found.digest.clone());
             (status.bytes, status.revision) = (Some(found.bytes), Some(found.revision));
             status.from.clone_from(&found.serves);
+            status.bump = found.bump;
+            if let Some(Choice { seed, volumes, whole: _ }) = &found.survivors {
+                (status.seed, status.volumes) = (Some(seed.clone()), volumes.clone());
+            }
         }
         Verdict::Again(_) => status.failures += 1,
         Verdict::Complete => status.failures = 0,
@@ -105,6 +125,9 @@ fn status(one: &EtcdRestore, verdict: &Verdict, now: Timestamp) -> EtcdRestoreSt
         | Verdict::Proving(_)
         | Verdict::Bad(..)
         | Verdict::Later(..)
+        | Verdict::AwaitsApproval(_)
+        | Verdict::Stops(_)
+        | Verdict::Read(_)
         | Verdict::Rests => {}
     }
     let stalled = match stalls {
@@ -130,9 +153,11 @@ fn news(before: &EtcdRestoreStatus, after: &EtcdRestoreStatus) -> Option<Note> {
     }
     let ready = condition(after, "Ready").filter(|_| before.phase != after.phase)?;
     match after.phase? {
-        RestorePhase::Rehearsing | RestorePhase::Restoring | RestorePhase::Completed => {
-            Some(Note::normal(&ready.reason, "Restore", ready.message))
-        }
+        RestorePhase::AwaitingApproval
+        | RestorePhase::Stopping
+        | RestorePhase::Rehearsing
+        | RestorePhase::Restoring
+        | RestorePhase::Completed => Some(Note::normal(&ready.reason, "Restore", ready.message)),
         RestorePhase::Pending | RestorePhase::Failed => None,
     }
 }

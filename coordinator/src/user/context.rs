@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use etcd_operator_shared::api::EtcdUser;
+use etcd_operator_shared::api::{EtcdCluster, EtcdUser};
+use kube::runtime::reflector::ObjectRef;
 use rand::RngExt;
-use tokio::time::Instant;
+use tokio::{sync::mpsc::Sender, time::Instant};
 
 use crate::{
     apiserver::{lists::Lists, whole::Whole},
-    cluster::context,
+    cluster::{caches::People, context},
 };
 
 /// Whether a Secret is still there is asked so often: no watch shows it, and nobody may read it.
@@ -25,14 +26,22 @@ pub struct Context {
     pub users: Whole<EtcdUser>,
     /// Lists of their own: a server without this kind has clusters all the same.
     pub lists: Lists,
+    /// Told of each cluster that has to do something for a user.
+    touched: Sender<ObjectRef<EtcdCluster>>,
     /// When the Secret of each user, by UID, was last written or asked for.
     asked: Mutex<HashMap<String, Instant>>,
 }
 
 impl Context {
     #[must_use]
-    pub fn new(clusters: Arc<context::Context>) -> Self {
-        Self { clusters, users: Whole::default(), lists: Lists::default(), asked: Mutex::default() }
+    pub fn new(clusters: Arc<context::Context>, touched: Sender<ObjectRef<EtcdCluster>>) -> Self {
+        let People { users, lists } = clusters.caches.people.clone();
+        Self { clusters, users, lists, touched, asked: Mutex::default() }
+    }
+
+    /// Tells the cluster of this name. One that is not told looks by itself, later.
+    pub fn touch(&self, namespace: &str, cluster: &str) {
+        let _ = self.touched.try_send(ObjectRef::new(cluster).within(namespace));
     }
 
     /// How long until it is to be asked whether a user's Secret is there. After a start no two at once.

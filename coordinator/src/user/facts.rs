@@ -6,6 +6,7 @@ use etcd_operator_shared::{
     api::{
         EtcdCluster, EtcdUser, Word,
         cluster::{AuthorityPhase, Incarnation},
+        member::ToldAuth,
     },
     validate,
 };
@@ -20,6 +21,21 @@ pub struct Facts {
     pub cluster: Option<Cluster>,
     /// Name of an elder EtcdUser that has the same Secret.
     pub elder: Option<String>,
+    pub grant: Grant,
+}
+
+/// Whether a user may do what it is permitted, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// The cluster's spec says nothing of it, or there is no cluster.
+    Unmanaged,
+    /// Whoever has a certificate may do everything.
+    Off,
+    /// The agents have not come so far, or cannot.
+    Pending(Option<String>),
+    Granted,
+    /// Why not, until a person acts.
+    Ungranted(String),
 }
 
 /// The cluster that a user is of.
@@ -40,19 +56,46 @@ pub struct Cluster {
 }
 
 impl Facts {
-    /// `others`: the EtcdUsers of the namespace.
+    /// `others`: the EtcdUsers of the namespace. `wanted`: what the cluster's members are to be told, where that is
+    /// known.
     #[must_use]
     pub fn of<'a>(
         user: &EtcdUser,
         cluster: Option<&EtcdCluster>,
         others: impl IntoIterator<Item = &'a EtcdUser>,
+        wanted: Option<&ToldAuth>,
     ) -> Self {
         let rank = |user: &EtcdUser| (user.creation_timestamp().map(|made| made.0), user.uid());
         let same = |other: &&EtcdUser| other.uid() != user.uid() && other.secret() == user.secret();
         let elder = others.into_iter().filter(same).filter(|other| rank(other) < rank(user));
+        let cluster = cluster.filter(|cluster| cluster.metadata.deletion_timestamp.is_none());
         Self {
-            cluster: cluster.filter(|cluster| cluster.metadata.deletion_timestamp.is_none()).map(Cluster::of),
+            grant: cluster.map_or(Grant::Unmanaged, |cluster| Grant::of(user, cluster, wanted)),
+            cluster: cluster.map(Cluster::of),
             elder: elder.min_by_key(|other| rank(other)).map(ResourceExt::name_any),
+        }
+    }
+}
+
+impl Grant {
+    /// By what the agent of the leader has said last of what is wanted now.
+    fn of(user: &EtcdUser, cluster: &EtcdCluster, wanted: Option<&ToldAuth>) -> Self {
+        let Some(asked) = cluster.spec.security.as_ref().and_then(|security| security.auth) else {
+            return Self::Unmanaged;
+        };
+        if !asked {
+            return Self::Off;
+        }
+        let said = cluster.status.as_ref().and_then(|status| status.auth.as_ref());
+        let said = said.filter(|said| wanted.is_some_and(|wanted| wanted.digest() == said.wanted));
+        let name = user.name_any();
+        match said {
+            None => Self::Pending(None),
+            Some(said) => match said.ungranted.iter().find(|one| one.user == name) {
+                Some(one) => Self::Ungranted(one.why.clone()),
+                None if said.enabled && said.trouble.is_none() => Self::Granted,
+                None => Self::Pending(said.trouble.clone()),
+            },
         }
     }
 }
@@ -80,6 +123,10 @@ impl Cluster {
         let Self { life, incarnation, signing, .. } = self;
         let number = incarnation.unwrap_or_default();
         let mut all = format!("{life}/{number}/{}/{}", user.spec.cluster, user.secret());
+        // Without it where it was never raised: then nothing is issued anew by an operator that knows of it.
+        if user.spec.reissue > 0 {
+            all = format!("{all}/{}", user.spec.reissue);
+        }
         // Of the first authorities nothing is in it, as before there were others.
         if *signing != (1, false) {
             all = format!("{all}/{signing:?}");

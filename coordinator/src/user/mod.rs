@@ -15,3 +15,4 @@ mod decide;
 mod facts;
 mod reconcile;
 mod report;
+mod words;

@@ -6,6 +6,7 @@ mod pod;
 mod security;
 mod service;
 mod status;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,10 @@ pub use maintenance::{Action, Chore, Defragmentation, Maintenance, Window};
 pub use pod::{AgentUpdate, DisruptionBudget, PodUser, RawTemplate, TemplateMetadata};
 pub use security::{Authority, ClientSecurity, Encrypted, PeerSecurity, Retire, Security, SecurityMode};
 pub use service::{IpFamilyPolicy, TrafficPolicy};
-pub use status::{Authorities, AuthorityPhase, End, Etcd, EtcdClusterStatus, Incarnation, MemberSummary, Phase, Roll};
+pub use status::{
+    Authorities, AuthorityPhase, End, Etcd, EtcdClusterStatus, Grown, Incarnation, MemberSummary, Phase, Roll,
+};
+pub use storage::{AutoGrow, Keep, Medium, Retention, Storage};
 
 /// What is wanted of one etcd cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -91,6 +95,7 @@ pub struct EtcdClusterSpec {
 
     /// The volume of each member.
     #[serde(default)]
+    #[x_kube(validation = Rule::new("!has(self.autoGrow) || !isQuantity(self.autoGrow.maxSize) || !isQuantity(self.size) || quantity(self.autoGrow.maxSize).compareTo(quantity(self.size)) >= 0").message("storage.autoGrow.maxSize may not be less than storage.size"))]
     pub storage: Storage,
 
     /// Options of etcd itself.
@@ -150,70 +155,6 @@ pub struct Recovery {
     /// is not the present one does nothing.
     #[schemars(range(min = 1))]
     pub abandon_incarnation: i64,
-}
-
-/// The volume of each member.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Storage {
-    /// Size of each member's volume, such as `8Gi`. Volumes grow while they are in use, where their class can; they never
-    /// shrink.
-    #[serde(default = "default_storage_size")]
-    #[schemars(length(max = 24))]
-    #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,6}(Ki|Mi|Gi|Ti|k|M|G|T)|[1-9][0-9]{0,17})$') && quantity(self).compareTo(quantity('64Mi')) >= 0 && quantity(self).compareTo(quantity('64Ti')) <= 0").message("storage.size must be a whole number of bytes from 64Mi to 64Ti with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi"))]
-    pub size: String,
-
-    /// StorageClass of the volumes. Left out, it is the cluster's default class; empty, it is none: the volumes are made by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub storage_class_name: Option<String>,
-
-    /// What holds the data.
-    #[serde(default)]
-    pub medium: Medium,
-
-    /// When volumes are deleted.
-    #[serde(default)]
-    pub retention: Retention,
-
-    /// Whether the cluster, where it begins over volumes or pods that a former EtcdCluster of this name has left, goes on with
-    /// their data, its cluster ID and members. Else it does not begin there. Later it says nothing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub adopt: bool,
-}
-
-/// What holds a member's data.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Medium {
-    /// A PersistentVolumeClaim of its own for each member.
-    #[default]
-    PersistentVolume,
-}
-
-/// When volumes are deleted.
-#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Retention {
-    /// What becomes of the volume of a member that has left, because the size fell. Its data is of no use to the others.
-    #[serde(default = "delete")]
-    pub when_scaled: Keep,
-    /// What becomes of the volumes when the cluster is stopped (size 0). Deleted, the cluster begins empty when it is started
-    /// again.
-    #[serde(default)]
-    pub when_stopped: Keep,
-    /// What becomes of the volumes when the EtcdCluster is deleted.
-    #[serde(default)]
-    pub when_deleted: Keep,
-}
-
-/// What becomes of volumes.
-#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Keep {
-    /// They stay until a person deletes them.
-    #[default]
-    Retain,
-    /// They are deleted, and the data with them.
-    Delete,
 }
 
 /// Options of etcd itself. A change rolls through the members, one at a time.
@@ -388,14 +329,8 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 fn default_size() -> i32 {
     3
 }
-fn delete() -> Keep {
-    Keep::Delete
-}
 fn default_repository() -> String {
     "quay.io/coreos/etcd".into()
-}
-fn default_storage_size() -> String {
-    "8Gi".into()
 }
 fn default_heartbeat() -> String {
     "100ms".into()
@@ -405,24 +340,6 @@ fn default_election() -> String {
 }
 fn default_compaction() -> Amount {
     "1h".into()
-}
-
-impl Default for Storage {
-    fn default() -> Self {
-        Self {
-            size: default_storage_size(),
-            storage_class_name: None,
-            medium: Medium::default(),
-            retention: Retention::default(),
-            adopt: false,
-        }
-    }
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { when_scaled: Keep::Delete, when_stopped: Keep::Retain, when_deleted: Keep::Retain }
-    }
 }
 
 impl Default for EtcdOptions {

@@ -4,6 +4,7 @@
 //! made before the pod, so that an agent needs no right to create one, and outlives the pod: `status` is also the agent's
 //! durable notebook, where the claim stands that keeps a twin pod or an old volume from speaking for the member.
 
+mod auth;
 mod backup;
 mod security;
 
@@ -13,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{cluster::Chore, word};
 
+pub use auth::{AuthStatus, ToldAuth, Ungranted};
 pub use backup::{TakenBackup, ToldBackups, ToldRestore};
-pub use security::{Certificates, ClientCertificates, Issued, PeerCertificate, ToldReload};
+pub use security::{Certificates, ClientCertificates, Issued, PeerCertificate, RevocationList, ToldReload};
 
 /// What one member must know of its cluster.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -130,6 +132,10 @@ pub struct EtcdMemberSpec {
     /// The certificates that the member's agent has asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<Issued>,
+    /// Whether etcd asks what a client may do, and who may do what: the leader's agent sees to it. Left out, the agents leave etcd's
+    /// users, and whether it asks, alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<ToldAuth>,
     /// Options of etcd that are to come into force in the pod that runs, whatever it was made with: its agent starts etcd once more
     /// with them. Left out, and for any other pod, what a pod was made with is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -274,6 +280,9 @@ pub struct EtcdMemberStatus {
     /// Bytes of it in use, rounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub db_size_in_use: Option<i64>,
+    /// Quota in bytes that etcd runs with: the size of the database file at which it refuses writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub db_quota: Option<i64>,
     /// Alarms that are raised for this member, such as NOSPACE.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 64)))]
@@ -285,6 +294,9 @@ pub struct EtcdMemberStatus {
     /// What it asks and has of certificates, where traffic is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<Certificates>,
+    /// What the leader's agent has done about etcd's users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthStatus>,
     /// The last backups that the member's agent has taken or tried to, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -328,6 +340,17 @@ pub struct Notice {
     /// The reason in a sentence.
     #[schemars(length(max = 8192))]
     pub message: String,
+}
+
+impl EtcdMemberStatus {
+    /// Percent of the quota: so much in use is to be known at once.
+    pub const FILLED: i64 = 80;
+
+    /// Whether what is in use fills the quota, or soon will.
+    #[must_use]
+    pub fn is_filled(&self) -> bool {
+        self.db_size_in_use.zip(self.db_quota).is_some_and(|(in_use, quota)| in_use >= quota / 100 * Self::FILLED)
+    }
 }
 
 impl Notice {

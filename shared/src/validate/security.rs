@@ -29,6 +29,8 @@ pub struct Encryption {
     pub authority: Duration,
     /// For how long a certificate is.
     pub leaf: Duration,
+    /// Whether etcd is to ask what a client may do; `None`: as people have it there.
+    pub auth: Option<bool>,
 }
 
 /// What a cluster says of its encryption.
@@ -36,7 +38,7 @@ pub struct Encryption {
 /// # Errors
 /// When a name is none, or a time.
 pub fn encryption(security: Option<&Security>) -> Result<Encryption, Invalid> {
-    let Security { peer, client, ca } = security.cloned().unwrap_or_default();
+    let Security { peer, client, ca, auth } = security.cloned().unwrap_or_default();
     let ClientSecurity { mode: client, names } = client.unwrap_or_default();
     let Authority { generation, retire, duration, leaf_duration } = ca.unwrap_or_default();
     if let Some(name) = names.iter().find(|name| !is_name(name) && !is_address(name)) {
@@ -47,7 +49,11 @@ pub fn encryption(security: Option<&Security>) -> Result<Encryption, Invalid> {
         if lasts < least { Err(Invalid::TooShort { field, least }) } else { Ok(lasts) }
     };
     let says = |mode: Option<SecurityMode>| mode.map(|mode| mode == SecurityMode::Auto);
+    if auth == Some(true) && client == Some(SecurityMode::Plain) {
+        return Err(Invalid::AuthNeedsEncryption);
+    }
     Ok(Encryption {
+        auth,
         peer: says(peer.and_then(|peer| peer.mode)),
         client: says(client),
         names,
@@ -100,6 +106,15 @@ mod tests {
         assert_eq!((said.authority.as_secs() / 86_400, said.leaf.as_secs() / 86_400), (3650, 90));
         let said = judge(json!({"peer": {"mode": "Auto"}, "client": {"mode": "Plain"}})).expect("modes");
         assert_eq!((said.peer, said.client), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn nobody_is_asked_who_has_no_certificate() {
+        let auth = |mode: &str, auth: bool| judge(json!({"client": {"mode": mode}, "auth": auth}));
+        assert_eq!(auth("Plain", true), Err(Invalid::AuthNeedsEncryption));
+        assert_eq!(auth("Plain", false).map(|said| said.auth), Ok(Some(false)));
+        assert_eq!(auth("Auto", true).map(|said| said.auth), Ok(Some(true)));
+        assert_eq!(judge(json!({"auth": true})).map(|said| said.auth), Ok(Some(true)), "as the cluster began");
     }
 
     #[test]

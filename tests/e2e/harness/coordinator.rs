@@ -85,8 +85,11 @@ impl Coordinator {
     }
 }
 
-/// A port that nobody has now. Somebody could take it before the coordinator does; then it says so and ends.
-fn free_port() -> Result<u16> {
+/// A port that nobody has now. Somebody could take it before the program that it is for; then that one says so and ends.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 

@@ -1,9 +1,11 @@
 //! Namespaces of test processes that were killed: the next one removes them.
 
 use anyhow::Result;
+use etcd_operator_shared::api::EtcdUser;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
+use serde_json::json;
 use std::collections::BTreeMap;
 use testbed::daemon::Process;
 
@@ -31,7 +33,21 @@ pub async fn sweep(client: &Client) -> Result<()> {
     let ours = namespaces.list(&ListParams::default().labels(&format!("{LABEL}={}", host()))).await?;
     for namespace in ours.iter().filter(|one| !owner_lives(one)) {
         super::say("leftovers", format!("namespace {} of a killed test is deleted", namespace.name_any()));
+        let _ = let_users_go(client, &namespace.name_any()).await;
         let _ = namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await;
+    }
+    Ok(())
+}
+
+/// EtcdUsers wait until a coordinator has revoked their certificates, and there is none any more.
+///
+/// # Errors
+/// When the API server refuses it.
+pub async fn let_users_go(client: &Client, namespace: &str) -> Result<()> {
+    let users = Api::<EtcdUser>::namespaced(client.clone(), namespace);
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    for user in users.list(&ListParams::default()).await? {
+        users.patch(&user.name_any(), &PatchParams::default(), &patch).await?;
     }
     Ok(())
 }

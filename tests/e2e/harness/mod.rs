@@ -3,7 +3,8 @@
 //! ```text
 //!   play ─▶ turn       three at a time, or alone
 //!        ─▶ stage      a namespace, a coordinator of its own, faults that heal; struck at the end, whatever happened
-//!        ─▶ the test   demo (an EtcdCluster) · backup, store · etcd · process · client · counters · pods · http · kubectl · plugin · poll
+//!        ─▶ the test   demo (an EtcdCluster) · backup, store · etcd · process · client · counters · pods
+//!                      http · kubectl · plugin · prometheus · poll
 //!        ─▶ evidence   when it failed
 //! ```
 
@@ -25,6 +26,7 @@ pub mod plugin;
 pub mod pods;
 pub mod poll;
 pub mod process;
+pub mod prometheus;
 pub mod resize;
 pub mod sampler;
 pub mod say;

@@ -50,7 +50,10 @@ pub async fn kubectl_etcd(stage: &Stage, words: &[&str]) -> Result<Ended> {
 }
 
 /// `E2E_PLUGIN`, or the one that was built beside this test.
-fn program() -> Result<PathBuf> {
+///
+/// # Errors
+/// When there is neither, or none where the variable says.
+pub fn program() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("E2E_PLUGIN").map(PathBuf::from) {
         ensure!(named.exists(), "E2E_PLUGIN names {}, which does not exist: build it first", named.display());
         return Ok(named);

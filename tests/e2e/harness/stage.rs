@@ -249,6 +249,7 @@ impl Stage {
         // Pods first, and soon: a frozen etcd would take its whole grace period, and the namespace controller looks again after half of it.
         let (soon, all) = (DeleteParams::default().grace_period(1), ListParams::default());
         until("the namespace is being deleted", STRIKE, async || {
+            leftovers::let_users_go(&self.client(), &self.namespace).await?;
             self.api::<EtcdCluster>().delete_collection(&DeleteParams::default(), &all).await?;
             self.api::<StatefulSet>().delete_collection(&DeleteParams::background(), &all).await?;
             self.api::<Pod>().delete_collection(&soon, &all).await?;

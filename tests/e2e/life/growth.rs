@@ -10,7 +10,10 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::json;
-use std::time::Duration;
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn volumes_grow_under_a_writer_and_nothing_restarts() {
@@ -68,6 +71,77 @@ fn a_class_that_cannot_grow_is_said_and_the_way_back_is_open() {
         ensure!(uids(&demo).await? == pods && self::set(&demo).await?.uid() == set.uid(), "something was made again");
         Ok(())
     });
+}
+
+/// Of the limits below: the second quota needs larger volumes, and no third one is allowed.
+const KEY: usize = 1 << 20;
+
+#[test]
+fn room_grows_with_the_keys_as_far_as_it_may_and_then_a_person_is_told() {
+    play("growth_by_itself", Manner::Beside, async |stage| {
+        let Some(class) = a_class(stage, true).await? else { return Ok(()) };
+        let storage =
+            json!({"storageClassName": class, "size": "512Mi", "autoGrow": {"maxSize": "1Gi", "maxQuota": "144Mi"}});
+        let fields = json!({"storage": storage, "etcd": {"quotaBackend": "96Mi"}});
+        let (demo, _) = Demo::up(stage, "demo", spec_with(3, fields)).await?;
+        let (pods, id, client) = (uids(&demo).await?, demo.all_vote().await?, Client::start(&demo).await?);
+
+        client.mark("room grows").await?;
+        let began = Instant::now();
+        write(&demo, 0..105).await?;
+        until("the status tells what has grown", PATIENCE, async || {
+            let status = demo.get().await?.status.context("it has a status")?;
+            let has = (status.volume_size.as_deref(), status.quota_backend.as_deref());
+            ensure!(has == (Some("765Mi"), Some("144Mi")), "it says {has:?}");
+            Ok(())
+        })
+        .await?;
+        demo.ready().await?;
+        stage.say(format!(
+            "105 MiB of keys beside a quota of 96 MiB: all well after {:.1} s",
+            began.elapsed().as_secs_f64()
+        ));
+        ensure!(
+            sizes(&demo).await? == ["765Mi"; 3] && asks(&set(&demo).await?) == Some("765Mi".into()),
+            "volumes have not grown"
+        );
+        ensure!(uids(&demo).await? == pods && demo.restarts().await? == 0, "something was started again");
+        is_kept(&demo, 105).await?;
+
+        write(&demo, 105..120).await?;
+        let sentence = demo.says("Stalled", "True", "SpaceExhausted").await?;
+        stage.say(&sentence);
+        ensure!(sentence.contains("spec.storage.autoGrow.maxQuota of 144Mi"), "it says {sentence}");
+        demo.patch_spec(json!({"storage": {"autoGrow": {"maxQuota": "200Mi"}}})).await?;
+        demo.says("Stalled", "False", "NotStalled").await?;
+        demo.ready().await?;
+        is_kept(&demo, 120).await?;
+        let report = client.finish(&demo).await?;
+        for interval in report.intervals.iter().filter(|interval| interval.name == "room grows") {
+            stage.say(format!("longest gap while room grew: {:.0} ms", interval.gap_ms));
+        }
+        ensure!(report.cluster == id && demo.all_vote().await? == id, "the cluster ID changed");
+        Ok(())
+    });
+}
+
+/// Writes keys, each until it is acknowledged.
+async fn write(demo: &Demo<'_>, keys: Range<u32>) -> Result<()> {
+    let value = "x".repeat(KEY);
+    for key in keys {
+        let what = format!("key {key} is acknowledged");
+        until(&what, PATIENCE, async || demo.etcd(0).await?.put(&format!("kept/{key}"), &value).await.map(drop))
+            .await?;
+    }
+    Ok(())
+}
+
+async fn is_kept(demo: &Demo<'_>, keys: u32) -> Result<()> {
+    let etcd = demo.etcd(0).await?;
+    for key in 0..keys {
+        ensure!(etcd.get(&format!("kept/{key}")).await?.is_some(), "key {key} was acknowledged and is lost");
+    }
+    Ok(())
 }
 
 /// A class that waits for its pod's node and grows, or does not.

@@ -31,7 +31,7 @@ fn made(cluster: &str, namespace: &str) -> Result<Bundle, rcgen::Error> {
     let names = vec![certificates::common(cluster, namespace), "localhost".into(), "127.0.0.1".into()];
     let server = params(names, "etcd")?.signed_by(&key, &issuer)?.pem();
     let root = params(vec![], ROOT)?.signed_by(&key, &issuer)?.pem();
-    let client = ClientCertificates { server, root, trust };
+    let client = ClientCertificates { server, root, trust, revoked: None };
     Ok(Bundle {
         cluster_uid: String::new(),
         member: String::new(),

@@ -7,16 +7,18 @@ use std::path::Path;
 use super::{Whose, advertised, flag, founding};
 
 /// All of etcdutl's arguments: `whose` data directory is made of `file`, for a cluster of these founders. There must
-/// be none yet.
+/// be none yet. `bump`: by how much its revision is raised; all before is compacted then, so that who watches is told.
 #[must_use]
-pub fn restore(whose: &Whose<'_>, file: &Path, members: &[String], token: &str) -> Vec<String> {
+pub fn restore(whose: &Whose<'_>, file: &Path, members: &[String], token: &str, bump: u64) -> Vec<String> {
     let head = ["snapshot".to_owned(), "restore".to_owned(), file.display().to_string()];
     let own = [
         flag("name", whose.member),
         flag("initial-advertise-peer-urls", advertised(whose, whose.member)),
         flag("data-dir", whose.data_dir.display()),
     ];
-    head.into_iter().chain(own).chain(founding(whose, members, token)).collect()
+    let raised = (bump > 0).then(|| [flag("bump-revision", bump), flag("mark-compacted", true)]);
+    let raised = raised.into_iter().flatten();
+    head.into_iter().chain(own).chain(founding(whose, members, token)).chain(raised).collect()
 }
 
 #[cfg(test)]
@@ -30,7 +32,7 @@ mod tests {
         let members = ["demo-0".to_owned(), "demo-1".to_owned()];
         let pool = Path::new("/tls/peer-ca-1.pem");
         for peer in [None, Some(pool)] {
-            let tls = Tls { folder: None, peer, client: None };
+            let tls = Tls { peer, ..Tls::default() };
             let whose = |data_dir| Whose {
                 namespace: "ns",
                 cluster: "demo",
@@ -40,7 +42,8 @@ mod tests {
                 listen: "[::]",
                 tls,
             };
-            let restored = restore(&whose(Path::new("/v/restore/data")), Path::new("/v/s.db"), &members, "ns/demo/u/1");
+            let restored =
+                restore(&whose(Path::new("/v/restore/data")), Path::new("/v/s.db"), &members, "ns/demo/u/1", 0);
             assert_eq!(restored[..3], ["snapshot", "restore", "/v/s.db"]);
             let options = validate::options(&EtcdOptions::default()).unwrap();
             let entry = Entry::New { members: &members, token: "ns/demo/u/1" };
@@ -51,6 +54,7 @@ mod tests {
                 assert_eq!(of(&restored), of(&begun));
             }
             assert!(restored.contains(&"--data-dir=/v/restore/data".into()));
+            assert!(!restored.iter().any(|arg| arg.starts_with("--bump-revision")), "revisions go on as they were");
         }
     }
 }

@@ -77,7 +77,7 @@ fn no_experimental_flag_reaches_3_7() {
 
 fn encrypted() -> Tls<'static> {
     let (peer, client) = (Some(Path::new("/tls/peer-ca-1.pem")), Some(Path::new("/tls/client-ca-1.pem")));
-    Tls { folder: Some(Path::new("/tls")), peer, client }
+    Tls { folder: Some(Path::new("/tls")), peer, client, revoked: Some(Path::new("/tls/client-revoked.crl")) }
 }
 
 #[test]
@@ -86,7 +86,8 @@ fn whose_traffic_is_encrypted_lets_nobody_in_without_a_certificate_and_only_metr
     for version in ["v3.5.21", "v3.6.16", "v3.7.3"] {
         let whose = Whose { tls: encrypted(), ..whose(version) };
         let flags = arguments(&whose, &options, &Entry::OnDisk);
-        for needed in ["--client-cert-auth=true", "--peer-client-cert-auth=true"] {
+        let list = "--client-crl-file=/tls/client-revoked.crl";
+        for needed in ["--client-cert-auth=true", "--peer-client-cert-auth=true", list] {
             assert!(flags.iter().any(|flag| flag == needed), "{needed}: {flags:?}");
         }
         let plain: Vec<_> = flags.iter().filter(|flag| flag.contains("http://")).collect();

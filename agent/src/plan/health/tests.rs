@@ -205,7 +205,7 @@ fn a_launcher_that_waits_for_the_volume_is_not_a_missing_one() {
 
 #[test]
 fn a_member_on_the_way_to_the_data_that_its_cluster_begins_with_says_how_far_it_is_and_why_not() {
-    let step = Start::Restore(Snapshot { digest: "d".into(), size: 1, from: "a:1".into() });
+    let step = Start::Restore(Snapshot { digest: "d".into(), size: 1, from: "a:1".into(), bump: 0 });
     let facts = || Facts {
         process: Process::Idle,
         start: Some(&step),

@@ -111,9 +111,11 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
         revision: _,
         db_size: _,
         db_size_in_use: _,
+        db_quota,
         alarms,
         notices,
         certificates,
+        auth,
         backups,
         chores,
         restarts,
@@ -128,6 +130,7 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     let notebook = *claim == b.claim && *counter == b.counter && *left_pod_uid == b.left_pod_uid;
     let pod = *pod_uid == b.pod_uid && *address == b.address && *agent_version == b.agent_version;
     let pod = pod && *swappable == b.swappable && *options == b.options && *refused_options == b.refused_options;
+    let room = *db_quota == b.db_quota && a.is_filled() == b.is_filled();
     let health = *phase == b.phase && *ready == b.ready && *settled == b.settled && *reason == b.reason;
     let cluster = *member_id == b.member_id && *cluster_id == b.cluster_id && *membership == b.membership;
     let raft = *role == b.role && *leader_id == b.leader_id && *term == b.term && *version == b.version;
@@ -139,8 +142,8 @@ fn differs(a: &EtcdMemberStatus, b: &EtcdMemberStatus) -> bool {
     // Their sentences count bytes.
     let reasons = |notices: &[Notice]| notices.iter().map(|notice| notice.reason.clone()).collect::<Vec<_>>();
     let known = reasons(notices) == reasons(&b.notices);
-    let done = *backups == b.backups && *chores == b.chores && *certificates == b.certificates;
-    !(account && notebook && pod && health && cluster && raft && versions && past && known && done)
+    let done = *backups == b.backups && *chores == b.chores && *certificates == b.certificates && *auth == b.auth;
+    !(account && notebook && pod && room && health && cluster && raft && versions && past && known && done)
         || shape(message) != shape(&b.message)
 }
 
@@ -196,6 +199,17 @@ mod tests {
         assert_eq!(after(Duration::from_secs(10), &base(), &next), Due::No);
         assert_eq!(after(RARELY, &base(), &next), Due::Now);
         assert_eq!(after(RARELY, &base(), &EtcdMemberStatus { revision: Some(900), ..base() }), Due::No);
+    }
+
+    #[test]
+    fn a_quota_that_is_nearly_filled_is_written_at_once() {
+        let uses =
+            |in_use: i64| EtcdMemberStatus { db_size_in_use: Some(in_use << 20), db_quota: Some(100 << 20), ..base() };
+        let soon = Duration::from_secs(1);
+        assert_eq!(after(soon, &uses(60), &uses(79)), Due::No);
+        assert_eq!(after(soon, &uses(79), &uses(80)), Due::Now);
+        assert_eq!(after(soon, &uses(80), &uses(99)), Due::No);
+        assert_eq!(after(soon, &uses(80), &uses(79)), Due::Now);
     }
 
     #[test]

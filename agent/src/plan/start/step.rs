@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub size: u64,
     /// Address and port where it is served.
     pub from: String,
+    /// By how much the revision in it is raised, and all before forgotten; 0: not at all.
+    pub bump: u64,
 }
 
 /// Why a member cannot start under the ID it had, or never had one.

@@ -246,11 +246,11 @@ fn etcd_starts_exactly_when_the_oracle_calls_it_proven() {
 
 /// Told to begin with data that is served there, or nowhere.
 fn told_of_data(from: Option<&str>) -> Option<ToldRestore> {
-    Some(ToldRestore { digest: "d1".into(), size: 7, from: from.map(Into::into) })
+    Some(ToldRestore { digest: "d1".into(), size: 7, from: from.map(Into::into), bump: None })
 }
 
 fn snapshot() -> Snapshot {
-    Snapshot { digest: "d1".into(), size: 7, from: "10.0.0.9:2383".into() }
+    Snapshot { digest: "d1".into(), size: 7, from: "10.0.0.9:2383".into(), bump: 0 }
 }
 
 #[test]

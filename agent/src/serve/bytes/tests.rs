@@ -37,7 +37,7 @@ impl Stage {
         let served = Arc::new(Served::of(&file, None).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let from = listener.local_addr().unwrap().to_string();
-        let wanted = Snapshot { digest: served.digest.clone(), size: served.size, from };
+        let wanted = Snapshot { digest: served.digest.clone(), size: served.size, from, bump: 0 };
         let shutdown = CancellationToken::new();
         tokio::spawn(serve(listener, served, tls, shutdown.clone()));
         Self { dir, wanted, shutdown }

@@ -134,9 +134,19 @@ impl Certificates {
             // What the volume does not know would be another thing for the next pod.
             used: self.used.as_ref().filter(|_| self.owed.is_none()).map(|used| used.issued.digest()),
             loaded: loaded.map(str::to_owned),
+            revoked: self.used.as_ref().and_then(Bundle::list).filter(|_| bundle::is_ordered(&self.folder)),
             not_after: self.not_after().map(|end| end.to_string()),
             rejected: self.rejected.clone(),
         })
+    }
+
+    /// etcd is about to be started with [`pools`](Self::pools).
+    pub(in crate::sidecar) fn note_order(&self) {
+        if self.name.whose.encrypted.client
+            && let Err(error) = bundle::note_order(&self.folder, self.pools().revoked.is_some())
+        {
+            warn!(%error, "it cannot be noted whether etcd goes by a list of revoked certificates");
+        }
     }
 
     /// When the first of the certificates in use ends.
@@ -288,7 +298,9 @@ impl Certificates {
         let not_after = check(whose, offered, &believed, now).map_err(|fault| Fault::Rejected(fault.to_string()))?;
         let (cluster_uid, member, issued) = (cluster_uid.clone(), whose.member.clone(), offered.clone());
         let before_that = believed.into_iter().rfind(|trust| *trust != Trust::of(&issued));
-        let bundle = Bundle { cluster_uid, member, key, issued, before: before_that, taken: now, not_after };
+        // Another list of revoked certificates does not put their renewal off.
+        let taken = before.as_ref().filter(|before| same(&before.issued, offered)).map_or(now, |before| before.taken);
+        let bundle = Bundle { cluster_uid, member, key, issued, before: before_that, taken, not_after };
         crash::point("before-expose");
         self.expose(bundle.clone()).await.map_err(Fault::NotServed)?;
         crash::point("after-expose");
@@ -343,6 +355,16 @@ fn believed(used: &Bundle, etcd: Etcd<'_>) -> Vec<Trust> {
     let is_loaded = etcd.loaded.is_some_and(|loaded| loaded == used.issued.pools());
     let before = used.before.clone().filter(|_| !is_loaded);
     before.into_iter().chain([Trust::of(&used.issued)]).collect()
+}
+
+/// Whether two answers hold the same certificates, whatever was revoked between them.
+fn same(one: &Issued, other: &Issued) -> bool {
+    let without = |issued: &Issued| {
+        let mut issued = issued.clone();
+        issued.client.iter_mut().for_each(|client| client.revoked = None);
+        issued
+    };
+    without(one) == without(other)
 }
 
 /// Runs a piece of disk I/O where it may hang without stopping the probes.

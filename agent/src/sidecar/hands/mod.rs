@@ -1,5 +1,5 @@
 //! What the loop does things with: the volume, the EtcdMember, certificates, what the cluster begins with, the
-//! membership, leadership, backups, databases, the launcher.
+//! membership, leadership, backups, databases, users, the launcher.
 //!
 //! A hand performs and remembers how it went. It decides nothing, and none knows another.
 
@@ -11,13 +11,14 @@ pub(super) mod membership;
 pub(super) mod object;
 pub(super) mod restore;
 pub(super) mod upkeep;
+pub(super) mod users;
 pub(super) mod volume;
 
 use tokio::sync::mpsc;
 
 use self::{
     backups::Backups, certificates::Certificates, membership::Changes, object::MemberObject, restore::Restores,
-    upkeep::Upkeep, volume::Disk,
+    upkeep::Upkeep, users::Users, volume::Disk,
 };
 use crate::{
     etcd::{member::Member, peers::Peers},
@@ -33,6 +34,7 @@ pub(super) struct Hands {
     pub membership: Changes,
     pub backups: Backups,
     pub upkeep: Upkeep,
+    pub users: Users,
     pub member: Member,
     pub peers: Peers,
     pub requests: mpsc::Sender<Request>,

@@ -278,8 +278,8 @@ impl Restores {
 
 /// The same bytes: where they are served may change while they are fetched.
 fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
-    let Snapshot { digest, size, from: _ } = one;
-    (digest, size) == (&other.digest, &other.size)
+    let Snapshot { digest, size, bump, from: _ } = one;
+    (digest, size, bump) == (&other.digest, &other.size, &other.bump)
 }
 
 #[cfg(test)]

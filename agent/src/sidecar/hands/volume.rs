@@ -15,7 +15,7 @@ use crate::{
     plan::start::{Fate, Identity, Lost, fate},
     volume::{
         Mark, Store, Volume,
-        lock::{Holder, Keeper, Lock},
+        lock::{self, Holder, Keeper, Lock},
         log::Log,
         mark::{self, Address, Suspicion, Voter, Wish},
         room::is_full,
@@ -47,7 +47,7 @@ pub(in crate::sidecar) struct Disk {
 impl Disk {
     pub(in crate::sidecar) fn new(store: Store) -> Self {
         let volume = Volume::Unreadable("it has not been looked at yet".into());
-        let lock = Arc::new(Mutex::new(Keeper::new(store.lock_path("agent"))));
+        let lock = Arc::new(Mutex::new(Keeper::new(store.lock_path(lock::AGENT))));
         let counted = Instant::now();
         Self { store, lock, volume, counted, counted_for_start: false, full: false, log: None, trouble: None }
     }
@@ -66,7 +66,7 @@ impl Disk {
     /// Whether no launcher works on the volume: its lock is free. One that begins just now finds it taken for a moment
     /// and tries again.
     pub(in crate::sidecar) async fn has_no_launcher(&self) -> bool {
-        let path = self.store.lock_path("launcher");
+        let path = self.store.lock_path(lock::LAUNCHER);
         blocking(move || Lock::take(&path)).await.is_ok()
     }
 

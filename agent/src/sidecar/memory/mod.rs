@@ -5,6 +5,7 @@ mod comparing;
 mod membership;
 mod orders;
 mod upkeep;
+mod users;
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,9 @@ use crate::{
     plan::start::{Start, Wait},
 };
 
-pub(super) use self::{backups::Backups, comparing::Comparing, membership::Membership, orders::Orders, upkeep::Upkeep};
+pub(super) use self::{
+    backups::Backups, comparing::Comparing, membership::Membership, orders::Orders, upkeep::Upkeep, users::Users,
+};
 
 /// Everything that is remembered.
 #[derive(Default)]
@@ -24,6 +27,7 @@ pub(super) struct Memory {
     pub backups: Backups,
     pub upkeep: Upkeep,
     pub comparing: Comparing,
+    pub users: Users,
     /// The last step towards a start, while etcd does not run.
     pub step: Option<Start>,
     /// Since when that is to ask the others.

@@ -1,4 +1,4 @@
-//! What to do about a reason that a member gives: the table in agent/README.md, in the imperative; and about a pod.
+//! What to do about a reason that a member gives: the table in manifests/docs/how-to/troubleshoot.md, in the imperative; and about a pod.
 
 use crate::view::pod_trouble::Kind;
 
@@ -136,7 +136,7 @@ const TABLE: &[Line] = &[
         Stays,
         &["DataLost", "VolumeLost", "NoProofOfFirstStart"],
         "bring the other members back: with a quorum of them this one joins by itself; if a majority of disks is gone \
-         for good, spec.recovery.abandonIncarnation",
+         for good, an EtcdRestore of what the others hold (source.survivors) or of a backup, with replacesIncarnation",
     ),
     (
         Stays,
@@ -167,7 +167,8 @@ const TABLE: &[Line] = &[
     (
         Stays,
         &["SpaceExhausted"],
-        "delete keys, or raise spec.etcd.quotaBackend: the agents have made all the room that they can",
+        "delete keys, raise spec.etcd.quotaBackend, or let it grow by itself (spec.storage.autoGrow): the agents have made all the \
+         room that they can",
     ),
     (Passes, &["MemberCorrupt"], "wait: the member is replaced"),
     (Stays, &["KeysDiffer"], "look which members are right before anything is deleted: no majority says so"),
@@ -185,19 +186,16 @@ const TABLE: &[Line] = &[
 mod tests {
     use super::*;
 
-    /// Each word in backticks in the first column of the table of reasons, and each notice below it.
+    /// Each word in backticks in the first column of the tables of reasons and notices of members.
     fn documented() -> Vec<&'static str> {
-        let text = include_str!("../../../../agent/README.md");
-        let section = text.split("## Reasons a member gives").nth(1).unwrap().split("\n## ").next().unwrap();
-        let (table, notices) = section.split_once("Notices,").unwrap();
-        let first = table.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
-        let words = |text: &'static str| text.split('`').skip(1).step_by(2);
-        let is_reason = |word: &&str| word.starts_with(char::is_uppercase) && word.chars().all(char::is_alphanumeric);
-        first.flat_map(words).chain(words(notices)).filter(is_reason).collect()
+        let text = include_str!("../../../../manifests/docs/how-to/troubleshoot.md");
+        let section = text.split("\n## Members\n").nth(1).unwrap().split("\n## ").next().unwrap();
+        let first = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        first.flat_map(|text: &'static str| text.split('`').skip(1).step_by(2)).collect()
     }
 
     #[test]
-    fn every_reason_that_the_agents_readme_names_has_advice() {
+    fn every_reason_of_members_that_the_documentation_names_has_advice() {
         let documented = documented();
         assert!(documented.len() > 40, "the table was not found: {documented:?}");
         for reason in documented {

@@ -1,6 +1,6 @@
 //! Is there room: in the database's quota, and no alarm?
 
-use etcd_operator_shared::{api::EtcdMember, quantity};
+use etcd_operator_shared::{api::EtcdMember, quantity, quota};
 
 use super::{Check, Finding, Scene, finding::or_fine};
 use crate::print::units::bytes;
@@ -26,9 +26,8 @@ pub fn check(scene: &Scene) -> Vec<Finding> {
 
 fn quota(scene: &Scene) -> Option<i64> {
     let cluster = &scene.sources.cluster;
-    let asked = cluster.spec.etcd.quota_backend.as_ref().map(|amount| amount.0.as_str());
-    let chosen = || cluster.status.as_ref()?.incarnation.as_ref()?.quota_backend.as_deref();
-    i64::try_from(quantity::bytes(asked.or_else(chosen)?).ok()?).ok()
+    let incarnation = cluster.status.as_ref().and_then(|status| status.incarnation.as_ref());
+    i64::try_from(quantity::bytes(&quota::in_force(cluster, incarnation)).ok()?).ok()
 }
 
 fn of_member(member: &EtcdMember, quota: Option<i64>) -> Vec<Finding> {
@@ -61,7 +60,8 @@ fn of_member(member: &EtcdMember, quota: Option<i64>) -> Vec<Finding> {
         found.push(
             Finding::note(CHECK, words)
                 .of(name)
-                .advise("delete keys, or raise spec.etcd.quotaBackend: what is not in use the agents free"),
+                .advise("delete keys, raise spec.etcd.quotaBackend, or let it grow by itself (spec.storage.autoGrow): what is not in use the \
+                         agents free"),
         );
     }
     found

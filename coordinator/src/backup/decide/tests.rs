@@ -71,6 +71,7 @@ fn good(digest: &str) -> State {
         bytes: 5,
         revision: 9,
         version: "v3.5.21".into(),
+        log: None,
     })
 }
 

@@ -1,18 +1,19 @@
-//! Signs what members ask for. One that cannot be answered keeps nobody else from it.
+//! Signs what members ask for, and tells them what was revoked. One that cannot be answered keeps nobody else from it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use etcd_operator_shared::{
     api::{
         EtcdMember,
         cluster::Encrypted,
-        member::{ClientCertificates, Issued, PeerCertificate},
+        member::{ClientCertificates, Issued, PeerCertificate, RevocationList},
     },
     certificates::ROOT,
     names,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
+use serde_json::{Value, json};
 use tracing::info;
 
 use crate::{
@@ -22,8 +23,9 @@ use crate::{
         context::Context,
         decide::{
             Care,
-            certificates::{Answer, Key},
+            certificates::{Answer, Due, Key},
         },
+        facts::Facts,
     },
     pki::{Leaf, Pair, PkiError, PublicKey, Side, Usage},
 };
@@ -35,30 +37,66 @@ pub type Answers = BTreeMap<u32, Answered>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
     pub uid: String,
-    pub issued: Issued,
+    /// To be merged into what it was told of certificates before.
+    pub certificates: Value,
 }
 
 /// Signs for all that wait.
-pub async fn answer(ctx: &Context, plan: &Blueprint<'_>, care: &Care) -> (Answers, Vec<Failed>) {
+pub async fn answer(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, care: &Care) -> (Answers, Vec<Failed>) {
     let (mut answers, mut failed) = (Answers::new(), vec![]);
-    let due = &care.certificates.answers;
-    if due.is_empty() {
+    let Due { answers: due, lists, nonsense: _ } = &care.certificates;
+    if due.is_empty() && lists.is_empty() {
         return (answers, failed);
     }
-    let pair = match ctx.authorities.of(&ctx.api, &plan.life()).await {
+    let namespace = plan.cluster.namespace().unwrap_or_default();
+    let pair = match whole(ctx, &plan.life(), &namespace, facts).await {
         Ok(Some(pair)) => pair,
         // Gone within this moment: the next turn finds that out.
         Ok(None) => return (answers, failed),
         Err(error) => return (answers, vec![error]),
     };
+    match revoked(&pair, Timestamp::now()) {
+        Ok(list) => {
+            let told = |uid: &String| Answered { uid: uid.clone(), certificates: json!({"client": {"revoked": list}}) };
+            answers.extend(lists.iter().map(|(ordinal, uid)| (*ordinal, told(uid))));
+        }
+        Err(error) => failed.push(unable("the list of revoked certificates", &error)),
+    }
     for one in due {
         match answer_one(ctx, plan, &pair, one).await {
-            Ok(Some(issued)) => drop(answers.insert(one.ordinal, Answered { uid: one.uid.clone(), issued })),
+            Ok(Some(issued)) => {
+                let answered = Answered { uid: one.uid.clone(), certificates: json!(issued) };
+                drop(answers.insert(one.ordinal, answered));
+            }
             Ok(None) => {}
             Err(error) => failed.push(error),
         }
     }
     (answers, failed)
+}
+
+/// A cluster's authorities. Where their Secret is a copy of before, they take what has been revoked since from the
+/// members first: no member is told less than it knows.
+pub async fn whole(ctx: &Context, life: &str, namespace: &str, facts: &Facts) -> Result<Option<Arc<Pair>>, Failed> {
+    let Some(pair) = ctx.authorities.of(&ctx.api, life).await? else { return Ok(None) };
+    let Some((number, member)) = facts.latest_revoked().filter(|(number, _)| *number > pair.revoked.number) else {
+        return Ok(Some(pair));
+    };
+    let there = ctx.api.get::<EtcdMember>(namespace, member).await?.and_then(|there| there.spec.certificates);
+    match there.and_then(|issued| issued.client?.revoked) {
+        Some(told) if told.number >= number => ctx.authorities.catch_up(&ctx.api, life, told.number, &told.list).await,
+        // The cache is behind: what is told in this turn is not older than that.
+        Some(_) | None => Ok(Some(pair)),
+    }
+}
+
+fn revoked(pair: &Pair, now: Timestamp) -> Result<RevocationList, PkiError> {
+    let list = pair.client.sign_list(&pair.revoked, now)?;
+    Ok(RevocationList { number: pair.revoked.number, list })
+}
+
+fn unable(what: &str, error: &PkiError) -> Failed {
+    Failed { attempt: format!("sign {what}"), cause: Cause::Unavailable(error.to_string()) }
 }
 
 async fn answer_one(ctx: &Context, plan: &Blueprint<'_>, pair: &Pair, due: &Answer) -> Result<Option<Issued>, Failed> {
@@ -71,11 +109,7 @@ async fn answer_one(ctx: &Context, plan: &Blueprint<'_>, pair: &Pair, due: &Answ
         },
     };
     let issued = issue(plan, pair, &member, due, &key, Timestamp::now());
-    let unable = |error: PkiError| Failed {
-        attempt: format!("sign certificates for {member}"),
-        cause: Cause::Unavailable(error.to_string()),
-    };
-    let issued = issued.map_err(unable)?;
+    let issued = issued.map_err(|error| unable(&format!("certificates for {member}"), &error))?;
     info!(namespace = plan.cluster.namespace(), member, key = issued.key, "certificates signed");
     Ok(Some(issued))
 }
@@ -115,7 +149,8 @@ fn issue(
     }
     if with_clients {
         let (server, root) = (sign(Side::Client, both(&names.server))?, sign(Side::Client, root)?);
-        issued.client = Some(ClientCertificates { server, root, trust: trust(Side::Client) });
+        let revoked = Some(revoked(pair, now)?);
+        issued.client = Some(ClientCertificates { server, root, trust: trust(Side::Client), revoked });
     }
     Ok(issued)
 }
@@ -148,6 +183,7 @@ mod tests {
             let kept = Certificates::of(Some(&issued), None).unwrap().answered.unwrap();
             assert_eq!((&*kept.key, &*kept.names), (key.digest().as_str(), names.print(1).as_str()));
             assert_eq!(kept.client, client.then(|| print::of(pair.client.certificate())));
+            assert_eq!(kept.revoked, client.then_some(1), "none lets clients in without a list of who is revoked");
             let chains = [issued.peer.map(|peer| peer.chain), issued.client.map(|client| client.root)];
             assert!(chains.iter().flatten().all(|chain| PublicKey::certified(chain).as_ref() == Ok(&key)));
         }

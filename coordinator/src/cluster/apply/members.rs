@@ -37,7 +37,7 @@ pub async fn all(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, care: &Care
     let there = facts.slots.iter().filter(|(_, slot)| slot.member.is_some()).map(|(ordinal, _)| *ordinal);
     let mut all: BTreeSet<u32> = there.chain(0..care.members).collect();
     all.retain(|ordinal| care.departed.iter().all(|departed| departed.ordinal != *ordinal));
-    let (answers, mut failed) = answer(ctx, plan, care).await;
+    let (answers, mut failed) = answer(ctx, plan, facts, care).await;
     let one = async |ordinal: u32| {
         let member = match facts.slot(ordinal).member {
             Some(member) => member,
@@ -53,10 +53,10 @@ pub async fn all(ctx: &Context, plan: &Blueprint<'_>, facts: &Facts, care: &Care
 /// Tells one member what is wanted, if nobody else has told it anything since it was read.
 async fn tell(ctx: &Context, plan: &Blueprint<'_>, member: &Member, answer: Option<&Answered>) -> Result<(), Failed> {
     let mut patch = member::update(plan, member).unwrap_or_else(|| json!({}));
-    if let Some(Answered { uid, issued }) = answer {
+    if let Some(Answered { uid, certificates }) = answer {
         // The request of another EtcdMember of this name is none of its own.
         patch["metadata"]["uid"] = json!(uid);
-        patch["spec"]["certificates"] = json!(issued);
+        patch["spec"]["certificates"] = certificates.clone();
     }
     if patch == json!({}) {
         return Ok(());

@@ -7,7 +7,7 @@
 //! the same. What rests on what is said by [`Trust`].
 
 mod backups;
-mod certificates;
+pub mod certificates;
 pub mod members;
 mod objects;
 mod pods;

@@ -108,7 +108,7 @@ pub async fn release(ctx: &Context, plan: &Blueprint<'_>, version: &Version) -> 
     let only = Preconditions { uid, resource_version: resource };
     ctx.api.release::<StatefulSet>(&namespace, &name, only).await?;
     info!(%namespace, %name, "StatefulSet deleted, its pods are left: it is made again with larger claims");
-    ctx.events.note(plan.cluster, Note::released(&name, &plan.cluster.spec.storage.size));
+    ctx.events.note(plan.cluster, Note::released(&name, &plan.wanted.storage.size));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use etcd_operator_shared::{
     api::{
         EtcdMember, EtcdMemberSpec,
         cluster::Restored,
-        member::{ToldBackups, ToldOptions, ToldReload, ToldRestore},
+        member::{ToldAuth, ToldBackups, ToldOptions, ToldReload, ToldRestore},
     },
     backup, names,
 };
@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 
 use super::{Blueprint, owner};
 use crate::cluster::{
-    decide::step::{Reload, Turn},
+    decide::{
+        auth::Wish,
+        step::{Reload, Turn},
+    },
     facts::{Member, member::Marks},
 };
 
@@ -39,6 +42,10 @@ pub fn member(plan: &Blueprint<'_>, ordinal: u32) -> EtcdMember {
         held: plan.desired.held.contains(&ordinal),
         downgrade: plan.desired.downgrade.map(|told| told.to_string()),
         certificates: None,
+        auth: match &plan.desired.auth {
+            Wish::Told(told) => Some(told.clone()),
+            Wish::Unknown | Wish::Left => None,
+        },
         // Its pod is made with the newest.
         options: None,
         reload: None,
@@ -88,6 +95,11 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     if restore.is_some() && restore != have.restore {
         spec.insert("restore", json!(restore));
     }
+    match &desired.auth {
+        Wish::Told(told) if have.auth.as_ref() != Some(told) => drop(spec.insert("auth", users(told))),
+        Wish::Left if have.auth.is_some() => drop(spec.insert("auth", Value::Null)),
+        Wish::Told(_) | Wish::Left | Wish::Unknown => {}
+    }
     let downgrade = desired.downgrade.map(|told| told.to_string());
     if downgrade.is_some() && downgrade != have.downgrade {
         spec.insert("downgrade", json!(downgrade));
@@ -100,6 +112,11 @@ pub fn update(plan: &Blueprint<'_>, member: &Member) -> Option<Value> {
     let parts = [("metadata", metadata), ("spec", spec)];
     parts.into_iter().filter(|(_, part)| !part.is_empty()).for_each(|(name, part)| patch[name] = json!(part));
     Some(patch)
+}
+
+/// In a merge, what is left out stays.
+fn users(ToldAuth { enabled, users }: &ToldAuth) -> Value {
+    json!({"enabled": enabled, "users": (!users.is_empty()).then_some(users)})
 }
 
 /// The merge patch that tells a member's pod its options, if nobody has told the member anything since it was read.
@@ -141,9 +158,9 @@ fn backups_anew(plan: &Blueprint<'_>, have: &EtcdMemberSpec) -> Option<Value> {
 
 /// What a founder of a cluster that is restored begins with.
 fn restore(plan: &Blueprint<'_>, member: &str) -> Option<ToldRestore> {
-    let Restored { by: _, digest, size, revision: _ } = plan.incarnation.restored.clone()?;
+    let Restored { by: _, digest, size, revision: _, bump, seed: _ } = plan.incarnation.restored.clone()?;
     let founder = plan.incarnation.initial_members.iter().any(|name| name == member);
-    founder.then(|| ToldRestore { digest, size, from: plan.desired.serves.clone() })
+    founder.then(|| ToldRestore { digest, size, from: plan.desired.serves.clone(), bump })
 }
 
 /// Whom the agents are to speak as: told with the addresses, so that it costs the birth of a cluster no write of its

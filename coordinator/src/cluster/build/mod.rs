@@ -140,9 +140,7 @@ impl Blueprint<'_> {
 
     /// The options of etcd as they come into force.
     fn options(&self) -> Options<'_> {
-        let chosen = self.incarnation.quota_backend.clone();
-        let chosen = chosen.unwrap_or_else(|| quota::text(quota::of(self.wanted.storage)));
-        Options::of(&self.cluster.spec.etcd, chosen)
+        Options::of(&self.cluster.spec.etcd, quota::in_force(self.cluster, Some(self.incarnation)))
     }
 
     fn authority(&self) -> Option<ConfigMap> {

@@ -18,16 +18,11 @@ pub struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// `quota`: what is chosen where the user names none.
+    /// `quota`: what is in force, whatever is named.
     pub fn of(options: &'a EtcdOptions, quota: String) -> Self {
-        let EtcdOptions { quota_backend, auto_compaction, heartbeat_interval, election_timeout, extra_args } = options;
-        Self {
-            quota_backend: quota_backend.as_ref().map_or(quota, |named| named.0.clone()),
-            auto_compaction,
-            heartbeat_interval,
-            election_timeout,
-            extra_args,
-        }
+        let EtcdOptions { quota_backend: _, auto_compaction, heartbeat_interval, election_timeout, extra_args } =
+            options;
+        Self { quota_backend: quota, auto_compaction, heartbeat_interval, election_timeout, extra_args }
     }
 
     /// Those that are not what an agent takes by itself, as JSON with sorted names. It stands in every template, and
@@ -59,7 +54,8 @@ mod tests {
 
     fn said(options: Value) -> String {
         let options: EtcdOptions = serde_json::from_value(options).unwrap();
-        Options::of(&options, "256Mi".into()).said()
+        let quota = options.quota_backend.as_ref().map_or("256Mi", |named| &named.0).to_owned();
+        Options::of(&options, quota).said()
     }
 
     #[test]
@@ -78,7 +74,7 @@ mod tests {
             json!({"quotaBackend": "2Gi", "heartbeatInterval": "50ms", "extraArgs": {"max-txn-ops": "256"}}),
         ] {
             let wanted: EtcdOptions = serde_json::from_value(wanted).unwrap();
-            let read: EtcdOptions = serde_json::from_str(&Options::of(&wanted, String::new()).said()).unwrap();
+            let read: EtcdOptions = serde_json::from_str(&Options::of(&wanted, "2Gi".into()).said()).unwrap();
             assert_eq!(read, wanted);
         }
     }

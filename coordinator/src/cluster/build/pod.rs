@@ -103,7 +103,7 @@ pub(super) fn mounts() -> Vec<VolumeMount> {
     vec![mount(names::VOLUME_DATA, names::VOLUME_DIR), mount(VOLUME_AGENT, names::AGENT_DIR)]
 }
 
-fn mount(name: &str, path: &str) -> VolumeMount {
+pub(super) fn mount(name: &str, path: &str) -> VolumeMount {
     VolumeMount { name: name.into(), mount_path: path.into(), ..VolumeMount::default() }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!   its agent asks (status, a request) ── in the very pod that is there, of our StatefulSet ──▶ Answer, once a key
 //!   the key is answered, with other names or authorities than are wanted now               ──▶ Answer again, for the same key
+//!   certificates were revoked that a member was not told of                                ──▶ it is told the list, and nothing else
 //!   the request is nonsense                                                                ──▶ said, and nobody else waits
 //!   the authorities are gone, or others than the members believe                           ──▶ nobody is answered: a person acts
 //! ```
@@ -36,6 +37,8 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Due {
     pub answers: Vec<Answer>,
+    /// UIDs of the EtcdMembers that are told the list of revoked certificates, by ordinal.
+    pub lists: BTreeMap<u32, String>,
     /// What is wrong with what members ask for, by ordinal.
     pub nonsense: BTreeMap<u32, Unsuitable>,
 }
@@ -131,19 +134,37 @@ enum Standing {
 pub fn asks(cluster: &EtcdCluster, encryption: &Encryption, incarnation: &Incarnation, facts: &Facts) -> bool {
     let waits =
         |slot: &Slot| matches!(standing(cluster, encryption, incarnation, slot, facts), Some((Standing::Waits(_), _)));
-    facts.slots.values().any(waits)
+    facts.slots.values().any(|slot| waits(slot) || lacks_list(slot, incarnation, facts.revoked))
+}
+
+/// Whether a member is to be told the list of revoked certificates: it knows of none, or not of this one.
+fn lacks_list(slot: &Slot, incarnation: &Incarnation, number: Option<i64>) -> bool {
+    let Some(Certificates { answered: Some(answered), .. }) =
+        slot.member.as_ref().and_then(|member| member.certificates.as_deref())
+    else {
+        return false;
+    };
+    let lets_in = incarnation.encrypted.client && incarnation.members_created && answered.client.is_some();
+    lets_in && answered.revoked.is_none_or(|told| number.is_some_and(|number| told < number))
 }
 
 /// What is due of a cluster that has begun.
 #[must_use]
 pub fn due(cluster: &EtcdCluster, encryption: &Encryption, incarnation: &Incarnation, facts: &Facts) -> Due {
     let mut due = Due::default();
-    let held = matches!(facts.authorities, Some(Known::Held(_))) && unvouched(cluster, incarnation, facts).is_none();
+    let list = match &facts.authorities {
+        Some(Known::Held(held)) if unvouched(cluster, incarnation, facts).is_none() => Some(held.revoked),
+        Some(Known::Held(_) | Known::Missing) | None => None,
+    };
+    let held = list.is_some();
+    let uid = |slot: &Slot| slot.member.as_ref().and_then(|member| member.version.uid.clone()).unwrap_or_default();
     for (ordinal, slot) in &facts.slots {
+        if held && lacks_list(slot, incarnation, list) {
+            due.lists.insert(*ordinal, uid(slot));
+        }
         match standing(cluster, encryption, incarnation, slot, facts) {
             Some((Standing::Waits(key), names)) if held => {
-                let uid = slot.member.as_ref().and_then(|member| member.version.uid.clone()).unwrap_or_default();
-                due.answers.push(Answer { ordinal: *ordinal, uid, key, names });
+                due.answers.push(Answer { ordinal: *ordinal, uid: uid(slot), key, names });
             }
             Some((Standing::Nonsense(why), _)) => drop(due.nonsense.insert(*ordinal, why)),
             Some((Standing::Waits(_) | Standing::Rests, _)) | None => {}
@@ -206,7 +227,7 @@ fn is_other(held: &Held, facts: &Facts) -> bool {
 
 /// Whether an answer has all that is encrypted, the names that are wanted now, and is of the authorities of now.
 fn fits(answered: &Answered, encrypted: Encrypted, names: &Names, authorities: Signing<'_>) -> bool {
-    let Answered { key: _, names: have, digest: _, pools: _, peer, client } = answered;
+    let Answered { key: _, names: have, digest: _, pools: _, peer, client, revoked: _ } = answered;
     let believes = authorities.held.is_none_or(|held| held.trust.are_told(*peer, *client) == (true, true));
     let whole = (peer.is_some(), client.is_some()) == (encrypted.peer, encrypted.client);
     whole && **have == *names.print(authorities.generation) && believes

@@ -1,4 +1,4 @@
-//! Volumes that grow, because `spec.storage.size` was raised.
+//! Volumes that grow, because `spec.storage.size` was raised, or keys need room ([`super::space`]).
 //!
 //! ```text
 //!   the StatefulSet's claims are smaller than wanted
@@ -11,7 +11,7 @@
 //! Decided on live reads, and each write names UID and version, so that a crash anywhere is made good by deciding again.
 //! A class that cannot grow refuses the first of these, in its own words, and nothing has been changed by then.
 
-use etcd_operator_shared::{names, quantity};
+use etcd_operator_shared::{names, quantity, validate::Volume};
 
 use crate::cluster::{
     decide::step::Waiting,
@@ -42,7 +42,7 @@ pub struct Request {
     pub version: Option<String>,
     /// In bytes.
     pub from: u64,
-    /// As the spec writes it.
+    /// As it is wanted, such as `8Gi`.
     pub to: String,
 }
 
@@ -63,12 +63,12 @@ impl Growth {
     }
 }
 
-/// What is due next. `wanted`: bytes and text of `spec.storage.size`; `settled`: nothing else is under way.
+/// What is due next. `settled`: nothing else is under way.
 #[must_use]
-pub fn next(wanted: (u64, &str), settled: bool, facts: &Facts) -> Growth {
-    let (bytes, text) = wanted;
+pub fn next(wanted: &Volume, settled: bool, facts: &Facts) -> Growth {
+    let Volume { bytes, size: text, limits: _ } = wanted;
     let Some(set) = &facts.set else { return Growth::None };
-    if set.deleting || quantity::bytes(&set.storage.size).is_ok_and(|made| made >= bytes) {
+    if set.deleting || quantity::bytes(&set.storage.size).is_ok_and(|made| made >= *bytes) {
         return Growth::None;
     }
     if facts.source == Source::Cache {
@@ -98,18 +98,18 @@ pub fn released(facts: &Facts) -> Waiting {
     words(format!("{} is made again, its pods run on", set_name(facts)))
 }
 
-fn request(claim: &Claim, (bytes, text): (u64, &str)) -> Option<Request> {
-    let size = claim.size.as_ref().filter(|size| size.requested < bytes)?;
+fn request(claim: &Claim, wanted: &Volume) -> Option<Request> {
+    let size = claim.size.as_ref().filter(|size| size.requested < wanted.bytes)?;
     let (name, uid) = (claim.name.clone(), claim.uid.clone());
-    Some(Request { name, uid, version: size.version.clone(), from: size.requested, to: text.to_owned() })
+    Some(Request { name, uid, version: size.version.clone(), from: size.requested, to: wanted.size.clone() })
 }
 
 /// The sentence of a volume that has not grown yet.
-fn growing_still(claim: &Claim, (bytes, text): (u64, &str)) -> Option<String> {
+fn growing_still(claim: &Claim, wanted: &Volume) -> Option<String> {
     let size = claim.size.as_ref()?;
-    let capacity = size.capacity.filter(|capacity| *capacity < bytes)?;
+    let capacity = size.capacity.filter(|capacity| *capacity < wanted.bytes)?;
     let said = size.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
-    Some(format!("{} grows from {} to {text}{said}", claim.name, quantity::text(capacity)))
+    Some(format!("{} grows from {} to {}{said}", claim.name, quantity::text(capacity), wanted.size))
 }
 
 fn waiting(message: String) -> Growth {

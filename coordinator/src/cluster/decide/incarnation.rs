@@ -14,7 +14,7 @@
 use etcd_operator_shared::{
     api::{
         EtcdCluster, Word,
-        cluster::{Encrypted, End, Incarnation},
+        cluster::{Encrypted, End, Incarnation, Restored},
     },
     backup, names, quota,
     validate::{Encryption, Wanted},
@@ -32,6 +32,7 @@ use crate::{
             Facts, Source,
             archive::Restore,
             ground::{Class, FoundSet, FoundVolumeClaim, Ground},
+            proof,
         },
     },
     ownership::Owner,
@@ -113,10 +114,7 @@ fn begins(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
         return Stage::Begins(first);
     };
     match &facts.restore {
-        Some(Restore { found: Some(found), .. }) => {
-            let token = backup::token(&first.token, &found.digest);
-            Stage::Begins(Incarnation { token, restored: Some(found.clone()), ..first })
-        }
+        Some(Restore { found: Some(found), .. }) => Stage::Begins(with_data(first, found)),
         Some(Restore { trouble: Some((_, words)), .. }) => {
             Stage::Refused(Refusal::RestoreFailed { restore: named.clone(), words: words.clone() })
         }
@@ -133,10 +131,20 @@ fn begins(cluster: &EtcdCluster, wanted: &Wanted, facts: &Facts) -> Stage {
     }
 }
 
+/// A life that begins with data: its token says so too.
+fn with_data(life: Incarnation, data: &Restored) -> Incarnation {
+    let token = backup::token(&life.token, &data.digest);
+    Incarnation { token, restored: Some(data.clone()), ..life }
+}
+
 /// Where the founders of this life fetch what they begin with, while somebody serves it.
 #[must_use]
 pub fn serves(incarnation: &Incarnation, facts: &Facts) -> Option<String> {
     let restored = incarnation.restored.as_ref()?;
+    if let Some(seed) = &restored.seed {
+        let ordinal = names::ordinal(&facts.cluster, seed)?;
+        return facts.addresses().get(&ordinal).map(|address| proof::at(address));
+    }
     let restore = facts.restore.as_ref().filter(|restore| restore.name == restored.by);
     // Other bytes would be refused by their digest; nobody is sent to them.
     restore.filter(|one| one.found.as_ref().is_some_and(|found| found.digest == restored.digest))?.from.clone()
@@ -168,17 +176,17 @@ pub fn leftover(end: End, facts: &Facts) -> Option<Waiting> {
     let members = facts.slots.values().any(|slot| slot.member.is_some());
     let over = "the incarnation is over: waiting for";
     match end {
-        End::Stopped | End::Abandoned if !pods.is_empty() => {
+        End::Stopped | End::Abandoned | End::Replaced if !pods.is_empty() => {
             Some(Waiting::new("Stopping", format!("{over} {} to go", pods.join(", "))))
         }
-        End::Stopped | End::Abandoned if facts.replicas() > 0 => {
+        End::Stopped | End::Abandoned | End::Replaced if facts.replicas() > 0 => {
             Some(Waiting::new("Stopping", format!("{over} the StatefulSet to have no replicas")))
         }
         End::Stopped if !claims.is_empty() => {
             Some(Waiting::new("VolumeLeaving", format!("{over} {} to be deleted", claims.join(", "))))
         }
         End::Stopped if members => Some(Waiting::new("MemberLeaving", format!("{over} its EtcdMembers to be deleted"))),
-        End::Stopped | End::Abandoned => None,
+        End::Stopped | End::Abandoned | End::Replaced => None,
     }
 }
 
@@ -220,21 +228,25 @@ pub fn founders(incarnation: &Incarnation) -> u32 {
 /// The first incarnation of a cluster.
 #[must_use]
 pub fn first(cluster: &EtcdCluster, wanted: &Wanted) -> Incarnation {
-    incarnation(cluster, wanted, 1)
+    incarnation(cluster, wanted, 1, UNSAID)
 }
 
 /// The incarnation after one that has ended: another number, hence another token, hence other IDs.
 #[must_use]
 pub fn next(cluster: &EtcdCluster, wanted: &Wanted, ended: &Incarnation) -> Incarnation {
-    incarnation(cluster, wanted, ended.number + 1)
+    let next = incarnation(cluster, wanted, ended.number + 1, ended.encrypted);
+    match &ended.next {
+        Some(data) => with_data(next, data),
+        None => next,
+    }
 }
 
-/// What is encrypted in a life that begins.
-fn encrypted(encryption: &Encryption) -> Encrypted {
-    Encrypted { peer: encryption.peer.unwrap_or(UNSAID.peer), client: encryption.client.unwrap_or(UNSAID.client) }
+/// What is encrypted in a life that begins: as the spec says, else as `before`, which clients know.
+fn encrypted(encryption: &Encryption, before: Encrypted) -> Encrypted {
+    Encrypted { peer: encryption.peer.unwrap_or(before.peer), client: encryption.client.unwrap_or(before.client) }
 }
 
-fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64) -> Incarnation {
+fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64, before: Encrypted) -> Incarnation {
     let name = cluster.name_any();
     let namespace = cluster.namespace().unwrap_or_default();
     let Owner { uid, life } = Owner::of(cluster);
@@ -246,9 +258,10 @@ fn incarnation(cluster: &EtcdCluster, wanted: &Wanted, number: i64) -> Incarnati
         restored: None,
         has_store: true,
         members_created: false,
-        quota_backend: Some(quota::text(quota::of(wanted.storage))),
-        encrypted: encrypted(&wanted.encryption),
+        quota_backend: Some(quota::text(quota::of(wanted.storage.bytes))),
+        encrypted: encrypted(&wanted.encryption, before),
         ended: None,
+        next: None,
     }
 }
 

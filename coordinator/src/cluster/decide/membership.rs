@@ -23,6 +23,7 @@ use etcd_operator_shared::{
     version::Downgrade,
 };
 
+use super::auth::Wish;
 use crate::cluster::facts::{Facts, Member, Readiness, Slot};
 
 /// What all members are to be told of what is wanted: the part of their spec that changes.
@@ -38,6 +39,8 @@ pub struct Desired {
     pub downgrade: Option<Downgrade>,
     /// Where the founders of a cluster that is restored fetch what they begin with; `None`: nothing new.
     pub serves: Option<String>,
+    /// What of etcd's users.
+    pub auth: Wish,
 }
 
 /// The membership as known.

@@ -12,6 +12,7 @@
 pub mod addresses;
 pub mod adoption;
 pub mod agents;
+pub mod auth;
 pub mod backups;
 pub mod certificates;
 pub mod cleanup;
@@ -28,6 +29,7 @@ pub mod reload;
 pub mod replicas;
 pub mod rollout;
 pub mod rotation;
+pub mod space;
 pub mod step;
 pub mod target;
 pub mod trial;
@@ -58,6 +60,7 @@ use membership::{Desired, Membership};
 use pause::Paused;
 use refusal::Refusal;
 use rotation::Rotation;
+use space::Room;
 use step::{Step, Waiting};
 use target::Target;
 use versions::Course;
@@ -95,6 +98,8 @@ pub struct Care {
     pub volumes: Vec<Change>,
     /// What is due so that they grow.
     pub growth: Growth,
+    /// What is due so that keys find room; `wanted` says the same of volumes.
+    pub room: Room,
     /// Trials that nobody needs any more.
     pub trials: Vec<Trial>,
     /// Which members get certificates.
@@ -140,7 +145,7 @@ fn awake(cluster: &EtcdCluster, facts: &Facts, waited: Waited) -> Decision {
         Stage::Refused(refusal) => untouched(Step::Nothing, Some(refusal)),
         Stage::Waits(waiting) => untouched(Step::Wait(waiting), None),
         Stage::Unknown(look) => untouched(Step::Look(look), None),
-        Stage::Begins(incarnation) => untouched(Step::Begin(incarnation), None),
+        Stage::Begins(incarnation) => untouched(Step::Begin(Box::new(incarnation)), None),
         Stage::Present(incarnation) => Decision::cared_for(cluster, wanted, incarnation, facts, waited),
     }
 }
@@ -166,7 +171,7 @@ impl Decision {
         waited: Waited,
     ) -> Self {
         let named = &cluster.spec.hold;
-        let target = match Target::of(cluster, &wanted, &incarnation) {
+        let target = match Target::of(cluster, &wanted, &incarnation, facts.restore.as_ref()) {
             Target::Run(size) => Target::Run(hold::size(size, named, facts)),
             target @ (Target::Stop | Target::End(_) | Target::Rest) => target,
         };
@@ -219,15 +224,26 @@ impl Decision {
             (Target::Run(_) | Target::Stop | Target::End(_) | Target::Rest, step) => step,
         };
         let growth = match target {
-            Target::Run(_) | Target::Stop => {
-                growth::next((wanted.storage, &cluster.spec.storage.size), step == Step::Nothing, facts)
-            }
+            Target::Run(_) | Target::Stop => growth::next(&wanted.storage, step == Step::Nothing, facts),
             Target::End(_) | Target::Rest => Growth::None,
+        };
+        let rests = whole && step == Step::Nothing && growth == Growth::None;
+        let room = match space::View::of(&wanted, size, facts) {
+            Some(view) if rests && course.roll.is_none() && hold.held.is_empty() => space::next(view),
+            Some(_) | None => Room::Enough,
+        };
+        let (wanted, growth) = match room.volume(&wanted.storage) {
+            Some(larger) => {
+                let growth = growth::next(&larger, true, facts);
+                (Wanted { storage: larger, ..wanted }, growth)
+            }
+            None => (wanted, growth),
         };
         let step = match step {
             Step::Nothing => {
                 let kept = || hold::stays(wanted.size, size).filter(|_| target.runs());
-                growth.waiting(facts).or_else(kept).map_or(Step::Nothing, Step::Wait)
+                let grows = growth.waiting(facts).or_else(|| room.waiting());
+                grows.or_else(kept).map_or(Step::Nothing, Step::Wait)
             }
             step => step,
         };
@@ -244,7 +260,8 @@ impl Decision {
         let again = forms.into_iter().chain(course.again()).chain(rotation.again).min();
         let refusal = refusal::objection(cluster, &wanted, &incarnation, facts)
             .or_else(|| course.refusal())
-            .or_else(|| hold.objection.clone().map(Refusal::HoldRefused));
+            .or_else(|| hold.objection.clone().map(Refusal::HoldRefused))
+            .or_else(|| room.refusal());
         let retention = cluster.spec.storage.retention.clone();
         let is_cleared = incarnation.end() == Some(End::Stopped);
         let care = Care {
@@ -261,6 +278,7 @@ impl Decision {
                 volumes::ownership(retention.when_deleted, adoption::note(cluster, &incarnation), facts)
             },
             growth,
+            room,
             trials: trial::over(facts),
             certificates: match forms {
                 // They ride together.
@@ -271,8 +289,13 @@ impl Decision {
             backups: backups::due(cluster, facts),
             course,
             members: members(target, &step, size, facts),
+            desired: Desired {
+                held: hold.held,
+                serves: incarnation::serves(&incarnation, facts),
+                auth: auth::wish(&wanted.encryption, &incarnation, facts),
+                ..desired
+            },
             wanted,
-            desired: Desired { held: hold.held, serves: incarnation::serves(&incarnation, facts), ..desired },
             incarnation,
             target,
         };

@@ -12,6 +12,7 @@ use crate::cluster::{
         Care, Decision,
         growth::Growth,
         membership::Desired,
+        space::Room,
         step::{Look, Step, Waiting},
     },
     facts::Facts,
@@ -57,6 +58,7 @@ fn resting(care: Care, facts: &Facts) -> Care {
         departed: vec![],
         volumes: vec![],
         growth: Growth::None,
+        room: Room::Enough,
         trials: vec![],
         members: facts.replicas(),
         ..care

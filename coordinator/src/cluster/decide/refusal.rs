@@ -4,6 +4,7 @@ use etcd_operator_shared::{
     api::{
         EtcdCluster,
         cluster::{Encrypted, Incarnation},
+        member::Notice,
     },
     names::LABEL_CLUSTER_UID,
     quantity,
@@ -15,9 +16,12 @@ use thiserror::Error;
 use crate::{
     cluster::{
         decide::{
+            auth,
             certificates::{self, Unvouched},
             installation::Rivals,
-            places, trial,
+            places,
+            space::Exhausted,
+            trial,
             versions::Barred,
         },
         facts::{Facts, rehearsal::Answer},
@@ -84,12 +88,22 @@ pub enum Refusal {
     #[error("volumes cannot shrink from {have} to {want}: set spec.storage.size to {have} or more")]
     ShrinkUnsupported { have: String, want: String },
     #[error("{0}")]
+    SpaceExhausted(Exhausted),
+    #[error("{0}")]
     VersionRefused(Barred),
     #[error(
         "spec.security.{traffic}.mode cannot be changed once the cluster exists: its traffic {} and stays so; set the mode back, or \
          leave it out", if *.encrypted { "is encrypted" } else { "is plain" }
     )]
     SecurityFixed { traffic: &'static str, encrypted: bool },
+    #[error(
+        "spec.security.auth: the cluster's traffic with clients is plain, so that nobody can be told from another: leave it out"
+    )]
+    AuthNeedsEncryption,
+    #[error(
+        "there are more EtcdUsers than the members can be told of: what was told last stands, until there are fewer"
+    )]
+    TooManyUsers,
     #[error("{0}")]
     Unvouched(Unvouched),
     #[error("the data of EtcdRestore {restore}, which the cluster is to begin with, cannot be had: {words}")]
@@ -97,7 +111,7 @@ pub enum Refusal {
 }
 
 /// All reasons.
-pub const REASONS: [&str; 21] = [
+pub const REASONS: [&str; 24] = [
     "InvalidSpec",
     "StorageClassNotFound",
     "StaleVolume",
@@ -113,8 +127,11 @@ pub const REASONS: [&str; 21] = [
     "OtherOperator",
     "HoldRefused",
     "ShrinkUnsupported",
+    "SpaceExhausted",
     "VersionRefused",
     "SecurityFixed",
+    "AuthNeedsEncryption",
+    "TooManyUsers",
     "AuthorityLost",
     "AuthorityExchanged",
     "AuthorityExpired",
@@ -141,8 +158,11 @@ impl Refusal {
             | Self::OtherOperator(_)
             | Self::HoldRefused(_)
             | Self::ShrinkUnsupported { .. }
+            | Self::SpaceExhausted(_)
             | Self::VersionRefused(_)
             | Self::SecurityFixed { .. }
+            | Self::AuthNeedsEncryption
+            | Self::TooManyUsers
             | Self::Unvouched(_)
             | Self::RestoreFailed { .. } => false,
         }
@@ -167,8 +187,11 @@ impl Refusal {
             Self::OtherOperator(_) => "OtherOperator",
             Self::HoldRefused(_) => "HoldRefused",
             Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
+            Self::SpaceExhausted(_) => Notice::SPACE_EXHAUSTED,
             Self::VersionRefused(_) => "VersionRefused",
             Self::SecurityFixed { .. } => "SecurityFixed",
+            Self::AuthNeedsEncryption => "AuthNeedsEncryption",
+            Self::TooManyUsers => "TooManyUsers",
             Self::Unvouched(why) => why.reason(),
             Self::RestoreFailed { .. } => "RestoreFailed",
         }
@@ -204,6 +227,12 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     if let Some(fixed) = fixed(&wanted.encryption, incarnation, asked) {
         return Some(fixed);
     }
+    if wanted.encryption.auth == Some(true) && !incarnation.encrypted.client {
+        return Some(Refusal::AuthNeedsEncryption);
+    }
+    if auth::is_crowded(&wanted.encryption, facts) {
+        return Some(Refusal::TooManyUsers);
+    }
     if let Some(claim) = places::foreign(facts) {
         return Some(Refusal::StaleVolume { claim: claim.to_owned(), uid: cluster.uid().unwrap_or_default() });
     }
@@ -221,7 +250,7 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
         return Some(Refusal::OptionsRefused { member, words: words.unwrap_or_default() });
     }
     let made = &facts.set.as_ref()?.storage.size;
-    let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage);
+    let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage.bytes);
     let want = &cluster.spec.storage.size;
     shrunk.then(|| Refusal::ShrinkUnsupported { have: made.clone(), want: want.clone() })
 }

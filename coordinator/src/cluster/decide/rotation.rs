@@ -117,7 +117,7 @@ fn issuing(
     if !behind.is_empty() {
         return Rotation::waits(format!("until it has certificates of the new ones: {}", behind.join(", ")));
     }
-    let Some(users) = &facts.users else { return Rotation::waits("until the EtcdUsers are known".to_owned()) };
+    let Some(users) = &facts.certified else { return Rotation::waits("until the EtcdUsers are known".to_owned()) };
     let urgent = is_urgent(encryption, change);
     // One that only a person can help keeps no key in use that is in wrong hands.
     let late: Vec<&str> = users

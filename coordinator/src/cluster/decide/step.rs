@@ -19,7 +19,7 @@ pub enum Step {
     /// This must be known before anything can be decided.
     Look(Look),
     /// This incarnation is written into the status, before anything of it exists.
-    Begin(Incarnation),
+    Begin(Box<Incarnation>),
     /// The EtcdMembers of the founders are made, and then it is latched that they were: one made later never
     /// bootstraps.
     MakeMembers,

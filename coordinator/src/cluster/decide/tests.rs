@@ -148,6 +148,7 @@ pub fn begun(founders: u32) -> Incarnation {
         has_store: false,
         members_created: true,
         ended: None,
+        next: None,
         quota_backend: None,
         encrypted: Default::default(),
     }

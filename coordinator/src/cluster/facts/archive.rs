@@ -21,7 +21,7 @@ pub struct Backup {
     pub deleting: bool,
 }
 
-/// The EtcdRestore that a cluster names.
+/// The EtcdRestore that a cluster names, began with, or makes room for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restore {
     pub name: String,
@@ -31,6 +31,19 @@ pub struct Restore {
     pub from: Option<String>,
     /// Why they cannot be had: reason and sentence.
     pub trouble: Option<(String, String)>,
+    /// Number of the incarnation that it takes the place of.
+    pub replaces: Option<i64>,
+    /// Whether the members are to be stopped, so that their volumes can be read.
+    pub reads: bool,
+}
+
+/// What a restore wants of the incarnation that it takes the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replacement {
+    /// Its volumes are to be read.
+    Reads,
+    /// Its successor's data was found: it may end.
+    Found,
 }
 
 impl Backup {
@@ -61,25 +74,49 @@ impl Restore {
     #[must_use]
     pub fn of(restore: &EtcdRestore, cluster: &str) -> Self {
         let (name, status) = (restore.name_any(), restore.status.clone().unwrap_or_default());
+        let replaces = restore.spec.replaces_incarnation;
         if restore.spec.cluster != cluster {
             let trouble = ("OtherCluster".to_owned(), format!("it is for EtcdCluster {}", restore.spec.cluster));
-            return Self { name, found: None, from: None, trouble: Some(trouble) };
+            return Self { name, found: None, from: None, trouble: Some(trouble), replaces, reads: false };
         }
+        let reads = status.phase == Some(RestorePhase::Stopping);
         let found = match status.phase {
             Some(RestorePhase::Restoring) => {
                 let (digest, size, revision) = (status.digest, status.bytes, status.revision);
+                let (bump, seed) = (status.bump, status.seed);
                 digest.zip(size).zip(revision).map(|((digest, size), revision)| Restored {
                     by: name.clone(),
                     digest,
                     size,
                     revision,
+                    bump,
+                    seed,
                 })
             }
             // What was done with it once says nothing of another cluster of that name.
-            Some(RestorePhase::Pending | RestorePhase::Rehearsing | RestorePhase::Completed | RestorePhase::Failed)
+            Some(
+                RestorePhase::Pending
+                | RestorePhase::AwaitingApproval
+                | RestorePhase::Stopping
+                | RestorePhase::Rehearsing
+                | RestorePhase::Completed
+                | RestorePhase::Failed,
+            )
             | None => None,
         };
         let stalled = status.conditions.into_iter().find(|one| one.type_ == "Stalled" && one.status == "True");
-        Self { name, found, from: status.from, trouble: stalled.map(|one| (one.reason, one.message)) }
+        let trouble = stalled.map(|one| (one.reason, one.message));
+        Self { name, found, from: status.from, trouble, replaces, reads }
+    }
+
+    /// What it wants of the incarnation with this number, if that is the one whose place it takes.
+    #[must_use]
+    pub fn replaces(&self, number: i64) -> Option<Replacement> {
+        match (&self.found, self.reads) {
+            _ if self.replaces != Some(number) => None,
+            (Some(_), _) => Some(Replacement::Found),
+            (None, true) => Some(Replacement::Reads),
+            (None, false) => None,
+        }
     }
 }

@@ -47,12 +47,14 @@ pub struct Answered {
     pub pools: Box<str>,
     pub peer: Option<u64>,
     pub client: Option<u64>,
+    /// Number of the list of revoked certificates that it was told; `None`: it knows of none.
+    pub revoked: Option<i64>,
 }
 
 /// What is known of a cluster's authorities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
-    Held(Held),
+    Held(Box<Held>),
     /// There are none, although the cluster began with some.
     Missing,
 }
@@ -70,6 +72,8 @@ pub struct Held {
     pub shown: String,
     /// A change of them that is under way.
     pub change: Option<Changing>,
+    /// Number of the list of revoked certificates.
+    pub revoked: i64,
     /// When the first of them is over.
     pub end: Timestamp,
     /// Whether it is.
@@ -164,7 +168,8 @@ impl Answered {
             digest,
             pools,
             peer: peer.as_ref().map(|PeerCertificate { chain: _, trust: pool }| trust(pool)),
-            client: client.as_ref().map(|ClientCertificates { server: _, root: _, trust: pool }| trust(pool)),
+            client: client.as_ref().map(|ClientCertificates { trust: pool, .. }| trust(pool)),
+            revoked: client.as_ref().and_then(|client| Some(client.revoked.as_ref()?.number)),
         }
     }
 }
@@ -191,6 +196,7 @@ impl Held {
             trust: pools(pair.trust(Side::Peer), pair.trust(Side::Client)),
             shown: pair.shown(),
             change,
+            revoked: pair.revoked.number,
             end,
             over: end <= now,
             renewal,

@@ -32,6 +32,7 @@ use etcd_operator_shared::{
         EtcdCluster, EtcdMemberStatus,
         member::{Peer, Role},
     },
+    auth::User,
     names,
 };
 use jiff::Timestamp;
@@ -79,8 +80,12 @@ pub struct Facts {
     /// What is known of the cluster's authorities; `None` until they were looked at, which is only where that is
     /// needed.
     pub authorities: Option<Known>,
+    /// Number of the cluster's list of revoked certificates, as far as this process has read it.
+    pub revoked: Option<i64>,
     /// Its EtcdUsers that have a certificate; `None` where nobody asked for them.
-    pub users: Option<Vec<certificates::User>>,
+    pub certified: Option<Vec<certificates::User>>,
+    /// The cluster's EtcdUsers that are not on their way out, and what they may do; `None` where they are not known.
+    pub users: Option<Vec<User>>,
     /// The cluster's EtcdBackups; `None` where they are not known.
     pub backups: Option<Vec<archive::Backup>>,
     /// The EtcdRestore that the cluster names, where there is one.
@@ -315,6 +320,25 @@ impl Facts {
     /// The replicas that have no pod that is known.
     pub fn podless(&self) -> impl Iterator<Item = u32> {
         (0..self.replicas()).filter(|ordinal| self.slots.get(ordinal).is_none_or(|slot| slot.pod.is_none()))
+    }
+
+    /// Number of the list of revoked certificates that every member was told which lets clients in by certificates;
+    /// `None`: some of them knows of no list.
+    #[must_use]
+    pub fn told_revoked(&self) -> Option<i64> {
+        let all = self.slots.values().filter_map(|slot| slot.member.as_ref()?.certificates.as_ref()?.answered.as_ref());
+        all.filter(|answered| answered.client.is_some())
+            .map(|answered| answered.revoked)
+            .min()
+            .unwrap_or(Some(i64::MAX))
+    }
+
+    /// The member that was told the latest list of revoked certificates, and the list's number.
+    #[must_use]
+    pub fn latest_revoked(&self) -> Option<(i64, &str)> {
+        let told = |slot: &'_ Slot| slot.member.as_ref()?.certificates.as_ref()?.answered.as_ref()?.revoked;
+        let all = self.slots.values().filter_map(|slot| Some((told(slot)?, slot.member.as_ref()?.name.as_str())));
+        all.max()
     }
 
     /// The addresses of the pods that stay.

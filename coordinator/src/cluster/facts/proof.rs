@@ -120,7 +120,13 @@ fn reason(status: &PodStatus) -> String {
 fn serves(status: &PodStatus) -> Option<String> {
     let ready = status.container_statuses.iter().flatten().any(|one| one.name == SERVE && one.ready);
     let ip = status.pod_ip.as_ref().filter(|ip| ready && !ip.is_empty())?;
-    Some(if ip.contains(':') { format!("[{ip}]:{PORT}") } else { format!("{ip}:{PORT}") })
+    Some(at(ip))
+}
+
+/// Address and port at which a pod with this address serves.
+#[must_use]
+pub fn at(ip: &str) -> String {
+    if ip.contains(':') { format!("[{ip}]:{PORT}") } else { format!("{ip}:{PORT}") }
 }
 
 #[cfg(test)]
@@ -146,6 +152,7 @@ mod tests {
             bytes: 3,
             revision: 7,
             version: "v3.5.21".into(),
+            log: None,
         };
         json!({"terminated": {"exitCode": 0, "message": serde_json::to_string(&said).unwrap()}})
     }

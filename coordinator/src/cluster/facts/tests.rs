@@ -84,6 +84,7 @@ pub fn member(ordinal: u32, status: Option<EtcdMemberStatus>) -> Member {
         held: false,
         downgrade: None,
         certificates: None,
+        auth: None,
         options: None,
         reload: None,
         backups: None,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use etcd_operator_shared::{
     api::{
-        EtcdCluster, Word,
-        cluster::{End, Incarnation},
+        EtcdCluster, EtcdRestore, Word,
+        cluster::{End, Incarnation, Restored},
     },
     ids, names, validate,
 };
@@ -29,6 +29,7 @@ use crate::{
         decide::{Care, Decision},
         facts::{
             Facts,
+            archive::{Replacement, Restore},
             certificates::{Held, Known},
         },
         fetch,
@@ -71,7 +72,7 @@ pub async fn make_members(ctx: &Context, seen: &Seen, decision: &Decision, care:
     let (founders, _) = join(founders, apply::objects(ctx, &plan)).await;
     let (made, cluster) = founders?;
     let facts = seen.facts.clone().with_members(made);
-    Ok(Seen { cluster, facts: Facts { authorities: known.map(Known::Held), ..facts } })
+    Ok(Seen { cluster, facts: Facts { authorities: known.map(|held| Known::Held(Box::new(held))), ..facts } })
 }
 
 /// The authorities of a cluster no member of which exists yet, where its traffic is to be encrypted. One that goes on with former data
@@ -93,12 +94,32 @@ pub fn whose(cluster: &EtcdCluster) -> Whose {
     Whose { life: Owner::of(cluster).life, cluster: cluster_name, namespace }
 }
 
-/// Latches that the present incarnation is over. It was seen, live, that no pod of it is left.
+/// Latches that the present incarnation is over, and what the next one begins with where it had to make room. It was
+/// seen, live, that no pod of it is left. From here on there is no way back.
 pub async fn end(ctx: &Context, seen: &Seen, incarnation: &Incarnation, why: End) -> Result<Seen, Failed> {
-    let cluster =
-        write(ctx, &seen.cluster, &Incarnation { ended: Some(Word::Known(why)), ..incarnation.clone() }).await?;
+    let next = match why {
+        End::Stopped | End::Abandoned => None,
+        End::Replaced => match successor(ctx, seen, incarnation.number).await? {
+            Some(data) => Some(data),
+            // Taken back in the last moment.
+            None => return Ok(Seen { cluster: Arc::clone(&seen.cluster), facts: seen.facts.clone() }),
+        },
+    };
+    let over = Incarnation { ended: Some(Word::Known(why)), next, ..incarnation.clone() };
+    let cluster = write(ctx, &seen.cluster, &over).await?;
     info!(cluster = cluster.name_any(), number = incarnation.number, ?why, "incarnation ended");
     Ok(Seen { cluster, facts: seen.facts.clone() })
+}
+
+/// What a person wants in the place of this life, as the API server says now.
+async fn successor(ctx: &Context, seen: &Seen, number: i64) -> Result<Option<Restored>, Failed> {
+    let Some(known) = &seen.facts.restore else { return Ok(None) };
+    let (name, namespace) = (seen.cluster.name_any(), seen.cluster.namespace().unwrap_or_default());
+    let there = ctx.api.get::<EtcdRestore>(&namespace, &known.name).await?;
+    let there = there.filter(|there| there.metadata.deletion_timestamp.is_none());
+    let restore = there.map(|there| Restore::of(&there, &name));
+    let replaces = restore.filter(|restore| restore.replaces(number) == Some(Replacement::Found));
+    Ok(replaces.and_then(|restore| restore.found))
 }
 
 /// The ID of a cluster that was formed already, as etcd reckons it from the members that it began with.
@@ -119,6 +140,7 @@ async fn write(ctx: &Context, cluster: &EtcdCluster, incarnation: &Incarnation) 
     // In a merge, what is left out stays.
     status["incarnation"]["ended"] = json!(incarnation.ended);
     status["incarnation"]["restored"] = json!(incarnation.restored);
+    status["incarnation"]["next"] = json!(incarnation.next);
     status["incarnation"]["hasStore"] = json!(incarnation.has_store.then_some(true));
     if incarnation.encrypted.is_off() {
         status["incarnation"]["encrypted"] = json!(null);

@@ -140,8 +140,11 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::OptionsRefused { .. }
                 | Refusal::HoldRefused(_)
                 | Refusal::ShrinkUnsupported { .. }
+                | Refusal::SpaceExhausted(_)
                 | Refusal::VersionRefused(_)
-                | Refusal::SecurityFixed { .. },
+                | Refusal::SecurityFixed { .. }
+                | Refusal::AuthNeedsEncryption
+                | Refusal::TooManyUsers,
             )
             | None,
             Step::Look(_)

@@ -12,8 +12,9 @@ fn now() -> Timestamp {
 }
 
 fn one(phase: Option<RestorePhase>) -> EtcdRestore {
-    let source = restore::Source { backup: Some("b".into()), stored: None };
-    let mut one = EtcdRestore::new("dr", EtcdRestoreSpec { cluster: "demo".into(), source });
+    let source = restore::Source { backup: Some("b".into()), ..restore::Source::default() };
+    let spec = EtcdRestoreSpec { cluster: "demo".into(), source, replaces_incarnation: None };
+    let mut one = EtcdRestore::new("dr", spec);
     one.status = Some(EtcdRestoreStatus { phase, ..EtcdRestoreStatus::default() });
     one
 }
@@ -23,12 +24,26 @@ fn question() -> Question {
     Question { store, path: "ns/old/u".into(), name: Some("once-u".into()), digest: Some("d".into()) }
 }
 
+pub fn cluster(life: Life) -> Cluster {
+    Cluster {
+        names_this: true,
+        life,
+        version: "v3.6.16".parse().ok(),
+        paused: false,
+        members: (0..3).map(|k| format!("demo-{k}")).collect(),
+        pods: vec![],
+        unavailable: None,
+        revision: 0,
+    }
+}
+
+const OTHER: Life = Life::Other { number: 4, over: false };
+
 fn facts(life: Life, state: State) -> Facts {
-    let version = "v3.6.16".parse().ok();
     let mut proof = Seen::of("p".into(), "u", None);
     (proof.state, proof.since) = (state, Some(now()));
     Facts {
-        cluster: Some(Cluster { names_this: true, life, version }),
+        cluster: Some(cluster(life)),
         source: Source::Stored { question: question(), secret: "s".into(), version: "v3.5.21".parse().ok() },
         proof,
     }
@@ -42,6 +57,7 @@ fn good(version: &str) -> State {
         bytes: 5,
         revision: 9,
         version: version.into(),
+        log: None,
     })
 }
 
@@ -58,8 +74,8 @@ fn nothing_is_opened_before_its_cluster_names_it() {
 #[test]
 fn a_cluster_that_has_begun_without_it_is_not_touched() {
     for phase in [None, Some(RestorePhase::Restoring), Some(RestorePhase::Failed)] {
-        let verdict = decide(&one(phase), &facts(Life::Other, good("v3.5.21")), now());
-        assert_eq!(verdict, Verdict::Refused(Objection::HasBegun("demo".into())));
+        let verdict = decide(&one(phase), &facts(OTHER, good("v3.5.21")), now());
+        assert_eq!(verdict, Verdict::Refused(Objection::HasBegun { cluster: "demo".into(), number: 4 }));
     }
 }
 
@@ -118,10 +134,51 @@ fn data_that_is_not_right_stays_so_and_one_that_is_done_rests_whatever_becomes_o
     let bad = State::Said(Proof::Bad { reason: "HashDiffers".into(), message: "m".into() });
     assert!(matches!(decide(&one(None), &facts(Life::None, bad), now()), Verdict::Bad(..)));
     assert_eq!(decide(&one(Some(RestorePhase::Failed)), &facts(Life::None, State::Absent), now()), Verdict::Rests);
-    for life in [Life::Begins, Life::Other] {
+    for life in [Life::Begins, OTHER] {
         let verdict = decide(&one(Some(RestorePhase::Completed)), &facts(life, State::Absent), now());
         assert_eq!(verdict, Verdict::Rests);
     }
     let anew = facts(Life::None, State::Absent);
     assert!(matches!(decide(&one(Some(RestorePhase::Completed)), &anew, now()), Verdict::Prove(_)), "of that name");
+}
+
+/// One that is to take the place of this incarnation.
+fn replacing(number: i64, phase: Option<RestorePhase>) -> EtcdRestore {
+    let mut one = one(phase);
+    one.spec.replaces_incarnation = Some(number);
+    one
+}
+
+#[test]
+fn a_life_is_replaced_only_where_its_number_was_said_and_only_by_what_was_opened() {
+    let opened = facts(OTHER, good("v3.5.21"));
+    assert!(matches!(decide(&replacing(4, None), &facts(OTHER, State::Absent), now()), Verdict::Prove(_)));
+    let Verdict::Found(found) = decide(&replacing(4, None), &opened, now()) else { panic!() };
+    assert_eq!(found.bump, Some(1_000_000_000));
+    for number in [3, 5] {
+        let refused = Objection::OtherIncarnation { cluster: "demo".into(), wanted: number, present: 4 };
+        assert_eq!(decide(&replacing(number, None), &opened, now()), Verdict::Refused(refused));
+    }
+    let over = facts(Life::Other { number: 4, over: true }, good("v3.5.21"));
+    assert!(matches!(decide(&replacing(4, None), &over, now()), Verdict::Refused(Objection::OtherIncarnation { .. })));
+    let mut rests = opened.clone();
+    rests.cluster.as_mut().unwrap().paused = true;
+    assert!(matches!(decide(&replacing(4, None), &rests, now()), Verdict::Waits("Paused", _)));
+    let unborn = facts(Life::None, State::Absent);
+    assert_eq!(decide(&replacing(1, None), &unborn, now()), Verdict::Refused(Objection::NotBegun("demo".into())));
+    assert_eq!(decide(&replacing(4, Some(RestorePhase::Completed)), &opened, now()), Verdict::Rests, "done once");
+}
+
+#[test]
+fn no_revision_that_a_client_may_have_seen_comes_back_with_other_content() {
+    let mut opened = facts(OTHER, good("v3.5.21"));
+    opened.cluster.as_mut().unwrap().revision = 5_000_000_009;
+    let Verdict::Found(found) = decide(&replacing(4, None), &opened, now()) else { panic!() };
+    assert_eq!(found.bump, Some(6_000_000_000), "what was known, and a billion more");
+    let mut said = replacing(4, Some(RestorePhase::Restoring));
+    said.status.as_mut().unwrap().bump = Some(7);
+    let Verdict::Found(found) = decide(&said, &opened, now()) else { panic!() };
+    assert_eq!(found.bump, Some(7), "what was reckoned once stays");
+    let Verdict::Found(found) = decide(&one(None), &facts(Life::None, good("v3.5.21")), now()) else { panic!() };
+    assert_eq!(found.bump, None, "nobody has seen anything of a new cluster");
 }

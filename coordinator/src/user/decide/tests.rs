@@ -1,17 +1,21 @@
 //! Claims about who gets a certificate, by example.
 
-use etcd_operator_shared::api::{EtcdCluster, EtcdUserSpec, EtcdUserStatus, cluster::Incarnation};
+use etcd_operator_shared::api::{
+    EtcdCluster, EtcdUserSpec, EtcdUserStatus,
+    cluster::Incarnation,
+    member::{AuthStatus, ToldAuth, Ungranted},
+};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::decide::incarnation;
+use crate::{cluster::decide::incarnation, user::facts::Grant};
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
 fn user(name: &str) -> EtcdUser {
-    let mut user = EtcdUser::new(name, EtcdUserSpec { cluster: "demo".into(), secret_name: None });
+    let mut user = EtcdUser::new(name, EtcdUserSpec { cluster: "demo".into(), ..EtcdUserSpec::default() });
     user.metadata.namespace = Some("ns".into());
     user.metadata.uid = Some(format!("uid-{name}"));
     user.metadata.creation_timestamp = Some(now().into());
@@ -33,13 +37,14 @@ fn encrypted() -> EtcdCluster {
 }
 
 fn decided(user: &EtcdUser, cluster: Option<&EtcdCluster>, others: &[EtcdUser]) -> Verdict {
-    decide(user, &Facts::of(user, cluster, others), now())
+    decide(user, &Facts::of(user, cluster, others, None), now())
 }
 
 fn reason(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Refused(objection) => objection.reason(),
         Verdict::Issue(_) => "Issue",
+        Verdict::Revoke(..) => "Revoke",
         Verdict::Rests(..) => "Rests",
     }
 }
@@ -98,10 +103,10 @@ fn of_two_that_name_one_secret_the_elder_has_it() {
 fn a_certificate_rests_for_two_thirds_of_its_time() {
     let app = user("app");
     let app = issued(app.clone(), decided(&app, Some(&encrypted()), &[]), 90);
-    let facts = Facts::of(&app, Some(&encrypted()), &[]);
+    let facts = Facts::of(&app, Some(&encrypted()), &[], None);
     let rest = |hours: i64| match decide(&app, &facts, now() + SignedDuration::from_hours(hours)) {
         Verdict::Rests(_, rest) => Some(rest.as_secs() / 3600),
-        Verdict::Issue(_) | Verdict::Refused(_) => None,
+        Verdict::Issue(_) | Verdict::Revoke(..) | Verdict::Refused(_) => None,
     };
     assert_eq!([rest(0), rest(59), rest(60), rest(100)], [Some(60), Some(1), None, None]);
 }
@@ -120,6 +125,82 @@ fn for_another_life_of_the_data_or_another_secret_it_is_issued_anew() {
     let mut moved = app;
     moved.spec.secret_name = Some("other".into());
     assert_eq!(reason(decided(&moved, Some(&encrypted()), &[])), "Issue");
+}
+
+/// The number that the next certificate of a user gets, who then has it written down.
+fn number(user: &mut EtcdUser, drawn: &str, hours: i64) -> String {
+    let Verdict::Issue(order) = decided(user, Some(&encrypted()), &[]) else { panic!("nothing is due") };
+    let (serial, all) = account(user, &order, drawn, now() + SignedDuration::from_hours(hours), now());
+    if let Some(all) = all {
+        user.status.get_or_insert_default().certificates = all;
+    }
+    serial
+}
+
+#[test]
+fn what_is_tried_again_has_the_number_that_was_written_down_and_what_is_renewed_another() {
+    let mut app = user("app");
+    assert_eq!(number(&mut app, "1", 2160), "1");
+    assert_eq!(number(&mut app, "2", 2161), "1", "its first attempt may have come through, or not");
+    app.status.as_mut().unwrap().serial = Some("1".into());
+    assert_eq!(number(&mut app, "3", 2161), "3", "that one is in the Secret");
+    let all = valid(&app, now());
+    assert_eq!(all.iter().map(|one| &*one.serial).collect::<Vec<_>>(), ["1", "3"], "a renewal revokes nothing");
+    assert!(valid(&app, now() + SignedDuration::from_hours(3000)).is_empty(), "what has ended is forgotten");
+    app.spec.reissue = 1;
+    assert_eq!(number(&mut app, "4", 2161), "4", "what is pending would be revoked");
+}
+
+#[test]
+fn another_certificate_on_request_or_for_other_data_revokes_those_before_once_it_is_there() {
+    let mut app = user("app");
+    number(&mut app, "1", 90);
+    app.status.as_mut().unwrap().serial = Some("1".into());
+    app.spec.reissue = 1;
+    assert_eq!(reason(decided(&app, Some(&encrypted()), &[])), "Issue", "first the new one");
+    number(&mut app, "2", 90);
+    let certificates = app.status.clone().unwrap().certificates;
+    let verdict = decided(&app, Some(&encrypted()), &[]);
+    let mut app = issued(app, verdict, 90);
+    app.status.as_mut().unwrap().certificates = certificates;
+    let Verdict::Revoke(_, old) = decided(&app, Some(&encrypted()), &[]) else { panic!("nothing is revoked") };
+    assert_eq!(old.iter().map(|one| &*one.serial).collect::<Vec<_>>(), ["1"]);
+    app.status.as_mut().unwrap().certificates.remove(0);
+    assert_eq!(reason(decided(&app, Some(&encrypted()), &[])), "Rests");
+}
+
+#[test]
+fn no_more_are_issued_than_are_kept_account_of() {
+    let mut app = user("app");
+    for serial in 0..MANY {
+        number(&mut app, &serial.to_string(), 90);
+        app.status.as_mut().unwrap().serial = Some(serial.to_string());
+    }
+    assert_eq!(reason(decided(&app, Some(&encrypted()), &[])), "TooManyCertificates");
+    app.spec.reissue = 1;
+    assert_eq!(reason(decided(&app, Some(&encrypted()), &[])), "Issue");
+}
+
+#[test]
+fn a_user_is_granted_what_the_leaders_agent_says_of_what_is_wanted_now() {
+    let (app, wanted) = (user("app"), ToldAuth { enabled: true, users: "[]".into() });
+    let grant = |auth: Option<bool>, said: Option<AuthStatus>| {
+        let mut cluster = cluster(&json!({"client": {"mode": "Auto"}, "auth": auth}), true);
+        cluster.status.as_mut().unwrap().auth = said;
+        Facts::of(&app, Some(&cluster), &[], Some(&wanted)).grant
+    };
+    let done = AuthStatus { wanted: wanted.digest(), enabled: true, ..AuthStatus::default() };
+    assert_eq!((grant(None, Some(done.clone())), grant(Some(false), None)), (Grant::Unmanaged, Grant::Off));
+    assert_eq!(
+        (grant(Some(true), None), grant(Some(true), Some(done.clone()))),
+        (Grant::Pending(None), Grant::Granted)
+    );
+    let former = AuthStatus { wanted: "former".into(), ..done.clone() };
+    assert_eq!(grant(Some(true), Some(former)), Grant::Pending(None));
+    let off = AuthStatus { enabled: false, trouble: Some("why".into()), ..done.clone() };
+    assert_eq!(grant(Some(true), Some(off)), Grant::Pending(Some("why".into())));
+    let ungranted = vec![Ungranted { user: "app".into(), why: "foreign".into() }];
+    assert_eq!(grant(Some(true), Some(AuthStatus { ungranted, ..done })), Grant::Ungranted("foreign".into()));
 }
 
 #[test]

@@ -8,7 +8,7 @@
   verbs: [update, patch]
 - apiGroups: [etcd.etcd.io]
   resources: [etcdusers]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [etcd.etcd.io]
   resources: [etcdusers/status]
   verbs: [patch]

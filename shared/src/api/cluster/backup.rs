@@ -106,6 +106,13 @@ pub struct Restored {
     pub size: i64,
     /// Revision of the store in it.
     pub revision: i64,
+    /// By how much members raise it, and forget what was before: no client sees a revision twice with other content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bump: Option<i64>,
+    /// Member whose volume has the file, and that gives it to the others; left out, a pod does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub seed: Option<String>,
 }
 
 /// The backups of a cluster.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Encryption of the traffic between members, and of that with clients. Both are mutual: who has no certificate is refused.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.auth) || !self.auth || !has(self.client) || !has(self.client.mode) || self.client.mode != 'Plain'").message("security.auth needs that traffic with clients is encrypted: security.client.mode Auto"))]
 pub struct Security {
     /// Traffic between members.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -19,6 +20,10 @@ pub struct Security {
     /// The cluster's own certificate authorities: one for its members, one for its clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<Authority>,
+    /// Whether etcd asks what a client may do (its authentication): EtcdUsers may do what they are permitted, all other certificates
+    /// nothing. Needs that traffic with clients is encrypted. False switches it off; left out, it is as people have it in etcd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<bool>,
 }
 
 /// Traffic between members.

@@ -9,7 +9,10 @@ use super::{
     maintenance::Chore,
     security::Encrypted,
 };
-use crate::api::word::{self, Word};
+use crate::api::{
+    member::AuthStatus,
+    word::{self, Word},
+};
 
 /// What the coordinator adds up from the members.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
@@ -75,12 +78,22 @@ pub struct EtcdClusterStatus {
     #[schemars(length(max = 24))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_size: Option<String>,
+    /// Size of the database file at which etcd refuses writes, such as `2Gi`.
+    #[schemars(length(max = 24))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_backend: Option<String>,
+    /// What has grown by itself beyond what the spec says. It stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown: Option<Grown>,
     /// Its backups, where it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSummary>,
     /// The authorities that vouch for members and clients, where traffic is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorities: Option<Authorities>,
+    /// What was done about etcd's users, as the agent of the member that leads said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthStatus>,
     /// What agents have lately done for the databases, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -129,6 +142,20 @@ pub enum AuthorityPhase {
     Issue,
     /// All have certificates of the new ones, which alone are believed by whoever is started.
     Retire,
+}
+
+/// What has grown by itself (`storage.autoGrow`).
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Grown {
+    /// Size of the volumes, such as `12Gi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 24))]
+    pub volume_size: Option<String>,
+    /// Quota of the databases, such as `3Gi`. Written before any member has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 24))]
+    pub quota_backend: Option<String>,
 }
 
 /// An etcd that pods are made with.
@@ -213,6 +240,9 @@ pub struct Incarnation {
     /// Why this life is over, once no pod of it is left. Only then is the next one begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Word<End>>,
+    /// What the next life begins with, where this one had to make room for it. Written with `ended`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Restored>,
 }
 
 impl Incarnation {
@@ -233,6 +263,8 @@ pub enum End {
     Stopped,
     /// A person gave the data up (`recovery.abandonIncarnation`); it is set aside on the volumes.
     Abandoned,
+    /// A person let an EtcdRestore take its place (`EtcdRestore.spec.replacesIncarnation`); it is set aside on the volumes.
+    Replaced,
 }
 
 /// One member in the cluster's status.

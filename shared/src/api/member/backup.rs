@@ -32,6 +32,9 @@ pub struct ToldRestore {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub from: Option<String>,
+    /// By how much the revision in it is raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bump: Option<i64>,
 }
 
 /// A backup that this member's agent has taken, or could not.

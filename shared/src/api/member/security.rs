@@ -26,12 +26,12 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// By this an agent names what it has in use: sixteen digits over all of it.
+    /// By this an agent names what it has in use: sixteen digits over all of it but the list of revoked certificates.
     #[must_use]
     pub fn digest(&self) -> String {
         let Self { key, names, peer, client } = self;
         let PeerCertificate { chain, trust } = peer.clone().unwrap_or_default();
-        let ClientCertificates { server, root, trust: clients } = client.clone().unwrap_or_default();
+        let ClientCertificates { server, root, trust: clients, revoked: _ } = client.clone().unwrap_or_default();
         options::digest(&[key, names, &chain, &trust, &server, &root, &clients].map(String::as_str).join("|"))
     }
 
@@ -80,6 +80,20 @@ pub struct ClientCertificates {
     /// The authorities that both believe.
     #[schemars(length(max = 16384))]
     pub trust: String,
+    /// The certificates that are not let in any more, before they end. Left out by coordinators that know of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<RevocationList>,
+}
+
+/// Certificates of clients that are not let in any more.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RevocationList {
+    /// Number of the list: a later one has a higher number.
+    pub number: i64,
+    /// The list (RFC 5280), signed by the authority of clients, PEM.
+    #[schemars(length(max = 262_144))]
+    pub list: String,
 }
 
 /// What the member's agent says of its certificates.
@@ -106,6 +120,10 @@ pub struct Certificates {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub not_after: Option<String>,
+    /// Number of the list of revoked certificates that etcd goes by. Left out where it was started without one: it is given one when
+    /// it is started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<i64>,
     /// Why the last answer was not taken into use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

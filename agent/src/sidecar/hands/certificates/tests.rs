@@ -1,5 +1,5 @@
 use super::*;
-use crate::tls::check::tests::{answer, authority, whose};
+use crate::tls::check::tests::{answer, authority, revoking, whose};
 use etcd_operator_shared::names::TLS_PEER;
 use std::path::Path;
 
@@ -42,6 +42,26 @@ async fn what_an_agent_exposed_and_did_not_keep_its_successor_keeps() {
     let mut next = hand(volume.path(), memory.path());
     next.turn(Some(&issued), true, Etcd::default()).await;
     assert!(volume.path().join(bundle::FILE).exists());
+}
+
+#[tokio::test]
+async fn what_was_revoked_is_taken_without_asking_and_puts_no_renewal_off() {
+    let (volume, memory, authority) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), authority());
+    let mut hand = hand(volume.path(), memory.path());
+    hand.turn(None, true, Etcd::default()).await;
+    let mut issued = answer(&authority, &hand.said(None).and_then(|said| said.request).unwrap());
+    hand.turn(Some(&issued), true, Etcd::default()).await;
+    assert_eq!(hand.said(None).unwrap().revoked, None, "etcd was not told of any list yet");
+    hand.note_order();
+    assert_eq!(hand.said(None).unwrap().revoked, Some(1));
+    let taken = hand.used.as_ref().unwrap().taken;
+    issued.client.as_mut().unwrap().revoked = Some(revoking(&authority, 2, &[rcgen::SerialNumber::from(7)]));
+    hand.turn(Some(&issued), true, Etcd::default()).await;
+    assert_eq!((hand.said(None).unwrap().revoked, hand.used.as_ref().unwrap().taken), (Some(2), taken));
+    assert_eq!(Bundle::read(volume.path()).unwrap().unwrap().list(), Some(2), "a pod that begins alone has it");
+    issued.client.as_mut().unwrap().revoked = Some(revoking(&crate::tls::check::tests::authority(), 3, &[]));
+    hand.turn(Some(&issued), true, Etcd::default()).await;
+    assert_eq!(hand.said(None).unwrap().revoked, Some(2), "one that would let nobody in is not");
 }
 
 #[tokio::test]

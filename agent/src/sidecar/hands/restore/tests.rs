@@ -39,7 +39,7 @@ impl Scene {
         let served = Arc::new(Served::of(&dir.path().join("served"), None).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let from = listener.local_addr().unwrap().to_string();
-        let wanted = Snapshot { digest: served.digest.clone(), size: served.size, from };
+        let wanted = Snapshot { digest: served.digest.clone(), size: served.size, from, bump: 0 };
         let shutdown = CancellationToken::new();
         tokio::spawn(serve(listener, served, None, shutdown.clone()));
         std::fs::create_dir(dir.path().join("volume")).unwrap();

@@ -41,6 +41,7 @@ fn held() -> Held {
         trust: Pools { peer: "peer".into(), client: "client".into() },
         shown: "client".into(),
         change: None,
+        revoked: 1,
         end: Timestamp::MAX,
         over: false,
         renewal: Timestamp::MAX,
@@ -50,7 +51,7 @@ fn held() -> Held {
 
 /// Three members that are well, with authorities that are known.
 fn facts() -> Facts {
-    Facts { authorities: Some(Known::Held(held())), ..healthy(3) }
+    Facts { authorities: Some(Known::Held(Box::new(held()))), ..healthy(3) }
 }
 
 fn change(facts: &mut Facts, ordinal: u32, change: impl FnOnce(&mut Member)) {
@@ -73,7 +74,8 @@ fn answered_for(facts: &mut Facts, ordinal: u32, key: &str) {
     let names = Names::of(&encrypted(), &names::member("demo", ordinal), &[]).print(1);
     let (peer, client) = (Some(print::of("peer")), Some(print::of("client")));
     let (digest, pools) = Default::default();
-    let answered = Some(Answered { key: key.into(), names: names.into(), digest, pools, peer, client });
+    let answered =
+        Some(Answered { key: key.into(), names: names.into(), digest, pools, peer, client, revoked: Some(1) });
     change(facts, ordinal, |member| {
         let asked = member.certificates.take().and_then(|all| all.asked);
         member.certificates = Some(Box::new(Certificates { asked, answered }));
@@ -139,6 +141,46 @@ fn other_names_are_signed_for_the_same_key() {
 }
 
 #[test]
+fn a_list_of_revoked_certificates_is_told_to_whoever_does_not_know_it_and_nothing_is_signed_anew() {
+    let (mut facts, cluster) = (facts(), encrypted());
+    for ordinal in 0..3 {
+        answered_for(&mut facts, ordinal, "in use");
+    }
+    let lists = |facts: &Facts, cluster: &EtcdCluster| {
+        let due = decide(cluster, facts, Waited::default()).care.unwrap().certificates;
+        assert_eq!(due.answers, []);
+        due.lists.into_keys().collect::<Vec<_>>()
+    };
+    let (present, encryption) = wish(&cluster);
+    assert_eq!(lists(&facts, &cluster), [0; 0]);
+    assert!(!asks(&cluster, &encryption, &present, &facts));
+    change(&mut facts, 1, |member| {
+        member.certificates.as_mut().unwrap().answered.as_mut().unwrap().revoked = None;
+    });
+    assert!(asks(&cluster, &encryption, &present, &facts), "an operator of before told it of none");
+    assert_eq!(lists(&facts, &cluster), [1]);
+    assert_eq!(facts.told_revoked(), None);
+    let revoked = Held { revoked: 2, ..held() };
+    facts.revoked = Some(2);
+    facts.authorities = Some(Known::Held(Box::new(revoked)));
+    assert_eq!(lists(&facts, &cluster), [0, 1, 2]);
+    facts.authorities = Some(Known::Missing);
+    assert_eq!(lists(&facts, &cluster), [0; 0]);
+}
+
+#[test]
+fn a_list_that_is_older_than_what_members_know_is_told_to_nobody() {
+    let mut facts = facts();
+    answered_for(&mut facts, 0, "in use");
+    change(&mut facts, 0, |member| {
+        member.certificates.as_mut().unwrap().answered.as_mut().unwrap().revoked = Some(9);
+    });
+    facts.revoked = Some(1);
+    let due = decide(&encrypted(), &facts, Waited::default()).care.unwrap().certificates;
+    assert_eq!((due.lists, facts.latest_revoked()), (BTreeMap::new(), Some((9, "demo-0"))));
+}
+
+#[test]
 fn nonsense_is_said_and_keeps_nobody_else_waiting() {
     let mut facts = facts();
     let asked = Some(Asked::Nonsense(Unsuitable::Signature));
@@ -155,8 +197,8 @@ fn with_authorities_that_are_lost_exchanged_or_over_nobody_is_answered_and_a_per
     answered_for(&mut facts, 0, "in use");
     asks_for(&mut facts, 1);
     let trust = Pools { client: "another".into(), ..held().trust };
-    let other = Known::Held(Held { trust, ..held() });
-    let over = Known::Held(Held { over: true, ..held() });
+    let other = Known::Held(Box::new(Held { trust, ..held() }));
+    let over = Known::Held(Box::new(Held { over: true, ..held() }));
     for (known, reason) in
         [(Known::Missing, "AuthorityLost"), (other, "AuthorityExchanged"), (over, "AuthorityExpired")]
     {

@@ -25,8 +25,12 @@ fn sized(ordinal: u32, asks: u64, has: u64) -> Claim {
     Claim { size: Some(size), ..claim(ordinal) }
 }
 
+fn volume(gibibytes: u64) -> Volume {
+    Volume { size: format!("{gibibytes}Gi"), bytes: gibibytes * GI, limits: None }
+}
+
 fn due(facts: &Facts) -> Growth {
-    next((16 * GI, "16Gi"), true, facts)
+    next(&volume(16), true, facts)
 }
 
 fn names(growth: Growth) -> Vec<String> {
@@ -41,8 +45,8 @@ fn sentence(growth: Growth) -> String {
 
 #[test]
 fn nothing_is_due_while_the_template_is_as_wanted_whatever_the_claims_are() {
-    assert_eq!(next((8 * GI, "8Gi"), true, &facts(&[(4, 4)])), Growth::None);
-    assert_eq!(next((4 * GI, "4Gi"), true, &facts(&[(8, 8)])), Growth::None, "volumes do not shrink");
+    assert_eq!(next(&volume(8), true, &facts(&[(4, 4)])), Growth::None);
+    assert_eq!(next(&volume(4), true, &facts(&[(8, 8)])), Growth::None, "volumes do not shrink");
 }
 
 #[test]
@@ -73,7 +77,7 @@ fn volumes_in_use_are_waited_for_in_the_words_of_those_who_grow_them() {
 fn the_stateful_set_goes_last_by_version_and_only_while_nothing_else_is_under_way() {
     let facts = facts(&[(16, 16), (16, 16)]);
     assert_eq!(due(&facts), Growth::Release(facts.set.as_ref().unwrap().version.clone()));
-    let sentence = sentence(next((16 * GI, "16Gi"), false, &facts));
+    let sentence = sentence(next(&volume(16), false, &facts));
     assert!(sentence.contains("once nothing else is under way"), "{sentence}");
 }
 

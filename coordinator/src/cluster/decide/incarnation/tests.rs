@@ -38,7 +38,7 @@ fn a_next_incarnation_begins_with_the_size_of_today_and_another_token() {
 }
 
 #[test]
-fn a_life_begins_encrypted_unless_the_spec_says_otherwise_whatever_the_former_was() {
+fn a_cluster_begins_encrypted_unless_its_spec_says_otherwise_and_a_later_life_as_clients_know_it() {
     let begins = |security: serde_json::Value| {
         let spec = json!({"version": "v3.5.21", "security": security});
         let cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
@@ -47,7 +47,9 @@ fn a_life_begins_encrypted_unless_the_spec_says_otherwise_whatever_the_former_wa
         let formers = [(false, false), (true, true)].map(|(peer, client)| Encrypted { peer, client });
         for encrypted in formers {
             let two = next(&cluster, &wanted, &Incarnation { encrypted, ..one.clone() });
-            assert_eq!(two.encrypted, one.encrypted, "after {encrypted:?}");
+            let (peer, client) = (wanted.encryption.peer, wanted.encryption.client);
+            assert_eq!(two.encrypted.peer, peer.unwrap_or(encrypted.peer), "after {encrypted:?}");
+            assert_eq!(two.encrypted.client, client.unwrap_or(encrypted.client), "after {encrypted:?}");
         }
         (one.encrypted.peer, one.encrypted.client)
     };
@@ -133,6 +135,7 @@ fn present(members_created: bool, ended: Option<End>) -> Incarnation {
         quota_backend: None,
         encrypted: Default::default(),
         data_uid: None,
+        next: None,
     }
 }
 
@@ -161,8 +164,8 @@ fn a_cluster_begins_in_four_steps_and_each_is_asked_for_again_after_a_crash() {
         assert_eq!(asked(3, None, &unseen).step, Step::Look(Look::Ground));
         let Step::Begin(first) = asked(3, None, &free()).step else { panic!() };
         assert_eq!((first.number, first.members_created, first.initial_members.len()), (1, false, 3));
-        assert_eq!(asked(3, Some(first.clone()), &free()).step, Step::MakeMembers);
-        let latched = Incarnation { members_created: true, ..first };
+        assert_eq!(asked(3, Some(*first.clone()), &free()).step, Step::MakeMembers);
+        let latched = Incarnation { members_created: true, ..*first };
         assert_eq!(asked(3, Some(latched), &free()).step, Step::SetReplicas(3));
     }
 }
@@ -283,4 +286,24 @@ fn a_status_that_was_put_back_from_a_copy_is_noticed() {
 fn a_cache_that_is_behind_is_no_status_that_is_lost() {
     assert_eq!(asked(3, None, &healthy(3)).step, Step::Look(crate::cluster::decide::step::Look::Live));
     assert!(matches!(asked(3, None, &live(blank())).step, Step::Begin(_)), "and the API server knows of nothing");
+}
+
+#[test]
+fn a_life_that_made_room_is_followed_by_one_with_the_very_data_that_was_written_with_its_end() {
+    let data = Restored {
+        by: "back".into(),
+        digest: "d7".into(),
+        size: 5,
+        revision: 9,
+        bump: Some(1_000),
+        seed: Some("demo-2".into()),
+    };
+    let over = Incarnation { next: Some(data.clone()), ..present(true, Some(End::Replaced)) };
+    let decision = asked(3, Some(over), &free());
+    let Step::Begin(next) = decision.step else { panic!("{decision:?}") };
+    assert_eq!((next.number, next.restored, next.next), (2, Some(data), None));
+    assert_eq!(backup::begins_with(&next.token), Some("d7"), "a member that began otherwise is of another cluster");
+    let empty = asked(3, Some(present(true, Some(End::Abandoned))), &free());
+    let Step::Begin(next) = empty.step else { panic!("{empty:?}") };
+    assert_eq!((next.restored, backup::begins_with(&next.token)), (None, None));
 }

@@ -51,7 +51,7 @@ fn issued(ca: &Value, users: Vec<User>) -> (EtcdCluster, Facts) {
     world.reconcile(false);
     world.reconcile(false);
     (0..3).for_each(|member| world.settle(member));
-    (world.cluster.clone(), Facts { users: Some(users), ..world.facts(false) })
+    (world.cluster.clone(), Facts { certified: Some(users), ..world.facts(false) })
 }
 
 fn user(generation: i64, stalled: bool) -> User {

@@ -107,6 +107,7 @@ mod tests {
                 has_store: false,
                 members_created: true,
                 ended: None,
+                next: None,
                 quota_backend: None,
                 encrypted: Default::default(),
             }),

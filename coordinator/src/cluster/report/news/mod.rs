@@ -24,6 +24,7 @@ impl Note {
             None => "",
             Some(End::Stopped) => ", empty: the cluster was stopped and its volumes were deleted",
             Some(End::Abandoned) => ", empty: the data of the one before was given up",
+            Some(End::Replaced) => ", with what an EtcdRestore found: the data of the one before is set aside",
         };
         let members = incarnation.initial_members.join(", ");
         let text = format!("incarnation {} begins with {members}{because}", incarnation.number);
@@ -130,6 +131,7 @@ impl Note {
         notes.extend(Self::uncertified(before, after));
         notes.extend(Self::authorities(before, after));
         notes.extend(Self::chores(before, after));
+        notes.extend(Self::grown(before, after));
         notes
     }
 
@@ -195,6 +197,15 @@ impl Note {
         new.map(note).collect()
     }
 
+    /// That the quota rises by itself.
+    fn grown(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Option<Self> {
+        let quota = |status: &EtcdClusterStatus| status.grown.as_ref()?.quota_backend.clone();
+        let (before, now) = (before?, quota(after)?);
+        let from = before.quota_backend.as_deref().unwrap_or("what it was");
+        let text = format!("keys fill etcd's quota of {from}: it rises to {now}, one member after the other");
+        (quota(before).as_ref() != Some(&now)).then(|| Self::normal("QuotaGrowing", "Grow", text))
+    }
+
     /// The phase, and what only a person can change.
     fn changes(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Vec<Self> {
         let mut notes = Vec::new();
@@ -222,6 +233,7 @@ impl Note {
 pub mod tests {
     use super::*;
     use crate::cluster::report::status::condition::{ConditionUpdate, Status, upsert};
+    use etcd_operator_shared::api::cluster::Grown;
 
     pub fn status(phase: Phase, ready: bool, reason: &str) -> EtcdClusterStatus {
         let mut status = EtcdClusterStatus { phase: Some(phase), ..EtcdClusterStatus::default() };
@@ -296,6 +308,19 @@ pub mod tests {
         let told: Vec<_> = told.iter().map(|note| (note.reason.as_str(), note.warns)).collect();
         assert_eq!(told, [("DatabasesCompacted", true), ("DatabaseDefragmented", false)]);
         assert!(Note::chores(Some(&after), &after).is_empty() && Note::chores(None, &after).is_empty());
+    }
+
+    #[test]
+    fn a_quota_that_rises_is_told_once() {
+        let had = |quota: Option<&str>| EtcdClusterStatus {
+            quota_backend: Some("2Gi".into()),
+            grown: quota.map(|quota| Grown { volume_size: None, quota_backend: Some(quota.into()) }),
+            ..Default::default()
+        };
+        let note = Note::grown(Some(&had(None)), &had(Some("3Gi"))).unwrap();
+        assert!(!note.warns && note.text.contains("of 2Gi: it rises to 3Gi"), "{note:?}");
+        assert!(Note::grown(Some(&had(Some("3Gi"))), &had(Some("3Gi"))).is_none());
+        assert!(Note::grown(Some(&had(None)), &had(None)).is_none());
     }
 
     #[test]

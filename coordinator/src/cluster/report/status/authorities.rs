@@ -16,7 +16,7 @@ pub fn of(input: Input<'_>, before: Option<Authorities>) -> Option<Authorities> 
         let certificates_end = |said: &Authorities| certificates_end.or_else(|| said.certificates_end.clone());
         return before.map(|said| Authorities { certificates_end: certificates_end(&said), ..said });
     };
-    let Held { generation, asked, change, end, renewal, .. } = held;
+    let Held { generation, asked, change, end, renewal, .. } = &**held;
     Some(Authorities {
         generation: *generation,
         asked: *asked,
@@ -31,9 +31,8 @@ pub fn of(input: Input<'_>, before: Option<Authorities>) -> Option<Authorities> 
 
 /// The change that is under way, for people, to go on from another sentence.
 pub fn changing(input: Input<'_>) -> Option<String> {
-    let Some(Known::Held(Held { generation, change: Some(change), .. })) = &input.facts.authorities else {
-        return None;
-    };
+    let Some(Known::Held(held)) = &input.facts.authorities else { return None };
+    let (generation, change) = (held.generation, held.change.as_ref()?);
     let waits = input.decision.care.as_ref()?.rotation.waits.as_ref()?;
     Some(format!(
         "; the authorities are changed for those of generation {generation} ({:?}), which waits {waits}",

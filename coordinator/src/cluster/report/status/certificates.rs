@@ -59,7 +59,12 @@ pub fn certified(input: Input<'_>, care: &Care, now: Timestamp) -> Option<Condit
             "RenewalOverdue",
             format!("the certificates of {name} end at {end} and are not renewed"),
         ),
-        Some(_) => says(Status::True, "AllCertified", format!("every member has its certificates{ends}")),
+        Some(_) => {
+            let lenient = lenient(input).map_or_else(String::new, |names| {
+                format!("; {names}: etcd lets revoked certificates in until it is started again")
+            });
+            says(Status::True, "AllCertified", format!("every member has its certificates{ends}{lenient}"))
+        }
         None if input.facts.pods().next().is_none() => {
             says(Status::Unknown, "NoMemberRuns", "no member runs, and none needs a certificate".to_owned())
         }
@@ -78,6 +83,20 @@ pub fn first(input: Input<'_>) -> Option<(String, Timestamp)> {
         Some((slot.member.as_ref()?.name.clone(), end))
     });
     ends.min_by_key(|(_, end)| *end)
+}
+
+/// Members whose etcd was started without a list of revoked certificates, by an operator of before, where something was
+/// revoked.
+fn lenient(input: Input<'_>) -> Option<String> {
+    /// The number of a list on which nothing ever stood.
+    const FIRST: i64 = 1;
+    let names = input.facts.slots.values().filter_map(|slot| {
+        let member = slot.member.as_ref()?;
+        let told = member.certificates.as_ref()?.answered.as_ref()?.revoked?;
+        (told > FIRST && said(slot)?.revoked.is_none()).then(|| member.name.clone())
+    });
+    let names: Vec<String> = names.collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// What the agent of the pod that is there says of its certificates.

@@ -6,7 +6,7 @@ use etcd_operator_shared::{
     api::{
         Word,
         cluster::{End, Keep, Phase},
-        member::Notice,
+        member::{AuthStatus, Notice},
     },
     names,
 };
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    Derived, Input, backups, certificates,
+    Derived, Input, auth, backups, certificates,
     condition::{self, ConditionUpdate, Status},
     tally::{Serving, Tally},
     template,
@@ -33,6 +33,7 @@ pub const REFUSED: &str = "Refused";
 pub fn of(
     mut conditions: Vec<Condition>,
     derived: &Derived<'_>,
+    users: Option<&AuthStatus>,
     phase: Phase,
     generation: Option<i64>,
     now: Timestamp,
@@ -56,6 +57,10 @@ pub fn of(
         match backups::healthy(derived.input, now) {
             Some(says) => condition::upsert(&mut conditions, says, generation, now),
             None => conditions.retain(|condition| condition.type_ != backups::KIND),
+        }
+        match auth::enabled(derived.input, care, users) {
+            Some(says) => condition::upsert(&mut conditions, says, generation, now),
+            None => conditions.retain(|condition| condition.type_ != auth::KIND),
         }
         match certificates::certified(derived.input, care, now) {
             Some(says) => condition::upsert(&mut conditions, says, generation, now),
@@ -220,7 +225,13 @@ fn stopped(derived: &Derived<'_>) -> Reason {
         Some(Word::Known(End::Abandoned)) => {
             because("Abandoned", "the data was given up, and the cluster has not begun again")
         }
+        Some(Word::Known(End::Replaced)) => {
+            because("Replaced", "the data is set aside, and the cluster is about to go on with what is restored")
+        }
         Some(Word::Unknown(why)) => because("Ended", format!("the incarnation is over: {why}")),
+        None if derived.input.facts.restore.as_ref().is_some_and(|restore| restore.replaces.is_some()) => {
+            because("Restoring", "an EtcdRestore takes the place of the data: all members are stopped")
+        }
         None if cluster.spec.size != 0 => because("Abandoned", "the data is given up: the cluster begins again, empty"),
         None if volumes == Keep::Delete => {
             because("Stopped", "size is 0: once all pods are gone the volumes are deleted")

@@ -6,6 +6,7 @@
 //! ```
 //! Pure: the same facts give the same status, so nothing is written when nothing changed. Unknown is shown as unknown.
 
+pub mod auth;
 mod authorities;
 pub mod backups;
 pub mod certificates;
@@ -23,7 +24,7 @@ use std::time::Duration;
 pub use conditions::REFUSED;
 use etcd_operator_shared::{
     api::{EtcdCluster, EtcdClusterStatus},
-    names, quantity,
+    names, quantity, quota,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -79,16 +80,27 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     let derived = Derived::of(input);
     let phase = phase::of(before.phase, before.cluster_id.is_some(), &derived);
     let generation = input.cluster.metadata.generation;
-    let conditions = conditions::of(before.conditions, &derived, phase, generation, now);
+    let auth = auth::said(input, before.auth);
+    let conditions = conditions::of(before.conditions, &derived, auth.as_ref(), phase, generation, now);
     let Tally { ready, leader, version, cluster_version, cluster_id, db_size, members, .. } = derived.tally;
     let formed = cluster_id.is_some() || before.cluster_id.is_some();
     let course = input.decision.care.as_ref().map(|care| &care.course);
     let told = |course: &Course| (Some(course.etcd.told()), course.roll.as_ref().map(Roll::told));
     let (etcd, roll) = course.map_or((before.etcd, before.roll), told);
+    let volume_size = volume_size(before.volume_size, input.facts);
+    let (grown, quota_backend) = match &input.decision.care {
+        Some(care) => {
+            let named = &input.cluster.spec.storage.size;
+            let grown = care.room.grown(&care.wanted, named, volume_size.as_deref(), before.grown);
+            (grown, Some(quota::in_force(input.cluster, Some(&care.incarnation))))
+        }
+        None => (before.grown, before.quota_backend),
+    };
     EtcdClusterStatus {
         backup: backups::summary(input, before.backup),
         authorities: authorities::of(input, before.authorities),
         chores: chores::of(input.facts, before.chores),
+        auth,
         observed_generation: generation,
         phase: Some(phase),
         conditions,
@@ -104,7 +116,9 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
         replicas: i32::try_from(derived.pods).unwrap_or(i32::MAX),
         selector: Some(selector(input.cluster)),
         db_size: db_size.map(size),
-        volume_size: volume_size(before.volume_size, input.facts),
+        volume_size,
+        quota_backend,
+        grown,
         members,
     }
 }

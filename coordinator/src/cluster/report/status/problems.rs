@@ -114,8 +114,18 @@ fn quorum_lost(
         [one] => format!("{one} alone is no quorum"),
         some => format!("{} are no quorum", some.join(", ")),
     };
+    let gone: Vec<String> = lost.keys().map(name).collect();
+    let way = if gone.len() < voters.len() {
+        let gone = gone.join(", ");
+        format!(
+            "or go on with what the others hold: an EtcdRestore with source.survivors.lost: [{gone}] and \
+             replacesIncarnation: {incarnation}"
+        )
+    } else {
+        format!("or restore a backup: an EtcdRestore with replacesIncarnation: {incarnation}")
+    };
     let message = format!(
-        "{} of {} members have lost their data: {}; {rest}. Bring their volumes back, or give the data up: with \
+        "{} of {} members have lost their data: {}; {rest}. Bring their volumes back, {way}; with \
          spec.recovery.abandonIncarnation: {incarnation} the cluster begins again, empty",
         lost.len(),
         voters.len(),

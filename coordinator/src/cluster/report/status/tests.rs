@@ -41,6 +41,7 @@ fn founded(cluster: &EtcdCluster) -> EtcdCluster {
         quota_backend: None,
         encrypted: Default::default(),
         ended: None,
+        next: None,
     };
     cluster.status.get_or_insert_default().incarnation = Some(incarnation);
     cluster

@@ -196,6 +196,7 @@ impl World {
                 server: chain(Side::Client),
                 root: chain(Side::Client),
                 trust: trust(Side::Client),
+                revoked: None,
             }),
         }
     }
@@ -314,7 +315,11 @@ impl World {
             status.certificates = member.said.as_ref().map(|(said, _)| said.clone());
             status.pod_uid = member.said.as_ref().map(|(_, pod)| uid(*pod));
         }
-        Facts { authorities: Some(Known::Held(Held::of(&self.pair, self.now))), users: Some(vec![]), ..facts }
+        Facts {
+            authorities: Some(Known::Held(Box::new(Held::of(&self.pair, self.now)))),
+            certified: Some(vec![]),
+            ..facts
+        }
     }
 }
 
