@@ -302,6 +302,7 @@ impl Orders {
             | Step::MakeMembers
             | Step::Swap(_)
             | Step::Turn(_)
+            | Step::Move(_)
             | Step::Refresh(_)
             | Step::Try(_)
             | Step::Wait(_)

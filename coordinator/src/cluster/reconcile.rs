@@ -111,6 +111,7 @@ async fn advance(ctx: &Context, mut seen: Seen) -> Outcome {
                 | Step::Replace(_)
                 | Step::Swap(_)
                 | Step::Turn(_)
+                | Step::Move(_)
                 | Step::Refresh(_)
                 | Step::Try(_)
                 | Step::End(_)

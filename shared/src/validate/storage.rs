@@ -16,6 +16,8 @@ pub struct Volume {
     pub size: String,
     /// The same in bytes.
     pub bytes: u64,
+    /// Name of the class; `None`: whichever it is, empty: none.
+    pub class: Option<String>,
     /// How far it grows by itself, where it may.
     pub limits: Option<Limits>,
 }
@@ -40,7 +42,8 @@ pub fn volume(object: &EtcdCluster) -> Result<Volume, Invalid> {
     }
     let grown = object.status.as_ref().and_then(|status| status.grown.as_ref()?.volume_size.clone());
     let size = grown.filter(|grown| quota::is_more(grown, &storage.size)).unwrap_or_else(|| storage.size.clone());
-    Ok(Volume { bytes: bytes("storage.size", &size).unwrap_or(named), size, limits })
+    let class = storage.storage_class_name.clone();
+    Ok(Volume { bytes: bytes("storage.size", &size).unwrap_or(named), size, class, limits })
 }
 
 fn limits(raw: &AutoGrow) -> Result<Limits, Invalid> {

@@ -8,6 +8,7 @@ mod forced;
 mod growth;
 mod kills;
 mod lost_disk;
+mod moves;
 mod scale;
 mod stalled_learner;
 mod stop_wake;

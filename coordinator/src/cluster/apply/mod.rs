@@ -9,6 +9,7 @@
 mod backups;
 mod certificates;
 pub mod members;
+mod moves;
 mod objects;
 mod pods;
 mod stateful_set;
@@ -81,6 +82,7 @@ pub async fn act(ctx: &Context, seen: &Seen, decision: &Decision) -> Acted {
         | Step::Replace(_)
         | Step::Swap(_)
         | Step::Turn(_)
+        | Step::Move(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::End(_)
@@ -138,6 +140,7 @@ async fn take(
         Step::Replace(deletions) if set == Written::Same => pods::replace(ctx, plan, deletions).await,
         Step::Swap(swap) if set == Written::Same => swaps::swap(ctx, plan, swap).await,
         Step::Turn(turn) if set == Written::Same => swaps::turn(ctx, plan, facts, turn).await,
+        Step::Move(renewal) if set == Written::Same => moves::renew(ctx, plan, renewal).await,
         Step::Refresh(refreshes) if set == Written::Same => pods::refresh(ctx, plan, refreshes).await,
         Step::Try(places) if set == Written::Same => {
             let failed = trials::begin(ctx, plan, facts, places).await;
@@ -146,6 +149,7 @@ async fn take(
         Step::Replace(_)
         | Step::Swap(_)
         | Step::Turn(_)
+        | Step::Move(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::SetReplicas(_)

@@ -54,7 +54,7 @@ async fn attempt(ctx: &Context, plan: &Blueprint<'_>, swap: &Swap) -> Result<Opt
 }
 
 /// Whether the budget would let this pod go.
-async fn may_be_away(ctx: &Context, plan: &Blueprint<'_>, absence: &Deletion) -> Result<bool, Failed> {
+pub async fn may_be_away(ctx: &Context, plan: &Blueprint<'_>, absence: &Deletion) -> Result<bool, Failed> {
     let Deletion { name, uid, why: _ } = absence;
     match absence.means(plan.voters) {
         Means::Eviction => ctx.api.may_evict(&plan.cluster.namespace().unwrap_or_default(), name, uid).await,

@@ -60,6 +60,9 @@ pub async fn change(ctx: &Context, plan: &Blueprint<'_>, change: &Change) -> Res
     let Change { name, uid, kind } = change;
     match kind {
         Kind::DeleteLeft(member) => delete_one(ctx, plan, name, uid, &format!("{member} has left")).await,
+        Kind::DeleteMoved(member) => {
+            delete_one(ctx, plan, name, uid, &format!("{member} moves to another volume")).await
+        }
         Kind::DeleteStopped => delete_one(ctx, plan, name, uid, "the cluster was stopped").await,
         Kind::Own { note } => {
             // Not the controller: that is for whoever made the claim.

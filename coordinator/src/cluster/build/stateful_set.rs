@@ -85,12 +85,12 @@ fn keep() -> StatefulSetPersistentVolumeClaimRetentionPolicy {
 }
 
 fn claim(plan: &Blueprint<'_>) -> PersistentVolumeClaim {
-    let wanted = &plan.cluster.spec.storage;
-    match wanted.medium {
+    match plan.cluster.spec.storage.medium {
         Medium::PersistentVolume => {}
     }
+    let wanted = &plan.wanted.storage;
     // A StatefulSet refuses any change of this template, so one that exists keeps what it was made with.
-    let fresh = || Storage { size: plan.wanted.storage.size.clone(), class: wanted.storage_class_name.clone() };
+    let fresh = || Storage { size: wanted.size.clone(), class: wanted.class.clone() };
     let Storage { size, class } = plan.storage.clone().unwrap_or_else(fresh);
     let requests = [("storage".to_owned(), Quantity(size))].into();
     PersistentVolumeClaim {

@@ -66,7 +66,7 @@ impl Growth {
 /// What is due next. `settled`: nothing else is under way.
 #[must_use]
 pub fn next(wanted: &Volume, settled: bool, facts: &Facts) -> Growth {
-    let Volume { bytes, size: text, limits: _ } = wanted;
+    let Volume { bytes, size: text, class: _, limits: _ } = wanted;
     let Some(set) = &facts.set else { return Growth::None };
     if set.deleting || quantity::bytes(&set.storage.size).is_ok_and(|made| made >= *bytes) {
         return Growth::None;

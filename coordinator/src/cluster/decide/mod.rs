@@ -20,6 +20,7 @@ pub mod hold;
 pub mod incarnation;
 pub mod installation;
 pub mod membership;
+pub mod moving;
 pub mod pause;
 pub mod places;
 pub mod ration;
@@ -51,6 +52,7 @@ use growth::Growth;
 use hold::Hold;
 use incarnation::{Stage, founders};
 use membership::{Desired, Membership};
+use moving::{Due, Moving};
 use pause::Paused;
 use refusal::Refusal;
 use space::Room;
@@ -91,6 +93,8 @@ pub struct Care {
     pub volumes: Vec<Change>,
     /// What is due so that they grow.
     pub growth: Growth,
+    /// What becomes of members that are to have other volumes.
+    pub moving: Moving,
     /// What is due so that keys find room; `wanted` says the same of volumes.
     pub room: Room,
     /// Trials that nobody needs any more.
@@ -166,6 +170,11 @@ impl Decision {
             Target::Run(size) => Target::Run(hold::size(size, named, facts)),
             target @ (Target::Stop | Target::End(_) | Target::Rest) => target,
         };
+        let latched = cluster.status.as_ref().and_then(|status| status.moving.as_ref());
+        let (meant, target) = match target {
+            Target::Run(size) => (size, Target::Run(moving::with_spare(size, &wanted.storage, latched, facts))),
+            Target::Stop | Target::End(_) | Target::Rest => (0, target),
+        };
         let size = match target {
             Target::Run(size) => size,
             // A stopped cluster keeps its size: stopping is no change of membership.
@@ -206,13 +215,23 @@ impl Decision {
             (Target::Run(_), Step::Nothing) => hold.pending(facts).unwrap_or(Step::Nothing),
             (Target::Run(_) | Target::Stop | Target::End(_) | Target::Rest, step) => step,
         };
+        let free = step == Step::Nothing && course.roll.is_none() && hold.held.is_empty();
+        let view = moving::View { wanted: &wanted, size: meant, latched, whole, free, membership: &membership, facts };
+        let moving = match target {
+            Target::Run(_) if incarnation.members_created => moving::next(view),
+            Target::Run(_) | Target::Stop | Target::End(_) | Target::Rest => {
+                Moving { told: latched.cloned(), due: Due::Nothing }
+            }
+        };
+        let step = moving.step(step);
         let growth = match target {
+            Target::Run(_) if moving.is_under_way() => moving.growth(),
             Target::Run(_) | Target::Stop => growth::next(&wanted.storage, step == Step::Nothing, facts),
             Target::End(_) | Target::Rest => Growth::None,
         };
-        let rests = whole && step == Step::Nothing && growth == Growth::None;
+        let rests = whole && free && step == Step::Nothing && growth == Growth::None && !moving.is_under_way();
         let room = match space::View::of(&wanted, size, facts) {
-            Some(view) if rests && course.roll.is_none() && hold.held.is_empty() => space::next(view),
+            Some(view) if rests => space::next(view),
             Some(_) | None => Room::Enough,
         };
         let (wanted, growth) = match room.volume(&wanted.storage) {
@@ -224,7 +243,7 @@ impl Decision {
         };
         let step = match step {
             Step::Nothing => {
-                let kept = || hold::stays(wanted.size, size).filter(|_| target.runs());
+                let kept = || hold::stays(wanted.size, meant).filter(|_| target.runs());
                 let grows = growth.waiting(facts).or_else(|| room.waiting());
                 grows.or_else(kept).map_or(Step::Nothing, Step::Wait)
             }
@@ -238,6 +257,7 @@ impl Decision {
         let refusal = refusal::objection(cluster, &wanted, &incarnation, facts)
             .or_else(|| course.refusal())
             .or_else(|| hold.objection.clone().map(Refusal::HoldRefused))
+            .or_else(|| moving.objection().map(Refusal::MoveRefused))
             .or_else(|| room.refusal());
         let retention = cluster.spec.storage.retention.clone();
         let is_cleared = incarnation.end() == Some(End::Stopped);
@@ -255,6 +275,7 @@ impl Decision {
                 volumes::ownership(retention.when_deleted, adoption::note(cluster, &incarnation), facts)
             },
             growth,
+            moving,
             room,
             trials: trial::over(facts),
             certificates: match forms {
@@ -270,8 +291,7 @@ impl Decision {
             incarnation,
             target,
         };
-        let size = if target.runs() { size } else { 0 };
-        Self { step, refusal, membership, size, care: Some(care), paused: None, again }
+        Self { step, refusal, membership, size: meant, care: Some(care), paused: None, again }
     }
 
     /// Whether something in it could not be taken back, or rests on what no cache holds.
@@ -283,6 +303,7 @@ impl Decision {
                 || !care.departed.is_empty()
                 || care.volumes.iter().any(Change::deletes)
                 || care.growth == Growth::Look
+                || care.moving.due == Due::Look
         };
         self.step.is_final(facts) || self.care.as_ref().is_some_and(takes)
     }
@@ -330,6 +351,7 @@ fn members(target: Target, step: &Step, size: u32, facts: &Facts) -> u32 {
             | Step::Swap(_)
             | Step::Turn(_)
             | Step::Refresh(_)
+            | Step::Move(_)
             | Step::Try(_)
             | Step::End(_)
             | Step::Wait(_)

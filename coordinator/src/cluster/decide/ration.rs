@@ -10,7 +10,7 @@
 use crate::cluster::{
     decide::{
         Decision,
-        step::{Deletion, Look, Refresh, Step, Swap, Turn, Update, Waiting, Why},
+        step::{Deletion, Look, Refresh, Renewal, Step, Swap, Turn, Update, Waiting, Why},
     },
     facts::{Facts, Pod, Readiness},
 };
@@ -60,7 +60,7 @@ pub enum Need {
 #[must_use]
 pub fn need(step: &Step) -> Need {
     let serves = |why: Why| match why {
-        Why::DoesNotServe | Why::Follower | Why::LeaderLast => true,
+        Why::DoesNotServe | Why::Follower | Why::LeaderLast | Why::Moves => true,
         Why::CannotServe | Why::WantedAgain => false,
     };
     let changes = |why: Update| match why {
@@ -71,6 +71,7 @@ pub fn need(step: &Step) -> Need {
         Step::Replace(all) if all.iter().any(|Deletion { why, .. }| serves(*why)) => Need::Turn,
         Step::Swap(Swap { why, .. }) | Step::Turn(Turn { why, .. }) if serves(*why) => Need::Turn,
         Step::Refresh(all) if all.iter().any(|Refresh { why, .. }| changes(*why)) => Need::Turn,
+        Step::Move(Renewal { pod, volume: _ }) if pod.is_some() => Need::Turn,
         Step::Look(Look::Template) | Step::Try(_) => Need::Room,
         Step::Look(Look::Ground | Look::Places { .. } | Look::Live)
         | Step::Begin(_)
@@ -80,6 +81,7 @@ pub fn need(step: &Step) -> Need {
         | Step::Swap(_)
         | Step::Turn(_)
         | Step::Refresh(_)
+        | Step::Move(_)
         | Step::End(_)
         | Step::Wait(_)
         | Step::Nothing => Need::Nothing,

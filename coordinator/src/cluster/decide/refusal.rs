@@ -7,7 +7,6 @@ use etcd_operator_shared::{
         member::Notice,
     },
     names::LABEL_CLUSTER_UID,
-    quantity,
     validate::{Encryption, Invalid, Wanted},
 };
 use kube::ResourceExt;
@@ -84,8 +83,8 @@ pub enum Refusal {
     OtherOperator(Rivals),
     #[error("spec.hold: {0}")]
     HoldRefused(String),
-    #[error("volumes cannot shrink from {have} to {want}: set spec.storage.size to {have} or more")]
-    ShrinkUnsupported { have: String, want: String },
+    #[error("{0}")]
+    MoveRefused(String),
     #[error("{0}")]
     SpaceExhausted(Exhausted),
     #[error("{0}")]
@@ -117,7 +116,7 @@ pub const REASONS: [&str; 22] = [
     "OptionsRefused",
     "OtherOperator",
     "HoldRefused",
-    "ShrinkUnsupported",
+    "MoveRefused",
     "SpaceExhausted",
     "VersionRefused",
     "SecurityFixed",
@@ -146,7 +145,7 @@ impl Refusal {
             | Self::OptionsRefused { .. }
             | Self::OtherOperator(_)
             | Self::HoldRefused(_)
-            | Self::ShrinkUnsupported { .. }
+            | Self::MoveRefused(_)
             | Self::SpaceExhausted(_)
             | Self::VersionRefused(_)
             | Self::SecurityFixed { .. }
@@ -173,7 +172,7 @@ impl Refusal {
             Self::OptionsRefused { .. } => "OptionsRefused",
             Self::OtherOperator(_) => "OtherOperator",
             Self::HoldRefused(_) => "HoldRefused",
-            Self::ShrinkUnsupported { .. } => "ShrinkUnsupported",
+            Self::MoveRefused(_) => "MoveRefused",
             Self::SpaceExhausted(_) => Notice::SPACE_EXHAUSTED,
             Self::VersionRefused(_) => "VersionRefused",
             Self::SecurityFixed { .. } => "SecurityFixed",
@@ -221,17 +220,11 @@ pub fn objection(cluster: &EtcdCluster, wanted: &Wanted, incarnation: &Incarnati
     if let Some((trial, words)) = trial::failure(facts) {
         return Some(Refusal::RehearsalFailed { pod: trial.name.clone(), words: words.to_owned() });
     }
-    if let Some(slot) = facts.refusing() {
-        let member = slot.pod.as_ref().map_or_else(String::new, |pod| pod.name.clone());
-        let notices = slot.report().map(|said| said.notices.as_slice()).unwrap_or_default();
-        let words =
-            notices.iter().find(|notice| notice.reason == "OptionsRefused").map(|notice| notice.message.clone());
-        return Some(Refusal::OptionsRefused { member, words: words.unwrap_or_default() });
-    }
-    let made = &facts.set.as_ref()?.storage.size;
-    let shrunk = quantity::bytes(made).is_ok_and(|bytes| bytes > wanted.storage.bytes);
-    let want = &cluster.spec.storage.size;
-    shrunk.then(|| Refusal::ShrinkUnsupported { have: made.clone(), want: want.clone() })
+    let slot = facts.refusing()?;
+    let member = slot.pod.as_ref().map_or_else(String::new, |pod| pod.name.clone());
+    let notices = slot.report().map(|said| said.notices.as_slice()).unwrap_or_default();
+    let words = notices.iter().find(|notice| notice.reason == "OptionsRefused").map(|notice| notice.message.clone());
+    Some(Refusal::OptionsRefused { member, words: words.unwrap_or_default() })
 }
 
 /// What of the spec would encrypt, or lay open, what is not so. `given_up`: the incarnation whose data is.

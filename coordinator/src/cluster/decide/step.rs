@@ -7,7 +7,10 @@
 
 use etcd_operator_shared::api::cluster::{End, Incarnation};
 
-use crate::cluster::facts::{Etcd, Facts, trial::Place};
+use crate::cluster::{
+    decide::volumes::Change,
+    facts::{Etcd, Facts, trial::Place},
+};
 
 /// Ground, live facts, an incarnation, its members, places, the template, and the step itself; one more for a cache that was behind.
 pub const ROUNDS: usize = 8;
@@ -32,6 +35,8 @@ pub enum Step {
     Turn(Turn),
     /// The agents of these pods get another image while the pods run.
     Refresh(Vec<Refresh>),
+    /// This member gets another volume.
+    Move(Renewal),
     /// Throw-away pods try the newest template there.
     Try(Vec<Place>),
     /// No pod is left, and the incarnation is over.
@@ -61,7 +66,7 @@ impl Step {
     pub fn is_final(&self, facts: &Facts) -> bool {
         match self {
             Self::SetReplicas(n) => *n < facts.replicas(),
-            Self::Replace(_) | Self::Swap(_) | Self::Turn(_) | Self::Refresh(_) | Self::End(_) => true,
+            Self::Replace(_) | Self::Swap(_) | Self::Turn(_) | Self::Refresh(_) | Self::Move(_) | Self::End(_) => true,
             // The first one takes nothing away; a next one gives up whatever the former still had.
             Self::Begin(incarnation) => incarnation.number > 1,
             Self::Look(_) | Self::MakeMembers | Self::Try(_) | Self::Wait(_) | Self::Nothing => false,
@@ -91,6 +96,8 @@ pub enum Why {
     LeaderLast,
     /// Not its template: its member has left, and its place is wanted again.
     WantedAgain,
+    /// Not its template: its volume goes, and all members serve.
+    Moves,
 }
 
 /// A pod whose etcd gets another image. The UID is the change's precondition.
@@ -135,6 +142,14 @@ pub struct Refresh {
     pub why: Update,
 }
 
+/// A member that gets another volume: its claim goes, and then its pod, whose successor is made with a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    pub volume: Change,
+    /// `None` while there is none.
+    pub pod: Option<Deletion>,
+}
+
 /// Why an agent gets another image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Update {
@@ -177,8 +192,8 @@ impl Deletion {
     #[must_use]
     pub fn means(&self, voters: u32) -> Means {
         match self.why {
-            Why::Follower | Why::LeaderLast if voters > 1 => Means::Eviction,
-            Why::Follower | Why::LeaderLast | Why::CannotServe | Why::DoesNotServe | Why::WantedAgain => {
+            Why::Follower | Why::LeaderLast | Why::Moves if voters > 1 => Means::Eviction,
+            Why::Follower | Why::LeaderLast | Why::Moves | Why::CannotServe | Why::DoesNotServe | Why::WantedAgain => {
                 Means::Deletion
             }
         }
@@ -210,6 +225,7 @@ impl Why {
             Self::Follower => "its template is old and all members serve",
             Self::LeaderLast => "its template is old and it is the last one, the leader",
             Self::WantedAgain => "its member has left, and a new one is wanted in its place",
+            Self::Moves => "its member moves to another volume",
         }
     }
 }
@@ -221,7 +237,7 @@ mod tests {
     #[test]
     fn a_pod_that_serves_goes_through_the_budget_unless_it_is_the_only_one() {
         let means = |why, voters| Deletion { name: "demo-1".into(), uid: "u".into(), why }.means(voters);
-        for why in [Why::Follower, Why::LeaderLast] {
+        for why in [Why::Follower, Why::LeaderLast, Why::Moves] {
             assert_eq!((means(why, 3), means(why, 1)), (Means::Eviction, Means::Deletion));
         }
         for why in [Why::CannotServe, Why::DoesNotServe, Why::WantedAgain] {

@@ -20,6 +20,7 @@ enum Move {
     Kill(u32),
     Etcd(u8),
     Options(u8),
+    Class(u8),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -34,6 +35,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => (0u32..7).prop_map(Move::Kill),
         1 => (21u8..24).prop_map(Move::Etcd),
         1 => (0u8..3).prop_map(Move::Options),
+        1 => (0u8..2).prop_map(Move::Class),
     ];
     prop::collection::vec(one, 1..150)
 }
@@ -52,18 +54,25 @@ fn play(world: &mut World, moves: Vec<Move>) {
             Move::Kill(ordinal) => drop(world.pods.remove(&ordinal)),
             Move::Etcd(etcd) => world.wish.etcd = etcd,
             Move::Options(options) => world.wish.options = options,
+            Move::Class(class) => world.class = class,
         }
+        let lost = world.etcd.iter().filter(|ordinal| world.is_lost(**ordinal)).count();
+        assert!(lost <= 1, "{lost} of {:?} are without their data", world.etcd);
         past.push(world.clone());
     }
 }
 
 /// Everybody does what is to be done, and nothing is late.
 fn rest(world: &mut World) {
-    for _ in 0..60 {
-        world.turn(&world.clone(), usize::MAX);
-        world.kubernetes();
-        world.members(u8::MAX, u8::MAX);
+    for _ in 0..90 {
+        step(world);
     }
+}
+
+fn step(world: &mut World) {
+    world.turn(&world.clone(), usize::MAX);
+    world.kubernetes();
+    world.members(u8::MAX, u8::MAX);
 }
 
 proptest! {
@@ -103,6 +112,32 @@ proptest! {
         rest(&mut world);
         prop_assert_eq!(world.decision(&world.facts()).step, Step::Nothing);
         prop_assert!(world.ordinals().iter().all(|ordinal| world.runs(*ordinal) == Some(world.wish)));
+    }
+
+    /// Also one that is given up half-way: wherever the wish ends, there are in the end all members, on volumes of that class. That
+    /// none goes while another is away, [`World::turn`] sees to.
+    #[test]
+    fn volumes_that_are_wanted_otherwise_at_any_time_end_in_the_class_that_is_wanted_last(
+        first in prop::sample::select(vec![3u32, 5]),
+        before in 0usize..6,
+        moves in moves(),
+        last in 0u8..2,
+    ) {
+        let mut world = World::new(first);
+        rest(&mut world);
+        world.class = 1;
+        // Well under way when it begins to go wrong.
+        for _ in 0..before * 4 {
+            step(&mut world);
+        }
+        play(&mut world, moves);
+        (world.wanted, world.class) = (first, last);
+        rest(&mut world);
+        let decision = world.decision(&world.live());
+        prop_assert_eq!((&decision.step, &world.moving), (&Step::Nothing, &None), "{:#?}", decision);
+        prop_assert_eq!(&world.etcd, &world.ordinals());
+        prop_assert_eq!(world.claims.keys().copied().collect::<BTreeSet<_>>(), world.ordinals());
+        prop_assert!(world.claims.values().all(|volume| volume.class == last && !volume.deleting), "{:?}", world.claims);
     }
 
     /// What is unknown, silent, old or missing: any part of what was known may be gone from what is seen.

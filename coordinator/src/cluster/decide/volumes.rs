@@ -3,6 +3,7 @@
 //! ```text
 //!   the member has left, its pod is gone, no list names it ──▶ whenScaled:  Delete, or Retain
 //!   the incarnation was ended by a stop                    ──▶ whenStopped: Delete (with Retain a stop ends nothing)
+//!   the member moves, and all others hold what it holds    ──▶ Delete: one of its name is made in its place ([`super::moving`])
 //!   the EtcdCluster is deleted                             ──▶ whenDeleted: Delete is an owner reference on each claim
 //!   its data was given up, or anything else                ──▶ kept
 //! ```
@@ -38,6 +39,8 @@ pub enum Kind {
     DeleteLeft(String),
     /// Deleted, because the cluster was stopped.
     DeleteStopped,
+    /// Deleted, because this member moves to another volume.
+    DeleteMoved(String),
     /// It goes with the EtcdCluster from now on, and says of which incarnation it is.
     Own { note: String },
     /// It outlives the EtcdCluster from now on, and says of which incarnation it is.
@@ -53,7 +56,7 @@ impl Change {
     #[must_use]
     pub fn deletes(&self) -> bool {
         match self.kind {
-            Kind::DeleteLeft(_) | Kind::DeleteStopped => true,
+            Kind::DeleteLeft(_) | Kind::DeleteStopped | Kind::DeleteMoved(_) => true,
             Kind::Own { .. } | Kind::Disown { .. } => false,
         }
     }
@@ -68,6 +71,12 @@ pub fn left_behind(when_scaled: Keep, ordinal: u32, facts: &Facts) -> Fate {
         (Keep::Delete, Some(claim)) if !claim.deleting => Fate::Deleted(Change::of(claim, Kind::DeleteLeft(member))),
         (Keep::Delete, Some(_) | None) => Fate::Gone,
     }
+}
+
+/// The volume that a member moves from. The caller has proof that the others hold all that it holds, or that there is nothing on it.
+#[must_use]
+pub fn moved(ordinal: u32, claim: &Claim, facts: &Facts) -> Change {
+    Change::of(claim, Kind::DeleteMoved(names::member(&facts.cluster, ordinal)))
 }
 
 /// The volumes of an incarnation that a stop has ended.

@@ -38,11 +38,13 @@ pub struct Kept {
     made: Option<Timestamp>,
 }
 
-/// How large a claim is, in bytes.
+/// Of which class a claim is, and how large, in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimSize {
     /// The claim's version, for a write.
     pub version: Option<String>,
+    /// Name of its class.
+    pub class: Option<String>,
     /// What it asks for.
     pub requested: u64,
     /// What the volume has.
@@ -114,6 +116,7 @@ impl ClaimSize {
         });
         Some(Self {
             version: claim.resource_version(),
+            class: claim.spec.as_ref()?.storage_class_name.clone(),
             requested: bytes(requests.get("storage")?)?,
             capacity: status.and_then(|status| bytes(status.capacity.as_ref()?.get("storage")?)),
             said,

@@ -139,7 +139,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
                 | Refusal::RehearsalFailed { .. }
                 | Refusal::OptionsRefused { .. }
                 | Refusal::HoldRefused(_)
-                | Refusal::ShrinkUnsupported { .. }
+                | Refusal::MoveRefused(_)
                 | Refusal::SpaceExhausted(_)
                 | Refusal::VersionRefused(_)
                 | Refusal::SecurityFixed { .. },
@@ -152,6 +152,7 @@ fn waits_for(outcome: &Outcome) -> Option<(String, Duration)> {
             | Step::Replace(_)
             | Step::Swap(_)
             | Step::Turn(_)
+            | Step::Move(_)
             | Step::Refresh(_)
             | Step::Try(_)
             | Step::End(_)

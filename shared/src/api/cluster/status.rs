@@ -71,7 +71,7 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 24))]
     pub db_size: Option<String>,
-    /// Size that the members' volumes were given or have asked for; it only grows.
+    /// Size that the members' volumes were given or have asked for; it only grows, unless they move to smaller ones.
     #[schemars(length(max = 24))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_size: Option<String>,
@@ -82,6 +82,10 @@ pub struct EtcdClusterStatus {
     /// What has grown by itself beyond what the spec says. It stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grown: Option<Grown>,
+    /// That members move to other volumes, because `spec.storage` names another class or a smaller size. Written before anything is
+    /// done about it, and gone when all have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Moving>,
     /// Its backups, where it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSummary>,
@@ -107,6 +111,23 @@ pub struct Grown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 24))]
     pub quota_backend: Option<String>,
+}
+
+/// Members that move to other volumes, one after the other.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Moving {
+    /// StorageClass of the volumes that they move to, where the spec names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub storage_class_name: Option<String>,
+    /// Size of these.
+    #[schemars(length(max = 24))]
+    pub size: String,
+    /// How many have moved.
+    pub moved: i32,
+    /// Of so many.
+    pub members: i32,
 }
 
 /// An etcd that pods are made with.

@@ -10,14 +10,15 @@ use super::super::Amount;
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size of each member's volume, such as `8Gi`. Volumes grow while they are in use, where their class can; they never
-    /// shrink.
+    /// Size of each member's volume, such as `8Gi`. Volumes grow while they are in use, where their class can. To smaller ones, where
+    /// the data fits, three or more members move: one after the other, each gets a new volume and its data from the others.
     #[serde(default = "default_storage_size")]
     #[schemars(length(max = 24))]
     #[x_kube(validation = Rule::new("self.matches('^([1-9][0-9]{0,6}(Ki|Mi|Gi|Ti|k|M|G|T)|[1-9][0-9]{0,17})$') && quantity(self).compareTo(quantity('64Mi')) >= 0 && quantity(self).compareTo(quantity('64Ti')) <= 0").message("storage.size must be a whole number of bytes from 64Mi to 64Ti with one of Ki, Mi, Gi, Ti, k, M, G, T, such as 8Gi"))]
     pub size: String,
 
     /// StorageClass of the volumes. Left out, it is the cluster's default class; empty, it is none: the volumes are made by hand.
+    /// Where another one is named, three or more members move to it, one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub storage_class_name: Option<String>,

@@ -60,6 +60,7 @@ fn updates(step: &Step) -> Vec<(&str, &str, Update)> {
         | Step::Replace(_)
         | Step::Swap(_)
         | Step::Turn(_)
+        | Step::Move(_)
         | Step::Try(_)
         | Step::End(_)
         | Step::Wait(_)

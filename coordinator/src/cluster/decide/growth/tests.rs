@@ -17,6 +17,7 @@ fn facts(sizes: &[(u64, u64)]) -> Facts {
 
 fn sized(ordinal: u32, asks: u64, has: u64) -> Claim {
     let size = ClaimSize {
+        class: None,
         version: Some("7".into()),
         requested: asks * GI,
         capacity: Some(has * GI),
@@ -26,7 +27,7 @@ fn sized(ordinal: u32, asks: u64, has: u64) -> Claim {
 }
 
 fn volume(gibibytes: u64) -> Volume {
-    Volume { size: format!("{gibibytes}Gi"), bytes: gibibytes * GI, limits: None }
+    Volume { size: format!("{gibibytes}Gi"), bytes: gibibytes * GI, class: None, limits: None }
 }
 
 fn due(facts: &Facts) -> Growth {

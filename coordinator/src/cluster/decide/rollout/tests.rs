@@ -26,6 +26,7 @@ fn deletions(step: &Step) -> Vec<&str> {
         | Step::SetReplicas(_)
         | Step::Swap(_)
         | Step::Turn(_)
+        | Step::Move(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::End(_)

@@ -1,5 +1,6 @@
 //! A small world with a coordinator in it: what is true, what is seen of it, and who does what.
 
+mod moves;
 mod rolls;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 use etcd_operator_shared::{
     api::{
         EtcdCluster,
-        cluster::Incarnation,
+        cluster::{Incarnation, Moving},
         member::{MemberPhase, Role},
     },
     options::digest,
@@ -22,7 +23,9 @@ use crate::cluster::{
     decide::{
         Decision, Waited,
         cleanup::Departed,
-        decide, incarnation,
+        decide,
+        growth::Growth,
+        incarnation,
         membership::Desired,
         step::{Look, Step},
     },
@@ -32,11 +35,13 @@ use crate::cluster::{
         places::{Places, Taken},
         rehearsal::{Answer, Rehearsal},
         swap::Container,
-        tests::{claim, list, member, passed, pod, set, status},
+        tests::{list, member, passed, pod, set, status},
         trial::{Place, Trial},
     },
 };
 
+pub use moves::Volume;
+use moves::class;
 pub use rolls::Made;
 
 /// The cluster as it is. `etcd` is what no coordinator can see: who is a member.
@@ -52,8 +57,14 @@ pub struct World {
     pub set: Option<(u32, u64)>,
     pub pods: BTreeMap<u32, Pod>,
     pub members: BTreeMap<u32, Member>,
-    /// Volumes by ordinal: the UID of each.
-    pub claims: BTreeMap<u32, u64>,
+    pub claims: BTreeMap<u32, Volume>,
+    /// UID of the volume that each member's data is on.
+    disks: BTreeMap<u32, u64>,
+    /// The class that is wanted, and the one that the StatefulSet makes claims of.
+    pub class: u8,
+    made: u8,
+    /// What the status tells of a move.
+    pub moving: Option<Moving>,
     /// What is wanted, and what new pods are made with.
     pub wish: Made,
     template: Made,
@@ -79,6 +90,10 @@ impl World {
             pods: BTreeMap::new(),
             members: BTreeMap::new(),
             claims: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            class: 0,
+            made: 0,
+            moving: None,
             wish: Made::FIRST,
             template: Made::FIRST,
             runs: BTreeMap::new(),
@@ -121,7 +136,10 @@ impl World {
         for (ordinal, pod) in &self.pods {
             facts.slots.entry(*ordinal).or_default().pod = Some(pod.clone());
         }
-        facts.claims = self.claims.keys().map(|ordinal| (*ordinal, claim(*ordinal))).collect();
+        facts.claims = self.claims.iter().map(|(ordinal, volume)| (*ordinal, volume.seen(*ordinal))).collect();
+        if let Some(set) = &mut facts.set {
+            set.storage.class = Some(class(self.made));
+        }
         facts.ground = Some(Ground::default());
         facts.compared()
     }
@@ -131,11 +149,12 @@ impl World {
         let spec = json!({
             "version": self.wish.version(),
             "size": self.wanted,
-            "storage": { "retention": { "whenStopped": stopped } },
+            "storage": { "storageClassName": class(self.class), "retention": { "whenStopped": stopped } },
         });
         let mut cluster = EtcdCluster::new("demo", serde_json::from_value(spec).unwrap());
         let status = cluster.status.get_or_insert_default();
         status.incarnation = Some(self.incarnation.clone());
+        status.moving.clone_from(&self.moving);
         status.cluster_id = self.formed.then(|| "c".to_owned());
         cluster
     }
@@ -147,10 +166,10 @@ impl World {
 
     /// One turn of a coordinator that sees `cache`, and dies after `writes` writes.
     pub fn turn(&mut self, cache: &Self, writes: usize) {
-        let seen = Self { wanted: self.wanted, wish: self.wish, ..cache.clone() };
+        let mut seen = Self { wanted: self.wanted, wish: self.wish, class: self.class, ..cache.clone() };
         let (mut facts, mut decision) = (seen.facts(), seen.decision(&seen.facts()));
         if decision.is_final(&facts) {
-            facts = self.facts();
+            (facts, seen) = (self.live(), self.clone());
             decision = self.decision(&facts);
         }
         if let Step::Look(Look::Places { from, to }) = decision.step {
@@ -183,7 +202,16 @@ impl World {
             self.scale(replicas);
         }
         if std::mem::replace(&mut self.template, self.wish) == self.wish {
-            self.touch(&decision.step);
+            match &decision.step {
+                Step::Move(renewal) => self.renew(renewal, may()),
+                step => self.touch(step),
+            }
+        }
+        if matches!(care.growth, Growth::Release(_)) {
+            self.set = None;
+        }
+        if may() && seen.moving == self.moving {
+            self.moving.clone_from(&care.moving.told);
         }
         for departed in &care.departed {
             let steps = usize::from(may()) + usize::from(may()) + usize::from(may());
@@ -218,6 +246,9 @@ impl World {
         let stopped = self.members.values().all(|m| m.spec.stopped);
         assert!(replicas > 0 || stopped, "stopped before the members were told");
         let version = self.tick();
+        if self.set.is_none() {
+            self.made = self.class;
+        }
         self.set = Some((replicas, version));
     }
 
@@ -249,6 +280,8 @@ impl World {
 
     /// The StatefulSet's controller.
     pub fn kubernetes(&mut self) {
+        let pods = &self.pods;
+        self.claims.retain(|ordinal, volume| !volume.deleting || pods.contains_key(ordinal));
         let Some((replicas, _)) = self.set else { return };
         self.pods.retain(|ordinal, _| *ordinal < replicas);
         for ordinal in 0..replicas {
@@ -256,7 +289,7 @@ impl World {
                 let retiring = self.members.get(&ordinal).is_some_and(|member| member.spec.retiring);
                 assert!(!retiring, "a pod in place {ordinal}, which is being cleared away");
                 let uid = self.tick();
-                self.claims.entry(ordinal).or_insert(uid);
+                self.claims.entry(ordinal).or_insert(Volume { uid, class: self.made, deleting: false });
                 self.runs.insert(ordinal, self.template);
                 self.down.remove(&ordinal);
                 let made = Pod {
@@ -276,7 +309,7 @@ impl World {
     /// etcd and the agents, at most one thing each. Only those of `awake` act, and only those of `heard` reach the API
     /// server.
     pub fn members(&mut self, awake: u8, heard: u8) {
-        let down = self.down.clone();
+        let down = self.unable();
         let majority = |of: &BTreeSet<u32>, pods: &BTreeMap<u32, Pod>| {
             2 * of.iter().filter(|k| pods.contains_key(k) && !down.contains(k)).count() > of.len()
         };
@@ -286,7 +319,7 @@ impl World {
                 (self.etcd, self.formed) = (founders, true);
             }
         }
-        let lead = self.etcd.iter().copied().find(|k| self.pods.contains_key(k) && !self.down.contains(k));
+        let lead = self.etcd.iter().copied().find(|k| self.pods.contains_key(k) && !down.contains(k));
         let lead = lead.filter(|_| majority(&self.etcd, &self.pods));
         self.term += i64::from(lead.is_some() && lead != self.leader);
         self.leader = lead;
@@ -317,8 +350,10 @@ impl World {
         let highest = self.etcd.iter().copied().filter(|k| self.surplus(*k)).max();
         if !self.surplus(ordinal) {
             self.etcd.insert(ordinal);
+            self.disks.insert(ordinal, self.claims[&ordinal].uid);
         } else if highest == Some(ordinal) || !self.etcd.contains(&ordinal) {
             self.etcd.remove(&ordinal);
+            self.disks.remove(&ordinal);
             let uid = self.pods[&ordinal].uid.clone();
             let member = self.members.get_mut(&ordinal).unwrap();
             member.status.get_or_insert_with(|| status(ordinal, Role::Follower)).left_pod_uid = Some(uid);
@@ -330,6 +365,8 @@ impl World {
         let Some(size) = self.leader.and_then(|l| Some(self.members.get(&l)?.spec.size.unsigned_abs())) else { return };
         let pods = &self.pods;
         self.etcd.retain(|ordinal| *ordinal < size || pods.contains_key(ordinal));
+        let etcd = &self.etcd;
+        self.disks.retain(|ordinal, _| etcd.contains(ordinal));
     }
 
     fn speak(&mut self, ordinal: u32) {
@@ -341,7 +378,7 @@ impl World {
         let mut said = status(ordinal, if leads { Role::Leader } else { Role::Follower });
         said.membership = leads.then(|| list(member.version.generation.unwrap(), &voters));
         said.term = Some(term);
-        let serves = quorum && etcd.contains(&ordinal) && !self.down.contains(&ordinal);
+        let serves = quorum && etcd.contains(&ordinal) && !self.unable().contains(&ordinal);
         let runs = self.runs[&ordinal];
         (said.ready, said.swappable) = (serves, true);
         (said.version, said.options) = (Some(runs.version()), Some(digest(&runs.said())));

@@ -5,7 +5,7 @@ pub mod overdue;
 
 use etcd_operator_shared::api::{
     EtcdCluster, EtcdClusterStatus, Word,
-    cluster::{Action, Chore, End, Incarnation, Phase},
+    cluster::{Action, Chore, End, Incarnation, Moving, Phase},
 };
 
 use crate::{
@@ -124,6 +124,7 @@ impl Note {
         notes.extend(Self::uncertified(before, after));
         notes.extend(Self::chores(before, after));
         notes.extend(Self::grown(before, after));
+        notes.extend(Self::moves(before, after));
         notes
     }
 
@@ -174,6 +175,27 @@ impl Note {
         let from = before.quota_backend.as_deref().unwrap_or("what it was");
         let text = format!("keys fill etcd's quota of {from}: it rises to {now}, one member after the other");
         (quota(before).as_ref() != Some(&now)).then(|| Self::normal("QuotaGrowing", "Grow", text))
+    }
+
+    /// That members move to other volumes, how far they are, and that all have.
+    fn moves(before: Option<&EtcdClusterStatus>, after: &EtcdClusterStatus) -> Option<Self> {
+        let told = |moving: &Moving| {
+            let class =
+                moving.storage_class_name.as_ref().map(|class| format!(" of class {class}")).unwrap_or_default();
+            format!("volumes of {}{class}", moving.size)
+        };
+        match (&before?.moving, &after.moving) {
+            (Some(moving), None) => {
+                let text = format!("all members are on {}", told(moving));
+                Some(Self::normal("MoveEnded", "Move", text))
+            }
+            (before, Some(now)) if before.as_ref() != Some(now) => {
+                let Moving { moved, members, .. } = now;
+                let text = format!("{moved} of {members} members have moved to {}", told(now));
+                Some(Self::normal("Moving", "Move", text))
+            }
+            (None | Some(_), None | Some(_)) => None,
+        }
     }
 
     /// The phase, and what only a person can change.

@@ -114,6 +114,7 @@ fn unbegun(derived: &Derived<'_>) -> Option<Reason> {
         | Step::Replace(_)
         | Step::Swap(_)
         | Step::Turn(_)
+        | Step::Move(_)
         | Step::Refresh(_)
         | Step::Try(_)
         | Step::End(_)
@@ -159,6 +160,7 @@ fn reconciling(derived: &Derived<'_>, phase: Phase) -> ConditionUpdate {
         Step::Turn(turn) => {
             Some(because("EtcdUpdating", format!("etcd of {} gets its new options in its pod", turn.name)))
         }
+        Step::Move(renewal) => Some(because("Moving", format!("{} gives way to another volume", renewal.volume.name))),
         Step::Try(_) => Some(because("Rehearsing", "the new template is to be tried in throw-away pods")),
         Step::End(_) => Some(because("Ending", "no pod is left: the incarnation is over")),
         Step::Wait(Waiting { reason, message }) => Some(because(reason, message.clone())),

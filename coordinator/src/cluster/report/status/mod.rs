@@ -84,7 +84,13 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
     let course = input.decision.care.as_ref().map(|care| &care.course);
     let told = |course: &Course| (Some(course.etcd.told()), course.roll.as_ref().map(Roll::told));
     let (etcd, roll) = course.map_or((before.etcd, before.roll), told);
-    let volume_size = volume_size(before.volume_size, input.facts);
+    let moving = match &input.decision.care {
+        Some(care) => care.moving.told.clone(),
+        None => before.moving.clone(),
+    };
+    // Only by a move they become smaller.
+    let moved = before.moving.is_some() && moving.is_none();
+    let volume_size = volume_size(before.volume_size.filter(|_| !moved), input.facts);
     let (grown, quota_backend) = match &input.decision.care {
         Some(care) => {
             let named = &input.cluster.spec.storage.size;
@@ -114,6 +120,7 @@ pub fn of(input: Input<'_>, now: Timestamp) -> EtcdClusterStatus {
         volume_size,
         quota_backend,
         grown,
+        moving,
         members,
     }
 }

@@ -56,6 +56,7 @@ impl World {
             | Step::MakeMembers
             | Step::SetReplicas(_)
             | Step::Refresh(_)
+            | Step::Move(_)
             | Step::Try(_)
             | Step::End(_)
             | Step::Wait(_)
@@ -89,6 +90,7 @@ impl World {
             | Step::MakeMembers
             | Step::SetReplicas(_)
             | Step::Refresh(_)
+            | Step::Move(_)
             | Step::Try(_)
             | Step::End(_)
             | Step::Wait(_)
