@@ -7,6 +7,7 @@ use crate::harness::{Demo, Manner, PATIENCE, play, until, user};
 use anyhow::{Context, Result, ensure};
 use etcd_operator_shared::api::EtcdUser;
 use etcd_operator_shared::names::PORT_CLIENT;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -54,9 +55,14 @@ fn what_is_revoked_is_refused_by_every_member_and_by_those_that_begin_later() {
         demo.exec_cleanly(0, &["--", "etcdctl", "get", "any"]).await?;
 
         stage.kill_coordinator().await?;
+        let before = demo.pod(1).await?.uid();
         demo.delete_pod(1, 1).await?;
-        until("the pod comes back without a coordinator", PATIENCE, async || lets_in(&demo, 1, &web).await).await?;
-        is_refused(&demo, &app).await?;
+        until("the pod comes back without a coordinator", PATIENCE, async || {
+            ensure!(demo.pod(1).await?.uid() != before, "it is the former");
+            lets_in(&demo, 1, &web).await
+        })
+        .await?;
+        until("all refuse who was revoked", PATIENCE, async || is_refused(&demo, &app).await).await?;
         stage.start_coordinator(&crate::harness::stage::agent_image())?;
         demo.ready().await?;
 
