@@ -121,7 +121,8 @@ pub fn decide(one: &EtcdRestore, cluster: &Cluster, lost: &[String], read: &[Rea
             }
         }
     }
-    choose(&all, cluster.revision).map_or(Verdict::Refused(Objection::NothingLeft), Verdict::Found)
+    let found = choose(&all, cluster.revision, is_of_an_earlier_life(one));
+    found.map_or(Verdict::Refused(Objection::NothingLeft), Verdict::Found)
 }
 
 /// Whether it takes back that the place of a life was taken.
@@ -170,13 +171,14 @@ fn is_young(seen: Option<&Seen>, now: Timestamp) -> bool {
     seen.and_then(|seen| seen.since).is_some_and(|since| now.duration_since(since) < PATIENCE)
 }
 
-/// The furthest of them. `known`: the highest revision that a member has told of.
-fn choose(all: &[Read<'_>], known: i64) -> Option<Found> {
+/// The furthest of them. `known`: the highest revision that a member has told of. What is of an earlier life is never all:
+/// clients have seen revisions of the later one.
+fn choose(all: &[Read<'_>], known: i64, earlier: bool) -> Option<Found> {
     let best = all.iter().max_by_key(|one| (one.log.term, one.log.index, std::cmp::Reverse(one.member)))?;
     let voters = &best.log.voters;
     let votes = all.iter().filter(|one| one.log.votes && voters.iter().any(|voter| voter == one.member)).count();
     let enough = !voters.is_empty() && votes + quorum(voters.len()) > voters.len();
-    let whole = enough && all.iter().all(|one| !one.log.torn) && best.revision >= known;
+    let whole = enough && !earlier && all.iter().all(|one| !one.log.torn) && best.revision >= known;
     let volume = |one: &Read<'_>| Volume {
         member: one.member.to_owned(),
         term: one.log.term.try_into().unwrap_or(i64::MAX),

@@ -100,6 +100,17 @@ fn what_was_set_aside_is_taken_back_from_a_cluster_that_serves_and_the_present_l
 }
 
 #[test]
+fn an_earlier_life_is_raised_above_the_later_one_also_where_that_was_short() {
+    let mut one = restore(&[], true, STOPPING);
+    one.spec.replaces_incarnation = Some(4);
+    one.spec.source.survivors.as_mut().unwrap().incarnation = Some(3);
+    let later = Cluster { revision: 5, ..tests::cluster(Life::Other { number: 4, over: false }) };
+    let read = (0..3).map(|ordinal| good(ordinal, log(2, 900))).collect();
+    let Verdict::Found(found) = decided(&one, &later, read) else { panic!() };
+    assert_eq!(found.bump, Some(BUMP), "clients have seen other revisions of the same number");
+}
+
+#[test]
 fn who_is_named_lost_must_be_a_member_and_somebody_must_be_left() {
     for (lost, reason) in [(vec!["demo-7"], "NoSuchMember"), (vec!["demo-0", "demo-1", "demo-2"], "NothingLeft")] {
         for approved in [false, true] {
@@ -194,7 +205,7 @@ proptest! {
         let read: Vec<Read<'_>> = logs.iter().map(|(member, log)| Read {
             member, log, digest: "d", bytes: 1, revision: i64::try_from(log.index).unwrap(),
         }).collect();
-        if let Some(found) = choose(&read, 0) {
+        if let Some(found) = choose(&read, 0, false) {
             let choice = found.survivors.unwrap();
             let best = logs.iter().find(|(member, _)| *member == choice.seed).unwrap();
             prop_assert!(logs.iter().all(|(_, log)| log.index <= best.1.index));
